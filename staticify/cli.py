@@ -1,0 +1,263 @@
+"""The command line. Each command imports what it needs when it runs: `--help` must answer at once."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from staticify import __version__
+from staticify.errors import ConfigError, StaticifyError, UrlError
+
+if TYPE_CHECKING:
+    from staticify.config import Config, Site
+    from staticify.urls import Page
+
+EXIT_GOOD = 0
+EXIT_NOT_GOOD = 1
+EXIT_USAGE = 2
+
+
+class _Commands(click.Group):
+    """Turns our own errors into one readable message and the right exit status."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (ConfigError, UrlError) as error:
+            _complain(error)
+            sys.exit(EXIT_USAGE)
+        except StaticifyError as error:
+            _complain(error)
+            sys.exit(EXIT_NOT_GOOD)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
+def _complain(error: StaticifyError) -> None:
+    from staticify.logs import printable
+
+    for line in str(error).splitlines():
+        click.echo(f"staticify: {printable(line)}" if not line.startswith(" ") else printable(line), err=True)
+
+
+def _with_config(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --config, and its first argument the configuration that it names."""
+
+    @click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        help="Configuration file. Default: ./staticify.toml, then /etc/staticify/staticify.toml.",
+    )
+    @functools.wraps(function)
+    def command(config_path: Path | None, **kwargs: Any) -> Any:
+        from staticify import config
+
+        return function(config.load(config.find(config_path)), **kwargs)
+
+    return command
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Report as one JSON document.")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="staticify")
+def main() -> None:
+    """Keep a WordPress site's key pages as static files that the web server sends by itself."""
+
+
+@main.command()
+@click.argument("url")
+@click.option("--origin", multiple=True, help="Address of WordPress itself: http://HOST:PORT, unix:/PATH. May be repeated.")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("staticify.toml"),
+    show_default=True,
+    help="File to write.",
+)
+@click.option("--tree", type=click.Path(path_type=Path), help="Directory that the web server will serve.")
+@click.option("--state", type=click.Path(path_type=Path), help="Directory of the state database.")
+@click.option("--interval", default="60s", show_default=True, help="How often each page is fetched.")
+@click.option("--concurrency", default=4, show_default=True, help="Pages in flight at once.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@_json_option
+def init(config_path: Path, **options: Any) -> None:
+    """Read the site at URL, propose its key pages, and write a commented configuration."""
+    from staticify import setup
+
+    sys.exit(asyncio.run(setup.init(config_path, **options)))
+
+
+@main.command()
+@click.argument("urls", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every page of every site.")
+@_json_option
+@_with_config
+def render(config: Config, urls: tuple[str, ...], *, everything: bool, as_json: bool) -> None:
+    """Render pages now, once. Exit status 0 only if every page is good."""
+    from staticify import oneshot, report
+
+    pages = _selected(config, urls, everything=everything)
+    started = time.monotonic()
+    with report.progress("rendering", is_quiet=as_json) as progress:
+        done = asyncio.run(
+            oneshot.render(
+                config,
+                pages,
+                on_list=progress.add_total,
+                on_result=lambda result: progress.advance(report.line_of(result)),
+            )
+        )
+    seconds = time.monotonic() - started
+    if as_json:
+        report.print_json(report.summary_json(done.results, done.notes, seconds))
+    else:
+        _print_notes(done.notes)
+        report.print_summary(done.results, seconds)
+    is_good = all(result.outcome.is_good for result in done.results) and done.is_complete
+    sys.exit(EXIT_GOOD if is_good else EXIT_NOT_GOOD)
+
+
+@main.command()
+@_with_config
+def run(config: Config) -> None:
+    """Keep every page fresh until told to stop (SIGTERM). SIGHUP reads the configuration anew."""
+    from staticify import logs
+    from staticify.daemon import Daemon
+
+    logs.set_up(config.log_format, config.log_level)
+
+    async def live() -> None:
+        await Daemon(config).run()
+
+    asyncio.run(live())
+
+
+@main.command()
+@_json_option
+@_with_config
+def status(config: Config, *, as_json: bool) -> None:
+    """Show state, age, last change, size, render time and verdict of every page."""
+    from dataclasses import asdict
+
+    from staticify import report
+    from staticify.overview import overview
+
+    pages, sites = overview(config, time.time())
+    if as_json:
+        report.print_json({"sites": [asdict(site) for site in sites], "pages": [asdict(page) for page in pages]})
+    else:
+        report.print_status(pages, sites)
+
+
+@main.command()
+@click.argument("url")
+@_json_option
+@_with_config
+def explain(config: Config, url: str, *, as_json: bool) -> None:
+    """Show everything that is known of one page."""
+    from staticify import report
+    from staticify.overview import explain_page
+
+    ((_, (page, *_)),) = _named(config, (url,)).items()
+    explanation = explain_page(config, page, time.time())
+    if as_json:
+        report.print_json(report.explanation_json(explanation))
+    else:
+        report.print_explanation(explanation)
+
+
+@main.command()
+@click.argument("urls", nargs=-1)
+@_json_option
+@_with_config
+def verify(config: Config, urls: tuple[str, ...], *, as_json: bool) -> None:
+    """Fetch anew and compare with the tree. Exit status 1 and a list where they differ."""
+    from dataclasses import asdict
+
+    from staticify import report, verify as verification
+
+    pages = _named(config, urls) if urls else None
+    compared = 0
+
+    def count() -> None:
+        nonlocal compared
+        compared += 1
+        progress.advance("")
+
+    with report.progress("comparing", is_quiet=True if as_json else not sys.stderr.isatty()) as progress:
+        differences = asyncio.run(
+            verification.verify(config, pages, on_list=progress.add_total, on_page=count)
+        )
+    if as_json:
+        report.print_json({"compared": compared, "differences": [asdict(difference) for difference in differences]})
+    elif differences:
+        rows = [(difference.url, difference.name, difference.reason) for difference in differences]
+        report.print_table(f"{len(differences)} of {compared} pages differ", rows, "page", "what", "why")
+    else:
+        click.echo(f"{compared} pages: the tree says what the origin says")
+    sys.exit(EXIT_NOT_GOOD if differences else EXIT_GOOD)
+
+
+@main.command()
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="Configuration file. Default: ./staticify.toml, then /etc/staticify/staticify.toml.",
+)
+@_json_option
+def check(config_path: Path | None, *, as_json: bool) -> None:
+    """Check the configuration. All faults at once, with line and key; exit status 2 if there are any."""
+    from dataclasses import asdict
+
+    from staticify import config, report
+
+    path = config.find(config_path)
+    try:
+        loaded = config.load(path)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        report.print_json({"path": str(path), "faults": [asdict(fault) for fault in error.faults]})
+        sys.exit(EXIT_USAGE)
+    if as_json:
+        report.print_json({"path": str(path), "faults": []})
+    else:
+        pages = sum(len(site.pages) for site in loaded.sites)
+        sitemaps = sum(len(site.sitemaps) for site in loaded.sites)
+        click.echo(f"{path}: good. {len(loaded.sites)} sites, {pages} pages, {sitemaps} sitemaps")
+
+
+def _selected(config: Config, urls: tuple[str, ...], *, everything: bool) -> dict[Site, list[Page]] | None:
+    """The pages to work on; None means all."""
+    if everything == bool(urls):
+        raise click.UsageError("give either URLs or --all")
+    return None if everything else _named(config, urls)
+
+
+def _named(config: Config, urls: tuple[str, ...]) -> dict[Site, list[Page]]:
+    from staticify.listing import pages_named
+
+    return pages_named(config, urls)
+
+
+def _print_notes(notes: tuple[Any, ...]) -> None:
+    from staticify.logs import printable
+
+    for note in notes:
+        click.echo(f"note: {printable(note.where)}: {printable(note.message)}")
+
+
+if __name__ == "__main__":
+    main()

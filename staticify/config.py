@@ -1,0 +1,938 @@
+"""The configuration: a staticify.toml, read into frozen values, or every fault in it at once.
+
+A setting is written once, as a field of a table below: its check, its default, its help and its documentation
+(`describe`) come from there. Reading goes in three steps, and the faults of the last two are reported together:
+
+    text -> tomllib -> each value by itself (pydantic) -> values against one another (`_cross_faults`) -> Config
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import tomllib
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from staticify.errors import ConfigError, Fault, UrlError
+from staticify.toml_lines import Location, lines_of
+from staticify.urls import DEFAULT_PORTS, Page, is_inside, page_of, parse_page
+
+DEFAULT_PATHS = (Path("staticify.toml"), Path("/etc/staticify/staticify.toml"))
+"""Where `find` looks, in this order."""
+MAX_FILE_BYTES = 16 * 2**20
+MAX_TEXT_LENGTH = 1000
+"""Of one glob, selector, pattern or path, in characters. URLs have limits of their own."""
+MAX_LIST_LENGTH = 1000
+"""Of every list but `pages`."""
+MAX_PAGES = 1_000_000
+MAX_SOCKET_PATH_BYTES = 107
+"""sun_path of Linux holds 108 bytes, the closing NUL among them."""
+
+# --- Units -----------------------------------------------------------------------------------------------------------
+
+_UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_UNIT_BYTES = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "GB": 10**9, "MB": 10**6, "kB": 1000, "KB": 1000, "B": 1}
+_DURATION = re.compile(r"(?=[0-9])" + "".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("h", "m(?!s)", "s", "ms")))
+_SIZE = re.compile(rf"([0-9]{{1,15}})({'|'.join(_UNIT_BYTES)})")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds of a duration such as "60s" or "1m30s". Raises ValueError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'{value} has no unit; write "{value}s" if seconds are meant')  # noqa: TRY004  becomes a Fault
+    match = _DURATION.fullmatch(_text(value))
+    if match is None:
+        raise ValueError(f'{_shown(value)} is not a duration; write it like "60s", "5m", "1h", "1m30s" or "500ms"')
+    amounts = zip(match.groups(default="0"), _UNIT_SECONDS.values(), strict=True)
+    return round(sum(int(amount) * seconds for amount, seconds in amounts), 3)
+
+
+def format_duration(seconds: float) -> str:
+    """The text that `parse_duration` reads back, to the millisecond. Up to two minutes people say seconds."""
+    milliseconds = round(seconds * 1000)
+    units = (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+    text = ""
+    for unit, unit_milliseconds in units if milliseconds >= 120_000 else units[2:]:
+        amount, milliseconds = divmod(milliseconds, unit_milliseconds)
+        text += f"{amount}{unit}" if amount else ""
+    return text or "0s"
+
+
+def parse_size(value: object) -> int:
+    """Bytes of a size such as "8MiB" (2**20) or "8MB" (10**6). Raises ValueError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'{value} has no unit; write "{value}B" if bytes are meant')  # noqa: TRY004  becomes a Fault
+    match = _SIZE.fullmatch(_text(value))
+    if match is None:
+        raise ValueError(f'{_shown(value)} is not a size; write it like "8MiB", "512KiB", "1GiB" or "100B"')
+    return int(match[1]) * _UNIT_BYTES[match[2]]
+
+
+def format_size(size_bytes: int) -> str:
+    """The shortest text that `parse_size` reads back, exactly."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size_bytes and size_bytes % _UNIT_BYTES[unit] == 0:
+            return f"{size_bytes // _UNIT_BYTES[unit]}{unit}"
+    return f"{size_bytes}B"
+
+
+# --- Origin addresses ------------------------------------------------------------------------------------------------
+
+_AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?))(?::([0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One address at which WordPress itself answers."""
+
+    scheme: Literal["http", "https", "unix"]
+    host: str = ""
+    """A name or an address, without brackets; empty for a socket."""
+    port: int = 0
+    """0 for a socket."""
+    socket_path: str = ""
+
+    @property
+    def base_url(self) -> str:
+        """What a request's path is appended to. A socket has no host of its own."""
+        if self.scheme == "unix":
+            return "http://localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
+
+    def __str__(self) -> str:
+        return f"unix:{self.socket_path}" if self.scheme == "unix" else self.base_url
+
+
+def parse_origin(text: str) -> Origin:
+    """The address that `text` names: http://HOST[:PORT], https://HOST[:PORT] or unix:/PATH. Raises ValueError."""
+    if text.startswith("unix:"):
+        return _parse_socket(text)
+    scheme, separator, authority = text.partition("://")
+    if not separator or scheme not in DEFAULT_PORTS:
+        raise ValueError(f"{_shown(text)} does not begin with http://, https:// or unix:/")
+    if "@" in authority:
+        raise ValueError(f"{_shown(text)} carries user information; the origin is asked anonymously")
+    if re.search(r"[/?#]", authority):
+        address = f"{scheme}://{re.split('[/?#]', authority)[0]}"
+        raise ValueError(f"{_shown(text)} is more than an address; write {_shown(address)}")
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise ValueError(f"{_shown(text)} has no usable host and port")
+    address, name, port_digits = match.groups()
+    port = int(port_digits) if port_digits else DEFAULT_PORTS[scheme]
+    if not 1 <= port <= 65535:
+        raise ValueError(f"{_shown(text)} has a port outside 1 to 65535")
+    try:
+        host = str(ipaddress.IPv6Address(address)) if address else _host(name)
+    except ValueError:
+        raise ValueError(f"{_shown(text)} has an IP address that does not exist") from None
+    return Origin("https" if scheme == "https" else "http", host, port)
+
+
+def _host(name: str) -> str:
+    looks_numeric = name.rsplit(".", 1)[-1].isdigit()
+    return str(ipaddress.IPv4Address(name)) if looks_numeric else name.lower()
+
+
+def _parse_socket(text: str) -> Origin:
+    path = text.removeprefix("unix:")
+    if not path.startswith("/") or path.startswith("//") or path.endswith("/"):
+        raise ValueError(f'{_shown(text)} is not the absolute path of a socket; write it like "unix:/run/web.sock"')
+    if _has_control_character(path):
+        raise ValueError(f"{_shown(text)} holds a control character")
+    if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
+        raise ValueError(f"{_shown(text)} is over the {MAX_SOCKET_PATH_BYTES} bytes that a socket's path may have")
+    return Origin("unix", socket_path=path)
+
+
+def _own_origin(fields: dict[str, Any]) -> tuple[Origin, ...]:
+    """The public address of the site itself, for a site that names no origin."""
+    base: Page = fields["base"]
+    parts = urlsplit(base.url)
+    port = DEFAULT_PORTS[base.scheme] if parts.port is None else parts.port
+    return (Origin("https" if base.scheme == "https" else "http", parts.hostname or "", port),)
+
+
+# --- Checks of single values -----------------------------------------------------------------------------------------
+# Each takes what tomllib read and raises ValueError with a message that follows "key: ".
+
+# Stands in for the base of a site whose url is at fault, so that its pages can be checked all the same.
+_UNKNOWN_BASE = Page("https", "site.invalid", "/")
+_COOKIE = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+\*?")
+# What may stand in a query (RFC 3986 section 3.4) and the percent sign, which is taken to be encoded already.
+_QUERY_SAFE = "%!$&'()*+,;=:@/?-._~"
+
+
+def _parse_base(value: object) -> Page:
+    """The root of a site. Its path ends with a slash, written or not."""
+    try:
+        page = parse_page(_text(value))
+        return page if page.path.endswith("/") else page.with_path(f"{page.path}/")
+    except UrlError as error:
+        raise ValueError(str(error)) from None
+
+
+def _parse_page_of(base: Page, value: object) -> Page:
+    """A page of a site. Behind a proxy WordPress may name its pages by http or https: the site's own scheme counts."""
+    try:
+        page = page_of(base, _text(value))
+    except UrlError as error:
+        raise ValueError(str(error)) from None
+    return replace(page, scheme=base.scheme) if is_inside(base, page) else page
+
+
+def _check_page(value: object, info: ValidationInfo) -> Page:
+    return _parse_page_of(info.data.get("base", _UNKNOWN_BASE), value)
+
+
+def _check_sitemap(value: object, info: ValidationInfo) -> str:
+    """The absolute URL of a sitemap. It may have a query string: plain permalinks have no other sitemaps."""
+    base: Page = info.data.get("base", _UNKNOWN_BASE)
+    location, _, _ = _text(value).partition("#")
+    location, mark, query = location.partition("?")
+    page = _parse_page_of(base, location)
+    if base is not _UNKNOWN_BASE and not is_inside(base, page):
+        raise ValueError(f"{page} is outside the site {base}")
+    if any(character.isspace() for character in query) or _has_control_character(query):
+        raise ValueError(f"{_shown(value)} holds white space or a control character")
+    return page.url + mark + quote(query, safe=_QUERY_SAFE)
+
+
+def _check_origin(value: object) -> Origin:
+    return parse_origin(_text(value))
+
+
+def _check_glob(text: str) -> str:
+    if not text.startswith(("/", "*", "?", "[")):
+        raise ValueError(f"{_shown(text)} would match no page: it is compared with the path, which begins with /")
+    decoded = unquote(text)
+    if decoded != text:
+        raise ValueError(f"{_shown(text)} would match no page: it is compared with the decoded path, {_shown(decoded)}")
+    return text
+
+
+def _check_selector(text: str) -> str:
+    import turbohtml  # noqa: PLC0415  40 ms, for those who have selectors
+
+    try:
+        turbohtml.parse("").select(text)
+    except turbohtml.SelectorSyntaxError as error:
+        reason = str(error).rpartition(": ")[2]
+        raise ValueError(f"{_shown(text)} is not a CSS selector: {reason}") from None
+    return text
+
+
+def _check_regex(text: str) -> str:
+    with warnings.catch_warnings():
+        # Python warns of an expression that its next version may read in another way.
+        warnings.simplefilter("error")
+        try:
+            # Compared with bytes: a body may be in any encoding.
+            pattern = re.compile(text.encode())
+        except (re.error, RecursionError, OverflowError, Warning) as error:
+            raise ValueError(f"{_shown(text)} is not a regular expression: {error}") from None
+    if pattern.search(b""):
+        raise ValueError(f"{_shown(text)} matches the empty text too, so that it could blank a whole page or nothing")
+    return text
+
+
+def _check_cookie(text: str) -> str:
+    if not _COOKIE.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not the name of a cookie; a * may only stand at the end of a name")
+    return text
+
+
+def _check_path(text: str) -> str:
+    if _has_control_character(text):
+        raise ValueError(f"{_shown(text)} holds a control character")
+    if text.startswith("~"):
+        raise ValueError(f"{_shown(text)} begins with ~, which is not expanded here; write the whole path")
+    return text
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a text in quotes, not {_shown(value)}")  # noqa: TRY004  becomes a Fault
+    return value
+
+
+def _has_control_character(text: str) -> bool:
+    return any(ord(character) < 0x20 or ord(character) == 0x7F for character in text)
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_Item = TypeVar("_Item")
+
+
+def _once(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+# --- The settings ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a value is written, for people: what to call it, and how to write a given one in TOML."""
+
+    name: str
+    written: Callable[[Any], str] = json.dumps
+    """JSON's texts, numbers, booleans and lists are TOML's as well."""
+
+
+_Duration = Annotated[
+    float, BeforeValidator(parse_duration), _Form("duration", lambda value: json.dumps(format_duration(value)))
+]
+_Size = Annotated[int, BeforeValidator(parse_size), _Form("size", lambda value: json.dumps(format_size(value)))]
+_Number = Annotated[int, Strict(), _Form("number")]
+_Switch = Annotated[bool, Strict(), _Form("true or false")]
+_ShortText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
+_PathText = Annotated[_ShortText, AfterValidator(_check_path), _Form("path")]
+_Globs = Annotated[
+    tuple[Annotated[_ShortText, AfterValidator(_check_glob)], ...],
+    AfterValidator(_once),
+    _Form("list of patterns"),
+]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Tree(_Table):
+    path: _PathText = Field(
+        default="/var/lib/staticify/tree",
+        description="The directory that the web server serves; relative to this file.",
+    )
+
+
+class _State(_Table):
+    path: _PathText = Field(
+        default="/var/lib/staticify/state",
+        description="The directory of the state database; relative to this file, and outside the tree.",
+    )
+
+
+class _Log(_Table):
+    format: Annotated[Literal["text", "json"], _Form("text")] = Field(
+        default="text", description="How log lines are written: text for people, json for machines."
+    )
+    level: Annotated[Literal["debug", "info", "warning", "error"], _Form("text")] = Field(
+        default="info", description="The least important kind of log line that is written."
+    )
+
+
+class Group(_Table):
+    """Some pages of a site that have an interval of their own."""
+
+    pages: _Globs = Field(
+        min_length=1,
+        max_length=MAX_LIST_LENGTH,
+        description='Patterns of decoded paths, such as "/category/*"; * matches slashes too.',
+    )
+    interval_seconds: _Duration = Field(
+        alias="interval",
+        ge=1,
+        le=86400,
+        description="How often these pages are fetched. The first group that matches a page counts.",
+    )
+
+
+class Site(_Table):
+    """One WordPress site. The names in TOML are the aliases, or the field's own."""
+
+    base: Annotated[Page, PlainValidator(_parse_base), _Form("URL")] = Field(
+        alias="url",
+        description="The public address of the site, as visitors see it.",
+    )
+    origins: Annotated[
+        tuple[Annotated[Origin, PlainValidator(_check_origin)], ...],
+        BeforeValidator(_as_list),
+        AfterValidator(_once),
+        _Form("address or list of addresses"),
+    ] = Field(
+        alias="origin",
+        default_factory=_own_origin,
+        min_length=1,
+        max_length=16,
+        description="Where WordPress itself answers, past the front end: http://HOST:PORT, https://HOST:PORT or "
+        "unix:/PATH. Several are tried in order. Without it, the address of url.",
+    )
+    interval_seconds: _Duration = Field(
+        default=60.0,
+        alias="interval",
+        ge=1,
+        le=86400,
+        description="How often each page is fetched: no page is older than this and one render.",
+    )
+    concurrency: _Number = Field(
+        default=4,
+        ge=1,
+        le=256,
+        description="How many pages are fetched at once, at most.",
+    )
+    pages: Annotated[
+        tuple[Annotated[Page, PlainValidator(_check_page)], ...],
+        AfterValidator(_once),
+        _Form("list of URLs or paths"),
+    ] = Field(
+        default=(),
+        max_length=MAX_PAGES,
+        description="The key pages, as URLs or as paths from the root of the host.",
+    )
+    sitemaps: Annotated[
+        tuple[Annotated[str, PlainValidator(_check_sitemap)], ...],
+        AfterValidator(_once),
+        _Form("list of URLs or paths"),
+    ] = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="Sitemaps, or indexes of sitemaps, whose pages are key pages too.",
+    )
+    exclude: _Globs = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description='Patterns of decoded paths that are never fetched, such as "/cart/*"; * matches slashes too.',
+    )
+    max_pages: _Number = Field(
+        default=2000,
+        ge=1,
+        le=MAX_PAGES,
+        description="How many pages the site may have in the tree; what sitemaps name beyond is left out.",
+    )
+    max_bytes: _Size = Field(
+        default=8 * 2**20,
+        ge=1024,
+        le=2**30,
+        description="The largest body that is published, after its content coding is undone.",
+    )
+    deadline_seconds: _Duration = Field(
+        default=20.0,
+        alias="deadline",
+        ge=0.1,
+        le=600,
+        description="How long one fetch may take from its start to the last byte.",
+    )
+    require_html_end: _Switch = Field(
+        default=True,
+        description="Refuse a page that does not end in </html>; false for a theme whose minifier drops it.",
+    )
+    strip: Annotated[
+        tuple[Annotated[_ShortText, AfterValidator(_check_selector)], ...],
+        AfterValidator(_once),
+        _Form("list of CSS selectors"),
+    ] = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="Elements that are cut out of every page, beside WordPress's own.",
+    )
+    ignore: Annotated[
+        tuple[Annotated[_ShortText, AfterValidator(_check_regex)], ...],
+        AfterValidator(_once),
+        _Form("list of regular expressions"),
+    ] = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="Noise, such as time stamps: left out when a page is compared with its last copy, and only then.",
+    )
+    allow_cookies: Annotated[
+        tuple[Annotated[_ShortText, AfterValidator(_check_cookie)], ...],
+        AfterValidator(_once),
+        _Form("list of names"),
+    ] = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="Cookies that say nothing about a visitor: a page that sets them may be published, without them. "
+        "A name may end in *.",
+    )
+    groups: tuple[Group, ...] = Field(
+        default=(),
+        alias="group",
+        max_length=MAX_LIST_LENGTH,
+        description="Pages with an interval of their own.",
+    )
+
+    @property
+    def url(self) -> str:
+        """The public address. It names the site in logs, metrics and records."""
+        return self.base.url
+
+    def is_excluded(self, page: Page) -> bool:
+        """True if the page must not be fetched."""
+        return any(fnmatchcase(page.path, glob) for glob in self.exclude)
+
+    def interval_for(self, page: Page) -> float:
+        """Seconds between two fetches of the page: of the first group that matches it, or of the site."""
+        for group in self.groups:
+            if any(fnmatchcase(page.path, glob) for glob in group.pages):
+                return group.interval_seconds
+        return self.interval_seconds
+
+
+class _File(_Table):
+    tree: _Tree = _Tree()
+    state: _State = _State()
+    log: _Log = _Log()
+    sites: tuple[Site, ...] = Field(
+        alias="site",
+        min_length=1,
+        max_length=MAX_LIST_LENGTH,
+        description='At least one [[site]] with its url, such as url = "https://example.org/".',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration without a fault."""
+
+    source: Path | None
+    tree_path: Path
+    state_path: Path
+    sites: tuple[Site, ...]
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def site_of(self, page: Page) -> Site | None:
+        """The site that the page belongs to: of those that it is inside of, the one with the longest path."""
+        owners = [site for site in self.sites if is_inside(site.base, page)]
+        return max(owners, key=lambda site: len(site.base.path), default=None)
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def find(explicit: Path | None) -> Path:
+    """The file to read: the one that was named, else the first of DEFAULT_PATHS that is there. Raises ConfigError."""
+    if explicit is not None:
+        return explicit
+    for path in DEFAULT_PATHS:
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            # There, but out of reach: `load` says why.
+            return path
+        return path
+    places = " nor ".join(map(str, DEFAULT_PATHS))
+    raise ConfigError(
+        "configuration",
+        [Fault("", f"neither {places} is there")],
+        hint="Write one with `staticify init URL`, or name one with --config",
+    )
+
+
+def load(path: Path) -> Config:
+    """Read a file. Raises ConfigError with every fault in it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        hint = "Write one with `staticify init URL`"
+        raise ConfigError(str(path), [Fault("", "there is no such file")], hint=hint) from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        hint = "The user that runs staticify must be able to read it"
+        raise ConfigError(str(path), [Fault("", f"the file cannot be read: {reason}")], hint=hint) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(str(path), [Fault("", f"the file is over {format_size(MAX_FILE_BYTES)}")])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(str(path), [Fault("", f"byte 0x{data[error.start]:02x} is not UTF-8", line)]) from None
+    return parse(text, path, path.parent)
+
+
+def parse(text: str, source: Path | None, directory: Path) -> Config:
+    """Read the text of a file. Relative paths in it are relative to `directory`. Raises ConfigError."""
+    name = str(source or "configuration")
+    try:
+        text.encode()
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(name, [_syntax_fault(text, error)]) from None
+    directory = directory.absolute()
+    faults: list[tuple[Location, str]] = []
+    file = None
+    try:
+        file = _File.model_validate(data)
+    except ValidationError as error:
+        faults = [fault for details in error.errors(include_url=False) if (fault := _value_fault(data, details))]
+    faults.extend(_cross_faults(data, directory))
+    if file is None or faults:
+        raise ConfigError(name, _located(text, faults))
+    return Config(
+        source=source,
+        tree_path=directory / file.tree.path,
+        state_path=directory / file.state.path,
+        sites=file.sites,
+        log_format=file.log.format,
+        log_level=file.log.level,
+    )
+
+
+# --- Values against one another --------------------------------------------------------------------------------------
+# These work on what tomllib read and pass over what is at fault by itself, so that one run reports both kinds.
+
+
+@dataclass(frozen=True, slots=True)
+class _ListedSite:
+    index: int
+    base: Page
+    table: dict[str, Any]
+    pages: list[tuple[int, Page]]
+
+
+def _cross_faults(data: dict[str, Any], directory: Path) -> Iterator[tuple[Location, str]]:
+    sites = list(_listed_sites(data))
+    yield from _path_faults(data, directory)
+    yield from _duplicate_sites(sites)
+    yield from _page_faults(sites)
+    yield from _folded_pages(sites)
+    for site in sites:
+        max_pages = site.table.get("max_pages", Site.model_fields["max_pages"].default)
+        count = len({page for _, page in site.pages})
+        if type(max_pages) is int and 1 <= max_pages < count:
+            yield ("site", site.index, "pages"), f"lists {count} pages, but max_pages is {max_pages}"
+
+
+def _listed_sites(data: dict[str, Any]) -> Iterator[_ListedSite]:
+    for index, table in _items(data.get("site")):
+        if not isinstance(table, dict):
+            continue
+        try:
+            base = _parse_base(table.get("url"))
+        except ValueError:
+            continue
+        pages = []
+        for position, text in _items(table.get("pages")):
+            try:
+                pages.append((position, _parse_page_of(base, text)))
+            except ValueError:
+                continue
+        yield _ListedSite(index, base, table, pages)
+
+
+def _path_faults(data: dict[str, Any], directory: Path) -> Iterator[tuple[Location, str]]:
+    """Faults of the two directories. Symbolic links are followed where they exist."""
+    real = {}
+    for name, table in (("tree", _Tree), ("state", _State)):
+        try:
+            path = table.model_validate(data.get(name, {})).path
+        except ValidationError:
+            return
+        real[name] = Path(os.path.realpath(directory / path))
+    if real["tree"] == Path("/"):
+        yield ("tree", "path"), "must not be the root directory"
+    elif real["state"].is_relative_to(real["tree"]):
+        key = ("state", "path") if "state" in data else ("tree", "path")
+        yield key, f"the state, {real['state']}, is inside the tree, {real['tree']}: the web server would serve it"
+
+
+def _duplicate_sites(sites: list[_ListedSite]) -> Iterator[tuple[Location, str]]:
+    first: dict[tuple[str, str], _ListedSite] = {}
+    for site in sites:
+        same = first.setdefault((site.base.netloc, site.base.path), site)
+        if same is not site:
+            yield ("site", site.index, "url"), f"{site.base} is the same site as site[{same.index}]"
+
+
+def _page_faults(sites: list[_ListedSite]) -> Iterator[tuple[Location, str]]:
+    """Pages that are listed where they do not belong, or that their own site excludes."""
+    neighbours: dict[str, list[_ListedSite]] = {}
+    for site in sorted(sites, key=lambda site: len(site.base.path), reverse=True):
+        neighbours.setdefault(site.base.netloc, []).append(site)
+    for site in sites:
+        globs = [(index, glob) for index, glob in _items(site.table.get("exclude")) if isinstance(glob, str)]
+        for position, page in site.pages:
+            key = ("site", site.index, "pages", position)
+            owners = (other for other in neighbours.get(page.netloc, []) if is_inside(other.base, page))
+            owner = next(owners, None)
+            if owner is None:
+                yield key, f"{page} is outside the site {site.base}"
+            elif owner.base.path != site.base.path or owner.base.netloc != site.base.netloc:
+                yield key, f"{page} belongs to site[{owner.index}], {owner.base}; list it there"
+            excluding = next((item for item in globs if fnmatchcase(page.path, item[1])), None)
+            if excluding is not None:
+                yield key, f"{page} matches exclude[{excluding[0]}], {_shown(excluding[1])}"
+
+
+def _folded_pages(sites: list[_ListedSite]) -> Iterator[tuple[Location, str]]:
+    """Pages whose files a case-folding file system could not keep apart, of nested sites too."""
+    first: dict[str, tuple[Page, Location]] = {}
+    for site in sites:
+        for position, page in site.pages:
+            key = ("site", site.index, "pages", position)
+            other, other_key = first.setdefault(page.folded, (page, key))
+            if (other.netloc, other.path) != (page.netloc, page.path):
+                yield key, f"{page} and {other} ({_key_text(other_key)}) differ in nothing but case or Unicode form"
+
+
+def _items(value: object) -> list[tuple[int, Any]]:
+    return list(enumerate(value)) if isinstance(value, list) else []
+
+
+# --- Faults, in the operator's words ---------------------------------------------------------------------------------
+
+_TOML_ERROR = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+_TOML_HINTS = {
+    "Cannot overwrite a value": "the same key stands here a second time",
+    "Expected newline or end of document after a statement": "the line goes on after its value; a text needs quotes",
+    "Invalid value": "no valid value; a text needs quotes",
+}
+
+
+def _syntax_fault(text: str, error: ValueError | RecursionError) -> Fault:
+    """The one fault of a text that is no TOML at all: nothing can be said about what follows."""
+    if isinstance(error, UnicodeEncodeError):
+        return Fault("", "half a surrogate pair is not UTF-8", text.count("\n", 0, error.start) + 1)
+    if isinstance(error, RecursionError):
+        return Fault("", "not TOML that can be read: brackets are nested too deep")
+    match = _TOML_ERROR.fullmatch(str(error))
+    if match is None:
+        # Python itself refuses integers of thousands of digits, and does not say where.
+        return Fault("", "not TOML that can be read: a number has too many digits")
+    message, line, column = match.groups()
+    message = _TOML_HINTS.get(message, message)
+    if line is None:
+        return Fault("", f"not TOML: {message}, at the end of the file", text.rstrip("\n").count("\n") + 1)
+    return Fault("", f"not TOML: {message}, at column {column}", int(line))
+
+
+def _value_fault(  # noqa: C901, PLR0912  a table
+    data: dict[str, Any], details: ErrorDetails
+) -> tuple[Location, str] | None:
+    """What pydantic found about one value: where, and in words that need no knowledge of pydantic."""
+    location, value = _followed(data, details["loc"])
+    context = details.get("ctx", {})
+    match details["type"]:
+        case "default_factory_not_called":
+            # Only says that the site's url is at fault, which has its own fault.
+            return None
+        case "extra_forbidden":
+            message = _unknown_key(location)
+        case "missing":
+            message = f"is missing: {_help(location)}"
+        case "value_error":
+            message = str(context["error"])
+        case "string_type":
+            message = f"must be a text in quotes, not {_shown(value)}"
+        case "int_type":
+            message = f"must be a whole number, not {_shown(value)}"
+        case "bool_type":
+            message = f"must be true or false, not {_shown(value)}"
+        case "tuple_type" if isinstance(value, dict):
+            message = f"may stand several times: write {_header(location)} with two brackets"
+        case "tuple_type":
+            message = f"must be a list in brackets, not {_shown(value)}"
+        case "model_type" if isinstance(value, list):
+            message = f"may stand only once: write {_header(location)} with one bracket"
+        case "model_type":
+            message = f"must be a table, {_header(location)}, not {_shown(value)}"
+        case "greater_than_equal" | "less_than_equal":
+            message = f"must be {_setting(location).bounds}, not {_shown(value)}"
+        case "too_short" if value:
+            # Only says that no element is left without a fault, and each has its own.
+            return None
+        case "string_too_short" | "too_short":
+            message = "must not be empty"
+        case "string_too_long":
+            message = f"must have at most {context['max_length']} characters"
+        case "too_long":
+            message = f"must have at most {context['max_length']} entries"
+        case "literal_error":
+            message = f"must be {str(context['expected']).replace(chr(39), chr(34))}, not {_shown(value)}"
+        case _:
+            message = f"cannot be {_shown(value)}"
+    return location, message
+
+
+def _followed(data: dict[str, Any], location: Location) -> tuple[Location, Any]:
+    """The part of a location that the file itself has (a single origin is no list), and the value there.
+
+    A key that is missing stays in: it is the fault.
+    """
+    value: Any = data
+    for depth, step in enumerate(location):
+        if isinstance(value, dict):
+            value = value.get(str(step))
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            return location[:depth], value
+    return location, value
+
+
+def _unknown_key(location: Location) -> str:
+    import difflib  # noqa: PLC0415  8 ms, for those who have a fault
+
+    table, name = _names(location[:-1]), str(location[-1])
+    depth = len(table)
+    known = dict.fromkeys(setting.path[depth] for setting in describe() if setting.path[:depth] == table)
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    if close:
+        return f"there is no such key; did you mean {close[0]}?"
+    elsewhere = [setting.table for setting in describe() if setting.name == name.lower()]
+    if elsewhere:
+        return f"there is no such key here; it belongs into {' or '.join(elsewhere)}"
+    return f"there is no such key; there are {', '.join(known)}"
+
+
+def _located(text: str, faults: list[tuple[Location, str]]) -> list[Fault]:
+    """The faults with their lines, in the order of the file. What is missing has the line of its table."""
+    lines = lines_of(text)
+    found = []
+    for location, message in faults:
+        ends = (location[:end] for end in range(len(location), 0, -1))
+        line = next((lines[end] for end in ends if end in lines), None)
+        found.append(Fault(_key_text(location), message, line))
+    return sorted(found, key=lambda fault: fault.line or 0)
+
+
+def _key_text(location: Location) -> str:
+    text = ""
+    for step in location:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += ("." if text else "") + (step if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", step) else _shown(step))
+    return text
+
+
+def _shown(value: object) -> str:  # noqa: PLR0911  a table
+    """A value of the file as the operator wrote it, or what it is. Never long."""
+    match value:
+        case str():
+            return json.dumps(value if len(value) <= 80 else f"{value[:80]}...", ensure_ascii=False)
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)[:80]
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case None:
+            return "nothing"
+        case _:
+            return "a date or time"
+
+
+# --- Documentation ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of the file, as documentation."""
+
+    path: tuple[str, ...]
+    """Names of the tables and of the key: ("site", "group", "interval")."""
+    table: str
+    """The header that it stands below: "[[site.group]]"."""
+    form: str
+    """What to write, in words: 'duration, "1s" to "24h"'."""
+    bounds: str
+    """The part of the form that is a range; empty if there is none."""
+    default: str
+    """In TOML; empty if there is none."""
+    is_required: bool
+    help: str
+    """Whole sentences."""
+
+    @property
+    def key(self) -> str:
+        """The key with its tables: site.group.interval."""
+        return ".".join(self.path)
+
+    @property
+    def name(self) -> str:
+        """The key alone."""
+        return self.path[-1]
+
+
+@cache
+def describe() -> tuple[Setting, ...]:
+    """Every key, in the order in which a file is best written. README and `staticify init` are made of this."""
+    return tuple(_settings_of(_File, (), ""))
+
+
+def _settings_of(model: type[BaseModel], path: tuple[str, ...], header: str) -> Iterator[Setting]:
+    inner_tables = []
+    for field_name, field in model.model_fields.items():
+        here = (*path, field.alias or field_name)
+        table = next((kind for kind in (field.annotation, *get_args(field.annotation)) if _is_table(kind)), None)
+        if table is not None:
+            is_array = table is not field.annotation
+            inner_tables.append((table, here, f"[[{'.'.join(here)}]]" if is_array else f"[{'.'.join(here)}]"))
+            continue
+        form = next(item for item in field.metadata if isinstance(item, _Form))
+        bounds = " to ".join(
+            form.written(limit)
+            for limit in (
+                next((item.ge for item in field.metadata if hasattr(item, "ge")), None),
+                next((item.le for item in field.metadata if hasattr(item, "le")), None),
+            )
+            if limit is not None
+        )
+        choices = " or ".join(form.written(choice) for choice in get_args(field.annotation) if isinstance(choice, str))
+        yield Setting(
+            path=here,
+            table=header,
+            form=", ".join(filter(None, (form.name, bounds, choices))),
+            bounds=bounds,
+            default="" if field.default is PydanticUndefined else form.written(field.default),
+            is_required=field.is_required(),
+            help=field.description or "",
+        )
+    for table, here, inner_header in inner_tables:
+        yield from _settings_of(table, here, inner_header)
+
+
+def _is_table(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, _Table)
+
+
+def _names(location: Location) -> tuple[str, ...]:
+    return tuple(step for step in location if isinstance(step, str))
+
+
+def _setting(location: Location) -> Setting:
+    return next(setting for setting in describe() if setting.path == _names(location))
+
+
+def _help(location: Location) -> str:
+    if _names(location) == ("site",):
+        return _File.model_fields["sites"].description or ""
+    return _setting(location).help
+
+
+def _header(location: Location) -> str:
+    names = _names(location)
+    return next(setting.table for setting in describe() if setting.path[:-1] == names)

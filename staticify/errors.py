@@ -1,0 +1,107 @@
+"""Everything that can go wrong, as one tree.
+
+    StaticifyError              what happened, where, and what the operator can do about it
+    ├── ConfigError             the configuration cannot be used; carries every fault, not the first one
+    ├── UrlError                a URL that cannot be a page (see `urls`)
+    ├── OriginError             WordPress gave no whole answer; the last good page stays
+    │   ├── OriginUnreachable   no connection, or it broke
+    │   ├── OriginTimeout       the total deadline of one fetch ran out
+    │   ├── AnswerIncomplete    the body ended before its framing said so
+    │   ├── AnswerTooLarge      over a cap: headers, body, or what the body inflates to
+    │   └── AnswerMalformed     not HTTP, or an encoding that cannot be undone
+    ├── TreeError               the tree cannot be written; what it holds is untouched
+    │   └── TreeLocked          another staticify works on this tree
+    └── StoreError              the state database cannot be used
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class StaticifyError(Exception):
+    """Something the operator can act on. `hint` says how, in one sentence, or is empty."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}. {self.hint}" if self.hint else message
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a configuration file: where it stands and what to write instead."""
+
+    key: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line is not None else ""
+        key = f"{self.key}: " if self.key else ""
+        return f"{where}{key}{self.message}"
+
+
+class ConfigError(StaticifyError):
+    """The configuration cannot be used. `faults` holds all of them."""
+
+    def __init__(self, source: str, faults: list[Fault], *, hint: str = "") -> None:
+        lines = "".join(f"\n  {fault}" for fault in faults)
+        super().__init__(f"{source}: {len(faults)} fault{'s' if len(faults) != 1 else ''}{lines}", hint=hint)
+        self.source = source
+        self.faults = faults
+
+
+class UrlError(StaticifyError):
+    """A URL that cannot be a page."""
+
+
+class OriginError(StaticifyError):
+    """WordPress gave no whole answer. `name` is the verdict that `status` and `explain` show."""
+
+    name = "origin-error"
+
+
+class OriginUnreachable(OriginError):
+    """No connection to any origin address, or the connection broke."""
+
+    name = "unreachable"
+
+
+class OriginTimeout(OriginError):
+    """The total deadline of one fetch ran out."""
+
+    name = "timeout"
+
+
+class AnswerIncomplete(OriginError):
+    """The body ended before its own framing said so (RFC 9112 section 8)."""
+
+    name = "incomplete"
+
+
+class AnswerTooLarge(OriginError):
+    """Headers, body or the inflated body went over a cap."""
+
+    name = "too-large"
+
+
+class AnswerMalformed(OriginError):
+    """Not HTTP, or a content coding that cannot be undone."""
+
+    name = "malformed"
+
+
+class TreeError(StaticifyError):
+    """The tree cannot be written. The pages in it are untouched."""
+
+
+class TreeLocked(TreeError):
+    """Another staticify works on this tree."""
+
+
+class StoreError(StaticifyError):
+    """The state database cannot be used."""

@@ -1,0 +1,37 @@
+"""What differs between two renders of a page that nobody changed. It is blanked for the comparison, never in the page."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MAX_NOISE_SECONDS = 6 * 3600
+"""Noise may hide something that expires (a nonce lives 12 hours at least): after this time it is published all the same."""
+
+DEFAULT_PATTERNS = (
+    # Akismet: the time of the render in a hidden field of every comment form.
+    r"""name=["']ak_js["'][^>]*\bvalue=["']\d+["']""",
+    # Comments that caches and profilers write below the page.
+    r"<!-- (?:Dynamic|Cached|Cache|Page) ?(?:page )?generated (?:in|by|on) [^>]*-->",
+    r"<!-- \d+ queries?\.? (?:in )?[\d.,]+ seconds?\.? -->",
+    r"<!--\s*Performance optimized by W3 Total Cache[^>]*-->",
+    r"<!-- This website is like a Rocket[^>]*-->",
+)
+
+
+class Noise:
+    """Patterns of one site, compiled: the defaults and the operator's own."""
+
+    def __init__(self, patterns: tuple[str, ...] = ()) -> None:
+        self._patterns = [re.compile(pattern.encode()) for pattern in (*DEFAULT_PATTERNS, *patterns)]
+
+    def digest(self, body: bytes) -> str:
+        """Equal for two bodies that differ in nothing but noise."""
+        for pattern in self._patterns:
+            body = pattern.sub(b"", body)
+        return digest(body)
+
+
+def digest(body: bytes) -> str:
+    """SHA-256 in hex: collisions are out of reach even for who writes the pages."""
+    return hashlib.sha256(body).hexdigest()

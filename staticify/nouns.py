@@ -1,0 +1,138 @@
+"""The things staticify speaks about, as values. Nothing here does any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a page is made of. The value is its extension in the tree: it decides the Content-Type at the front."""
+
+    HTML = "html"
+    RSS = "rss"
+    ATOM = "atom"
+    XML = "xml"
+    JSON = "json"
+    TEXT = "txt"
+
+
+class Outcome(StrEnum):
+    """What one journey did to the tree."""
+
+    PUBLISHED = "published"
+    """New bytes stand in the tree, in every variant."""
+    UNCHANGED = "unchanged"
+    """The origin says what the tree says; nothing was touched."""
+    KEPT = "kept"
+    """No usable answer; the last good page, if there is one, stays."""
+    REFUSED = "refused"
+    """An answer that may not be published; the last good page, if there is one, stays."""
+    GONE = "gone"
+    """The page is not in the tree any more: the site does not have it, or not for everybody."""
+
+    @property
+    def is_good(self) -> bool:
+        """True if the tree now holds what the origin says."""
+        return self in {Outcome.PUBLISHED, Outcome.UNCHANGED}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision about one answer. `name` is a fixed word to count by, `reason` a sentence for people."""
+
+    name: str
+    outcome: Outcome
+    reason: str
+
+    @property
+    def is_publishable(self) -> bool:
+        """True if the answer may go out."""
+        return self.outcome is Outcome.PUBLISHED
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One whole answer of the origin, its content coding undone."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """Field names in lower case, in the order received; repeated fields are repeated."""
+    body: bytes
+    is_framed: bool = True
+    """False if only the closing of the connection ended the body (RFC 9112 section 6.3, case 8)."""
+    origin: str = ""
+    seconds: float = 0.0
+
+    def header(self, name: str) -> str:
+        """All values of a field joined by commas (RFC 9110 section 5.2); empty if absent."""
+        return ", ".join(value for key, value in self.headers if key == name)
+
+    def header_values(self, name: str) -> list[str]:
+        """Each line of a field by itself, for those that cannot be joined (Set-Cookie)."""
+        return [value for key, value in self.headers if key == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One range of the origin's bytes that was left out, and the rule that wanted it."""
+
+    start: int
+    end: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the store knows of a page. Times are seconds since the epoch; 0 means never."""
+
+    url: str
+    site: str
+    kind: Kind | None = None
+    source_digest: str = ""
+    """Digest of the origin's bytes that the tree's page was made of; empty if unknown."""
+    output_digest: str = ""
+    """Digest of the identity bytes in the tree; empty if the page is not in the tree."""
+    rules_digest: str = ""
+    """Digest of the gate and strip rules that let it out: other rules, another look."""
+    size_bytes: int = 0
+    mtime: int = 0
+    """Of the files in the tree, whole seconds."""
+    first_seen_at: float = 0.0
+    checked_at: float = 0.0
+    """Start of the last fetch, however it ended."""
+    verified_at: float = 0.0
+    """Start of the last fetch whose answer the tree agrees with. The age of a page counts from here."""
+    changed_at: float = 0.0
+    render_seconds: float = 0.0
+    outcome: Outcome | None = None
+    verdict: str = ""
+    reason: str = ""
+    failures: int = 0
+    """Journeys in a row that were not good."""
+    unchanged_count: int = 0
+    """Journeys in a row that found nothing new; a stable page may get denser variants."""
+    is_dense: bool = False
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cuts: tuple[Cut, ...] = ()
+    location: str = ""
+    """Where a permanent redirect points to."""
+
+    @property
+    def is_published(self) -> bool:
+        """True if the tree holds this page."""
+        return bool(self.output_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One journey: what was decided, what it did, and the record it left."""
+
+    url: str
+    outcome: Outcome
+    verdict: str
+    reason: str
+    seconds: float
+    record: Record

@@ -1,0 +1,251 @@
+"""The origin client: one anonymous, bounded fetch from WordPress, by httpx.
+
+httpx's own pool loses connection slots when requests are cancelled (after 60 rounds of 20 requests cancelled at
+random a pool of 10 never answered again), so that aiohttp carries the bytes below it, without a cookie jar.
+httpx knows no total time-out: `asyncio.timeout` stands round each fetch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import aiohttp
+import brotli
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from staticify import __version__
+from staticify.config import Origin, Site
+from staticify.errors import (
+    AnswerIncomplete,
+    AnswerMalformed,
+    AnswerTooLarge,
+    OriginError,
+    OriginTimeout,
+    OriginUnreachable,
+)
+from staticify.nouns import Answer
+
+CONNECT_SECONDS = 5.0
+KEEP_ALIVE_SECONDS = 15.0
+USER_AGENT = f"staticify/{__version__} (shared cache)"
+# Plugins answer JSON to who does not ask for HTML first; some hosts refuse an empty Accept.
+ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+class Decoder(Protocol):
+    """Undoes one content coding, at most so many bytes at a time."""
+
+    def decode(self, chunk: bytes, max_bytes: int) -> bytes:
+        """The next bytes; more than `max_bytes` of them means that the cap is passed."""
+
+    def is_finished(self) -> bool:
+        """True if the coding's own end was seen."""
+
+
+class _Identity:
+    def decode(self, chunk: bytes, max_bytes: int) -> bytes:  # noqa: ARG002  the protocol's signature
+        return chunk
+
+    def is_finished(self) -> bool:
+        return True
+
+
+class _Zlib:
+    """gzip, and deflate with or without the zlib wrapper."""
+
+    def __init__(self, wbits: int) -> None:
+        self._stream = zlib.decompressobj(wbits)
+
+    def decode(self, chunk: bytes, max_bytes: int) -> bytes:
+        return self._stream.decompress(chunk, max_bytes + 1)
+
+    def is_finished(self) -> bool:
+        return self._stream.eof
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._stream = brotli.Decompressor()
+
+    def decode(self, chunk: bytes, max_bytes: int) -> bytes:
+        return self._stream.process(chunk, output_buffer_limit=max_bytes + 1)
+
+    def is_finished(self) -> bool:
+        return self._stream.is_finished()
+
+
+def decoder_of(content_encoding: str) -> Decoder:
+    """The decoder for a Content-Encoding. Raises AnswerMalformed for one that staticify did not ask for."""
+    match content_encoding.strip().lower():
+        case "" | "identity":
+            return _Identity()
+        case "gzip" | "x-gzip":
+            return _Zlib(16 + zlib.MAX_WBITS)
+        case "deflate":
+            return _Zlib(zlib.MAX_WBITS)
+        case "br":
+            return _Brotli()
+        case other:
+            raise AnswerMalformed(f"Content-Encoding is {other!r}, which nobody asked for")
+
+
+class Stream:
+    """An answer whose body is still on its way."""
+
+    def __init__(self, response: httpx.Response, max_bytes: int, origin: Origin) -> None:
+        self._response = response
+        self._max_bytes = max_bytes
+        self.origin = origin
+        self.status = response.status_code
+        self.headers = tuple(response.headers.multi_items())
+
+    def header(self, name: str) -> str:
+        """All values of a field joined by commas; empty if absent."""
+        return self._response.headers.get(name, "")
+
+    @property
+    def is_framed(self) -> bool:
+        """True if the body's end is certain (RFC 9112 section 6.3)."""
+        return "content-length" in self._response.headers or "transfer-encoding" in self._response.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, its content coding undone. Raises AnswerTooLarge as soon as the cap is passed."""
+        declared = self.header("content-length")
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            raise AnswerTooLarge(f"Content-Length {declared} is over the limit of {self._max_bytes} bytes")
+        decoder = decoder_of(self.header("content-encoding"))
+        room = self._max_bytes
+        try:
+            async for raw in self._response.aiter_raw():
+                chunk = decoder.decode(raw, room)
+                room -= len(chunk)
+                if room < 0:
+                    raise AnswerTooLarge(f"the body is over the limit of {self._max_bytes} bytes")
+                yield chunk
+        except (zlib.error, brotli.error) as error:
+            raise AnswerMalformed(f"the {self.header('content-encoding')} coding is broken: {error}") from None
+        if not decoder.is_finished():
+            raise AnswerIncomplete(f"the {self.header('content-encoding')} coding ends too early")
+
+
+class OriginClient:
+    """Fetches from one site's origin addresses, the first that can be reached. Close it with `aclose`."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._headers = {
+            "Host": site.base.netloc,
+            "User-Agent": USER_AGENT,
+            "Accept": ACCEPT,
+            # Bytes between two processes of one machine are cheaper than inflating them.
+            "Accept-Encoding": "identity",
+            "X-Forwarded-Proto": site.base.scheme,
+            "X-Forwarded-Host": site.base.netloc,
+        }
+        # An https origin is asked by its address but shows the certificate of the public name.
+        self._extensions = {"sni_hostname": site.base.netloc.rsplit(":", 1)[0]} if site.base.scheme == "https" else {}
+        self._clients = [(origin, _client(origin, site)) for origin in site.origins]
+
+    async def fetch(self, raw_path: str) -> Answer:
+        """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError."""
+        started = time.monotonic()
+        async with self.stream(raw_path, self._site.max_bytes) as stream:
+            body = bytearray()
+            async for chunk in stream.chunks():
+                body += chunk
+            return Answer(
+                status=stream.status,
+                headers=stream.headers,
+                body=bytes(body),
+                is_framed=stream.is_framed,
+                origin=str(stream.origin),
+                seconds=time.monotonic() - started,
+            )
+
+    @asynccontextmanager
+    async def stream(self, raw_path: str, max_bytes: int) -> AsyncGenerator[Stream]:
+        """An answer as it comes in, all of it within the site's deadline. Leaving early closes the connection."""
+        deadline_seconds = self._site.deadline_seconds
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                response, origin = await self._send(raw_path)
+                try:
+                    yield Stream(response, max_bytes, origin)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            raise OriginTimeout(f"no whole answer within {deadline_seconds:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+            raise _translated(error) from error
+
+    async def _send(self, raw_path: str) -> tuple[httpx.Response, Origin]:
+        failures = []
+        for origin, client in self._clients:
+            request = client.build_request(
+                "GET", origin.base_url + raw_path, headers=self._headers, extensions=self._extensions
+            )
+            try:
+                return await client.send(request, stream=True, follow_redirects=False), origin
+            except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+                translated = _translated(error)
+                # Only a server that was not there is passed over: one that answered badly has had the request.
+                if not isinstance(translated, OriginUnreachable):
+                    raise translated from error
+                failures.append(f"{origin}: {translated}")
+        raise OriginUnreachable("; ".join(failures))
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for _, client in self._clients:
+            await client.aclose()
+
+
+def _client(origin: Origin, site: Site) -> httpx.AsyncClient:
+    def session() -> aiohttp.ClientSession:
+        connector: aiohttp.BaseConnector
+        if origin.scheme == "unix":
+            connector = aiohttp.UnixConnector(
+                path=str(origin.socket_path), limit=site.concurrency, keepalive_timeout=KEEP_ALIVE_SECONDS
+            )
+        else:
+            connector = aiohttp.TCPConnector(
+                limit=site.concurrency, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=transport.ssl_context
+            )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+    # Reading the system's certificates costs 20 ms: only for an origin that shows one.
+    transport = AiohttpTransport(client=session, verify=origin.scheme == "https", trust_env=False)
+    return httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+        trust_env=False,
+    )
+
+
+def _translated(error: Exception) -> OriginError:
+    """The foreign error in our words. httpx-aiohttp names some kinds wrongly; the cause is looked at first."""
+    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | OSError) else error
+    text = str(cause) or type(cause).__name__
+    match cause:
+        case aiohttp.ClientPayloadError():
+            return AnswerIncomplete(f"the body ended too early: {text}")
+        case aiohttp.ServerTimeoutError() | TimeoutError() | httpx.TimeoutException():
+            return OriginTimeout(text)
+        case aiohttp.ServerDisconnectedError():
+            return OriginUnreachable("the connection was closed before any answer")
+        case aiohttp.ClientResponseError():
+            return AnswerMalformed(f"not HTTP: {cause.message or text}")
+        case aiohttp.ClientConnectionError() | OSError():
+            return OriginUnreachable(text)
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.ProtocolError():
+            return AnswerMalformed(text)
+        case httpx.TransportError():
+            return OriginUnreachable(text)
+        case _:
+            return OriginError(text)

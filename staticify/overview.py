@@ -1,0 +1,117 @@
+"""What the store and the tree know, gathered for `status` and `explain`. Reads only: it works beside the daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from staticify.config import Config, Site
+from staticify.errors import UrlError
+from staticify.nouns import Kind, Record
+from staticify.store import Store
+from staticify.tree import Tree
+from staticify.urls import Page, parse_page
+
+
+@dataclass(frozen=True, slots=True)
+class PageStatus:
+    """One line of `status`. Times are seconds since the epoch."""
+
+    url: str
+    state: str
+    """fresh: found good within the bound. stale: in the tree, but found good longer ago. absent: not in the tree."""
+    age_seconds: float | None
+    """Since the start of the last fetch that the tree agrees with; None if never or not in the tree."""
+    changed_at: float | None
+    size_bytes: int
+    render_seconds: float
+    outcome: str
+    verdict: str
+    reason: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteStatus:
+    """One site in `status`."""
+
+    url: str
+    mode: str
+    """blind: every page is fetched each interval."""
+    fresh: int
+    stale: int
+    absent: int
+    oldest_seconds: float | None
+    """Age of the oldest page in the tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything about one page."""
+
+    record: Record
+    status: PageStatus
+    file: Path
+    """Of the identity variant, in the tree."""
+    is_in_tree: bool
+
+
+def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteStatus]]:
+    """Every page that is known, and a line for each site. Raises StoreError."""
+    store = Store.open_for_reading(config.state_path)
+    pages = []
+    sites = []
+    for site in config.sites:
+        of_site = [_page_status(record, site, now) for record in store.of_site(site.url)]
+        ages = [page.age_seconds for page in of_site if page.age_seconds is not None]
+        states = [page.state for page in of_site]
+        sites.append(
+            SiteStatus(
+                url=site.url,
+                mode="blind",
+                fresh=states.count("fresh"),
+                stale=states.count("stale"),
+                absent=states.count("absent"),
+                oldest_seconds=max(ages, default=None),
+            )
+        )
+        pages.extend(of_site)
+    return pages, sites
+
+
+def explain_page(config: Config, page: Page, now: float) -> Explanation:
+    """Everything about one page. Raises StoreError, or UrlError for a page that was never rendered."""
+    site = config.site_of(page)
+    record = Store.open_for_reading(config.state_path).get(page.url)
+    if record is None or site is None:
+        raise UrlError(
+            f"{page.url} was never rendered", hint="List it under `pages` or a sitemap, or render it by hand"
+        )
+    kind = record.kind or Kind.HTML
+    return Explanation(
+        record=record,
+        status=_page_status(record, site, now),
+        file=config.tree_path / page.tree_path(kind),
+        is_in_tree=Tree(config.tree_path).find(page.place) is not None,
+    )
+
+
+def _page_status(record: Record, site: Site, now: float) -> PageStatus:
+    bound_seconds = site.interval_for(parse_page(record.url)) + site.deadline_seconds
+    age_seconds = max(0.0, now - record.verified_at) if record.verified_at and record.is_published else None
+    if not record.is_published:
+        state = "absent"
+    else:
+        state = "fresh" if age_seconds is not None and age_seconds <= bound_seconds else "stale"
+    return PageStatus(
+        url=record.url,
+        state=state,
+        age_seconds=round(age_seconds, 1) if age_seconds is not None else None,
+        changed_at=record.changed_at or None,
+        size_bytes=record.size_bytes,
+        render_seconds=round(record.render_seconds, 4),
+        outcome=str(record.outcome or ""),
+        verdict=record.verdict,
+        reason=record.reason,
+        failures=record.failures,
+    )

@@ -1,0 +1,278 @@
+"""The journey of a page, from WordPress to the tree."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import aiofiles
+
+from staticify import __version__
+from staticify.config import Site
+from staticify.encode import encode
+from staticify.errors import OriginError, TreeError
+from staticify.gate import GateRules, decide_body, decide_head, kind_of
+from staticify.html import Document
+from staticify.noise import MAX_NOISE_SECONDS, Noise, digest
+from staticify.nouns import Answer, Cut, Kind, Outcome, Record, Result, Verdict
+from staticify.origin import OriginClient
+from staticify.store import Store
+from staticify.strip import WORDPRESS_RULES, CannotCut, Rule, strip
+from staticify.tree import Found, Tree
+from staticify.urls import Page
+from staticify.workers import Workers
+
+log = logging.getLogger(__name__)
+
+DENSE_AFTERUNCHANGED = 3
+"""Journeys without a change after which a page is worth the densest variants."""
+
+# Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
+_NEEDS_CONFIRMATION = frozenset({"moved", "not-public"})
+# Header fields that `explain` shows; the rest is the server's own business, and Set-Cookie nobody's.
+_SHOWN_HEADERS = frozenset(
+    "cache-control content-encoding content-length content-type date etag expires last-modified link location "
+    "retry-after server transfer-encoding vary x-pingback x-powered-by x-robots-tag".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What an answer comes to before it reaches the tree."""
+
+    verdict: Verdict
+    body: bytes = b""
+    cuts: tuple[Cut, ...] = ()
+    output_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything that decides what of an answer is published, for one site."""
+
+    gate: GateRules
+    strip: tuple[Rule, ...]
+    noise: Noise
+    digest: str
+    """Changes when any of it changes, or staticify itself: then unchanged bytes are looked at anew."""
+
+    @classmethod
+    def of(cls, site: Site) -> Rules:
+        """The rules that a site's configuration comes to."""
+        gate = GateRules(site.base, site.max_bytes, site.require_html_end, site.allow_cookies)
+        cuts = (*WORDPRESS_RULES, *(Rule(selector) for selector in site.strip))
+        everything = repr((__version__, gate, cuts, site.ignore))
+        return cls(gate, cuts, Noise(site.ignore), hashlib.sha256(everything.encode()).hexdigest()[:16])
+
+
+class Renderer:
+    """Renders the pages of one site. One page must not be rendered twice at once: the queue sees to that."""
+
+    def __init__(
+        self,
+        site: Site,
+        origin: OriginClient,
+        tree: Tree,
+        store: Store,
+        workers: Workers,
+        *,
+        now: Callable[[], float] = time.time,
+        dense_after: int | None = None,
+    ) -> None:
+        self.site = site
+        self._origin = origin
+        self._tree = tree
+        self._store = store
+        self._workers = workers
+        self._now = now
+        self._dense_after = dense_after
+        self._dense_lock = asyncio.Lock()
+        self._rules = Rules.of(site)
+
+    async def render(self, page: Page) -> Result:
+        """One journey: fetch, decide, strip, encode, publish, record. Never raises for what a site can do wrong."""
+        started = self._now()
+        before = self._store.get(page.url) or Record(page.url, self.site.url, first_seen_at=started)
+        try:
+            answer = await self._origin.fetch(page.raw_path)
+        except OriginError as error:
+            return self.conclude(before, started, Verdict(error.name, Outcome.KEPT, str(error)))
+        seen = replace(before, status=answer.status, headers=_shown(answer), render_seconds=answer.seconds, location="")
+
+        verdict = decide_head(answer, page, self._rules.gate)
+        if verdict.outcome is Outcome.GONE:
+            return await self._let_go(page, seen, started, verdict, answer.header("location"))
+        if not verdict.is_publishable:
+            return self.conclude(seen, started, verdict)
+
+        source_digest = digest(answer.body)
+        if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
+            result = self.conclude(seen, started, UNCHANGED)
+            await self._make_dense(page, result.record)
+            return result
+        return await self._workers.run(self._replace, page, seen, started, answer, source_digest)
+
+    def _replace(self, page: Page, before: Record, started: float, answer: Answer, source_digest: str) -> Result:
+        """The second half of the journey, in a worker thread: other bytes than those of the last good page."""
+        prepared = prepare(answer, page, self._rules)
+        if not prepared.verdict.is_publishable:
+            return self.conclude(before, started, prepared.verdict)
+        kind = kind_of(answer) or Kind.HTML
+        found = replace(
+            before,
+            kind=kind,
+            source_digest=source_digest,
+            output_digest=prepared.output_digest,
+            rules_digest=self._rules.digest,
+            cuts=prepared.cuts,
+        )
+        standing = self._standing(page, before, kind, prepared, started)
+        if standing is not None:
+            found = replace(found, mtime=standing.mtime, size_bytes=standing.size_bytes)
+            return self.conclude(found, started, UNCHANGED)
+        try:
+            mtime = self._tree.publish(page.place, kind, encode(prepared.body))
+        except TreeError as error:
+            return self.conclude(before, started, Verdict("tree-error", Outcome.KEPT, str(error)))
+        published = replace(
+            found, mtime=mtime, size_bytes=len(prepared.body), changed_at=started, is_dense=False, unchanged_count=0
+        )
+        return self.conclude(published, started, prepared.verdict)
+
+    def _is_in_place(self, page: Page, record: Record, kind: Kind | None) -> bool:
+        """True if the tree still holds what the record says, let out by today's rules."""
+        return (
+            record.is_published
+            and record.kind is not None
+            and record.kind is kind
+            and record.rules_digest == self._rules.digest
+            and self._tree.is_holding(page.place, record.kind, record.mtime, record.size_bytes)
+        )
+
+    def _standing(self, page: Page, record: Record, kind: Kind, prepared: Prepared, now: float) -> Found | None:
+        """What stands in the tree, if the prepared page differs from it in nothing or in noise only."""
+        found = self._tree.find(page.place)
+        if (
+            found is None
+            or found.kind is not kind
+            or not self._tree.is_holding(page.place, kind, found.mtime, found.size_bytes)
+        ):
+            return None
+        file = self._tree.path / page.tree_path(kind)
+        is_on_record = record.is_published and (record.mtime, record.size_bytes) == (found.mtime, found.size_bytes)
+        # Without a record the tree's own bytes are asked: it is the truth, the store only remembers.
+        output_digest = record.output_digest if is_on_record else self._rules.noise.digest(file.read_bytes())
+        if output_digest != prepared.output_digest:
+            return None
+        if now - found.mtime < MAX_NOISE_SECONDS or file.read_bytes() == prepared.body:
+            return found
+        return None
+
+    async def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict, location: str) -> Result:
+        """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice."""
+        seen = replace(seen, location=location)
+        if verdict.name in _NEEDS_CONFIRMATION and seen.verdict != verdict.name and seen.is_published:
+            kept = Verdict(verdict.name, Outcome.KEPT, f"{verdict.reason}; removed if the next fetch agrees")
+            return self.conclude(seen, started, kept)
+        return await self._workers.run(self.remove, page, seen, started, verdict)
+
+    def remove(self, page: Page, before: Record, started: float, verdict: Verdict) -> Result:
+        """Take the page out of the tree and record why. Blocks."""
+        try:
+            self._tree.remove(page.place)
+        except TreeError as error:
+            return self.conclude(before, started, Verdict("tree-error", Outcome.KEPT, str(error)))
+        gone = replace(
+            before,
+            source_digest="",
+            output_digest="",
+            cuts=(),
+            size_bytes=0,
+            mtime=0,
+            is_dense=False,
+            changed_at=started if before.is_published else before.changed_at,
+        )
+        return self.conclude(gone, started, verdict)
+
+    def adopt(self, page: Page, found: Found) -> None:
+        """Make a record of a page that stands in the tree. Its age is not known, so that it counts as stale. Blocks."""
+        body = (self._tree.path / page.tree_path(found.kind)).read_bytes()
+        self._store.put(
+            Record(
+                page.url,
+                self.site.url,
+                kind=found.kind,
+                output_digest=self._rules.noise.digest(body),
+                size_bytes=found.size_bytes,
+                mtime=found.mtime,
+                first_seen_at=found.mtime,
+                changed_at=found.mtime,
+            )
+        )
+
+    def fail(self, page: Page, error: Exception) -> Result:
+        """Record a journey that ended in a defect of staticify itself. The last good page stays."""
+        started = self._now()
+        before = self._store.get(page.url) or Record(page.url, self.site.url, first_seen_at=started)
+        reason = f"staticify failed on this page, please report it: {type(error).__name__}: {error}"
+        return self.conclude(before, started, Verdict("internal-error", Outcome.KEPT, reason))
+
+    def conclude(self, record: Record, started: float, verdict: Verdict) -> Result:
+        """Record what was decided."""
+        is_good = verdict.outcome.is_good
+        record = replace(
+            record,
+            checked_at=started,
+            verified_at=started if is_good or verdict.outcome is Outcome.GONE else record.verified_at,
+            outcome=verdict.outcome,
+            verdict=verdict.name,
+            reason=verdict.reason,
+            failures=0 if is_good else record.failures + 1,
+            unchanged_count=record.unchanged_count + 1 if verdict.outcome is Outcome.UNCHANGED else 0,
+        )
+        self._store.put(record)
+        return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)
+
+    async def _make_dense(self, page: Page, record: Record) -> None:
+        """Give a stable page its densest variants, one page at a time; the identity bytes and mtime stay."""
+        if self._dense_after is None or record.is_dense or record.unchanged_count < self._dense_after:
+            return
+        if self._dense_lock.locked() or record.kind is None:
+            return
+        async with self._dense_lock:
+            async with aiofiles.open(self._tree.path / page.tree_path(record.kind), "rb") as file:
+                body = await file.read()
+            variants = await self._workers.run_in_background(encode, body, is_dense=True)
+            try:
+                await self._workers.run(self._tree.publish, page.place, record.kind, variants, mtime=record.mtime)
+            except TreeError as error:
+                log.warning("dense variants not written", extra={"url": page.url, "reason": str(error)})
+                return
+            self._store.put(replace(record, is_dense=True))
+
+
+UNCHANGED = Verdict("ok", Outcome.UNCHANGED, "the origin says what the tree says")
+
+
+def prepare(answer: Answer, page: Page, rules: Rules) -> Prepared:
+    """Decide on the content of an answer and strip it. Pure, and too slow for the event loop."""
+    document = Document(answer.body) if kind_of(answer) is Kind.HTML else None
+    verdict = decide_body(answer, document, page, rules.gate)
+    if not verdict.is_publishable:
+        return Prepared(verdict)
+    body, cuts = answer.body, ()
+    if document is not None:
+        try:
+            stripped = strip(document, rules.strip)
+        except CannotCut as error:
+            return Prepared(Verdict("cannot-strip", Outcome.REFUSED, str(error)))
+        body, cuts = stripped.body, stripped.cuts
+    return Prepared(verdict, body, cuts, rules.noise.digest(body))
+
+
+def _shown(answer: Answer) -> Mapping[str, str]:
+    return {name: value[:500] for name, value in answer.headers if name in _SHOWN_HEADERS}

@@ -1,0 +1,241 @@
+"""What the commands say, for people on a terminal and as JSON."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from staticify.logs import printable
+from staticify.nouns import Outcome, Result
+from staticify.overview import Explanation, PageStatus, SiteStatus
+
+_STYLES = {
+    "published": "green",
+    "unchanged": "green",
+    "fresh": "green",
+    "kept": "yellow",
+    "stale": "yellow",
+    "refused": "red",
+    "gone": "red",
+    "absent": "red",
+}
+
+
+def out() -> Console:
+    """The console for results: wide enough for whole lines where nobody looks."""
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
+    sys.stdout.write("\n")
+
+
+def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) -> None:
+    """The table of `status`, and a line for each site."""
+    table = _table("page", "state", ">age", ">last change", ">size", ">render", "verdict")
+    now = time.time()
+    for status in statuses:
+        table.add_row(
+            _text(status.url),
+            Text(status.state, _STYLES[status.state]),
+            _duration(status.age_seconds),
+            "" if status.changed_at is None else f"{_duration(now - status.changed_at)} ago",
+            _size(status.size_bytes) if status.size_bytes else "",
+            f"{status.render_seconds * 1000:.0f} ms" if status.render_seconds else "",
+            _text(status.verdict if status.verdict == "ok" else f"{status.verdict}: {status.reason}"),
+        )
+    console = out()
+    console.print(table)
+    for site in sites:
+        counts = [(site.fresh, "fresh"), (site.stale, "stale"), (site.absent, "absent")]
+        said = ", ".join(f"{count} {state}" for count, state in counts if count) or "nothing rendered yet"
+        oldest = "" if site.oldest_seconds is None else f", oldest {_duration(site.oldest_seconds)}"
+        console.print(_text(f"{site.url}  {site.mode} mode: {said}{oldest}"))
+
+
+def explanation_json(explanation: Explanation) -> dict[str, Any]:
+    """Everything about one page, for programs."""
+    return {
+        **asdict(explanation.status),
+        "file": str(explanation.file),
+        "is_in_tree": explanation.is_in_tree,
+        "record": asdict(explanation.record),
+    }
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """Everything about one page."""
+    record, status, exists = explanation.record, explanation.status, explanation.is_in_tree
+    rows: list[tuple[str, str]] = [
+        ("page", record.url),
+        ("tree", str(explanation.file) + ("" if exists else "  (not there)")),
+        ("state", status.state + ("" if status.age_seconds is None else f", verified {_duration(status.age_seconds)} ago")),
+        ("verdict", f"{record.outcome or 'never rendered'}: {record.verdict}"),
+        ("why", record.reason),
+        ("failures", f"{record.failures} in a row" if record.failures else "none"),
+        ("first seen", _moment(record.first_seen_at)),
+        ("last fetch", _moment(record.checked_at)),
+        ("last good", _moment(record.verified_at)),
+        ("last change", _moment(record.changed_at)),
+        ("render", f"{record.render_seconds * 1000:.1f} ms"),
+        ("size", f"{record.size_bytes} bytes, {'densest' if record.is_dense else 'fast'} variants" if exists else ""),
+        ("answer", f"status {record.status}" + (f", to {record.location}" if record.location else "")),
+        *((f"  {name}", value) for name, value in record.headers.items()),
+        ("stripped", "nothing" if not record.cuts else f"{len(record.cuts)} ranges of the origin's bytes"),
+        *((f"  {cut.start}-{cut.end}", cut.rule) for cut in record.cuts),
+        ("digest", record.output_digest or "none"),
+    ]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, _text(value))
+    out().print(table)
+
+
+def print_summary(results: Sequence[Result], seconds: float) -> None:
+    """The end of a pass: how many of each outcome, and why for each page that is not good."""
+    console = out()
+    bad = [result for result in results if not result.outcome.is_good]
+    if bad:
+        table = _table("not good", "outcome", "verdict", "why")
+        for result in bad:
+            table.add_row(
+                _text(result.url), Text(result.outcome, _STYLES[result.outcome]), result.verdict, _text(result.reason)
+            )
+        console.print(table)
+    counts = Counter(result.outcome for result in results)
+    line = Text(f"{len(results)} pages in {seconds:.2f} s: ")
+    for index, outcome in enumerate(Outcome):
+        line.append(", " if index else "").append(
+            f"{counts[outcome]} {outcome}", _STYLES[outcome] if counts[outcome] else "dim"
+        )
+    console.print(line)
+
+
+def summary_json(results: Sequence[Result], notes: Iterable[Any], seconds: float) -> dict[str, Any]:
+    """The same for programs."""
+    counts = Counter(result.outcome for result in results)
+    return {
+        "seconds": round(seconds, 3),
+        "counts": {str(outcome): counts[outcome] for outcome in Outcome},
+        "notes": [asdict(note) for note in notes],
+        "pages": [
+            {
+                "url": result.url,
+                "outcome": str(result.outcome),
+                "verdict": result.verdict,
+                "reason": result.reason,
+                "seconds": round(result.seconds, 4),
+            }
+            for result in results
+        ],
+    }
+
+
+def print_table(title: str, rows: Iterable[tuple[str, ...]], *columns: str) -> None:
+    """A table with a line above it."""
+    table = _table(*columns)
+    for row in rows:
+        table.add_row(*(_text(cell) for cell in row))
+    console = out()
+    console.print(title)
+    console.print(table)
+
+
+@contextmanager
+def progress(label: str, *, is_quiet: bool) -> Iterator[ProgressReport]:
+    """A bar on a terminal, a line a page elsewhere, nothing at all if quiet."""
+    if is_quiet or not sys.stderr.isatty():
+        yield ProgressReport(None, None, is_quiet=is_quiet)
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[last]}"),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        yield ProgressReport(bar, bar.add_task(label, total=None, last=""), is_quiet=False)
+
+
+class ProgressReport:
+    """Hears of pages as they come."""
+
+    def __init__(self, bar: Progress | None, task: Any, *, is_quiet: bool) -> None:
+        self._bar = bar
+        self._task = task
+        self._is_quiet = is_quiet
+        self._total = 0
+
+    def add_total(self, count: int) -> None:
+        """So many pages more are to come."""
+        self._total += count
+        if self._bar is not None:
+            self._bar.update(self._task, total=self._total)
+
+    def advance(self, line: str) -> None:
+        """One page is done."""
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, last=printable(line)[-60:])
+        elif not self._is_quiet:
+            sys.stdout.write(printable(line) + "\n")
+
+
+def line_of(result: Result) -> str:
+    """One page of a pass on one line."""
+    line = f"{result.outcome:<9} {result.seconds * 1000:6.0f} ms  {result.url}"
+    return line if result.outcome.is_good else f"{line}  {result.verdict}: {result.reason}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        if column.startswith(">"):
+            table.add_column(column[1:], justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold")
+    return table
+
+
+def _text(value: str) -> Text:
+    # Never as markup: a page's title or URL may look like it.
+    return Text(printable(value))
+
+
+def _moment(seconds: float) -> str:
+    if not seconds:
+        return "never"
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} d"
+
+
+def _size(count: int) -> str:
+    return f"{count} B" if count < 1024 else f"{count / 1024:.1f} KiB"

@@ -1,0 +1,105 @@
+"""Jobs that come round: APScheduler, with the monotonic clock beside it.
+
+APScheduler counts by the wall clock: set back by an hour, it would stop every job for an hour. A guard looks at the
+monotonic clock each second and starts what is overdue by that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+log = logging.getLogger(__name__)
+
+GUARD_SECONDS = 1.0
+OVERDUE_FACTOR = 1.05
+
+
+class Schedule:
+    """Runs coroutine functions every so many seconds, none of them twice at once. Needs a running event loop."""
+
+    def __init__(self) -> None:
+        self._scheduler = AsyncIOScheduler(timezone=datetime.UTC)
+        self._jobs: dict[str, _Job] = {}
+        self._guard: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin. Jobs may be added before and after."""
+        self._scheduler.start()
+        self._guard = asyncio.create_task(self._watch_clock(), name="schedule guard")
+
+    def every(self, seconds: float, name: str, function: Callable[[], Awaitable[None]]) -> None:
+        """Run a function now and then every so many seconds. A name that exists already is replaced."""
+        job = _Job(name, seconds, function)
+        self._jobs[name] = job
+        self._scheduler.add_job(
+            job.run,
+            "interval",
+            seconds=seconds,
+            id=name,
+            replace_existing=True,
+            next_run_time=_now(),
+            max_instances=1,
+            # Rounds that were missed (a stopped process, a clock set forward) are one round, however late.
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+
+    def drop(self, name: str) -> None:
+        """Run a job no more."""
+        del self._jobs[name]
+        self._scheduler.remove_job(name)
+
+    async def stop(self) -> None:
+        """Start nothing more; jobs under way are cancelled."""
+        if self._guard is not None:
+            self._guard.cancel()
+            await asyncio.gather(self._guard, return_exceptions=True)
+        self._scheduler.shutdown(wait=False)
+        for job in self._jobs.values():
+            await job.stop()
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await asyncio.sleep(GUARD_SECONDS)
+            for job in self._jobs.values():
+                if job.is_overdue(time.monotonic()):
+                    log.warning("the clock was set back: a job is started by the monotonic clock", extra={"job": job.name})
+                    self._scheduler.modify_job(job.name, next_run_time=_now())
+
+
+class _Job:
+    def __init__(self, name: str, seconds: float, function: Callable[[], Awaitable[None]]) -> None:
+        self.name = name
+        self._seconds = seconds
+        self._function = function
+        self._task: asyncio.Task[None] | None = None
+        self._started = time.monotonic()
+
+    async def run(self) -> None:
+        self._started = time.monotonic()
+        self._task = asyncio.current_task()
+        try:
+            await self._function()
+        except Exception:
+            # A round that fails is one round; the next one may find things mended.
+            log.exception("a scheduled job failed", extra={"job": self.name})
+        finally:
+            self._task = None
+
+    def is_overdue(self, now: float) -> bool:
+        return self._task is None and now - self._started > self._seconds * OVERDUE_FACTOR + GUARD_SECONDS
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

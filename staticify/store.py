@@ -1,0 +1,183 @@
+"""The state database: what is known of each page, in SQLite (WAL), so that other processes can read it meanwhile.
+
+It is a memory, not the truth: the tree is. Without the database no page is lost, and the next journey of each page
+finds out again what was forgotten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from staticify.errors import StoreError
+from staticify.nouns import Cut, Kind, Outcome, Record
+
+FILE_NAME = "state.db"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 5.0
+_DIRECTORY_MODE = 0o700
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(Record))
+_SCHEMA = f"""
+create table page ({", ".join(f"{name} text primary key" if name == "url" else name for name in _COLUMNS)});
+pragma user_version = {SCHEMA_VERSION};
+"""
+_INSERT = f"insert or replace into page ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  names of our own fields
+
+
+class Store:
+    """All records, in memory; `flush` writes those that changed. Methods may be called from any thread."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+        self._lock = threading.Lock()
+        self._records: dict[str, Record] = {}
+        self._changed: set[str] = set()
+        self.set_aside: Path | None = None
+        """Where `open_for_writing` put a database that could not be read."""
+
+    @classmethod
+    def open_for_writing(cls, directory: Path) -> Store:
+        """Open or make the database. One that is corrupt is set aside. Raises StoreError."""
+        path = directory / FILE_NAME
+        set_aside = None
+        try:
+            directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            try:
+                store = cls._open(path)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                set_aside = _set_aside(path)
+                store = cls._open(path)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"cannot use the state database {path}: {error}",
+                hint="The user that runs staticify must own its directory; nobody else may write to it",
+            ) from error
+        store.set_aside = set_aside
+        return store
+
+    @classmethod
+    def open_for_reading(cls, directory: Path) -> Store:
+        """Open the database beside the daemon that writes it. Raises StoreError."""
+        path = directory / FILE_NAME
+        try:
+            if not path.exists():
+                raise StoreError(
+                    f"there is no state database {path}", hint="Nothing was rendered yet: staticify render --all"
+                )
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            store = cls(connection, path)
+            store._load()  # noqa: SLF001  a second constructor
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"cannot read the state database {path}: {error}",
+                hint="Run this as the user that runs the daemon",
+            ) from error
+        return store
+
+    @classmethod
+    def _open(cls, path: Path) -> Store:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+        try:
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            version = connection.execute("pragma user_version").fetchone()[0]
+            if version != SCHEMA_VERSION:
+                # It is a memory: another version's is forgotten rather than migrated.
+                connection.executescript(f"drop table if exists page; {_SCHEMA}")
+            store = cls(connection, path)
+            store._load()  # noqa: SLF001  a second constructor
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    def _load(self) -> None:
+        rows = self._connection.execute(f"select {', '.join(_COLUMNS)} from page")  # noqa: S608  names of our own fields
+        try:
+            self._records = {record.url: record for record in map(_record_of, rows)}
+        except (ValueError, TypeError, KeyError) as error:
+            raise sqlite3.DatabaseError(f"a record cannot be read: {error}") from error
+
+    def get(self, url: str) -> Record | None:
+        """The record of a page, or None."""
+        return self._records.get(url)
+
+    def of_site(self, site: str) -> list[Record]:
+        """Every record of a site, by URL."""
+        with self._lock:
+            records = [record for record in self._records.values() if record.site == site]
+        return sorted(records, key=lambda record: record.url)
+
+    def put(self, record: Record) -> None:
+        """Remember a record. It is on disk after the next `flush`."""
+        with self._lock:
+            self._records[record.url] = record
+            self._changed.add(record.url)
+
+    def forget(self, urls: Iterable[str]) -> None:
+        """Drop the records of pages that are in no list and no tree any more."""
+        with self._lock:
+            for url in urls:
+                self._records.pop(url, None)
+                self._changed.add(url)
+
+    def flush(self) -> None:
+        """Write what changed, in one transaction. Raises StoreError; then it is tried again by the next flush."""
+        with self._lock:
+            changed = self._changed
+            self._changed = set()
+            rows = [_row_of(self._records[url]) for url in changed if url in self._records]
+            dropped = [(url,) for url in changed if url not in self._records]
+        if not changed:
+            return
+        try:
+            with self._connection:
+                self._connection.executemany(_INSERT, rows)
+                self._connection.executemany("delete from page where url = ?", dropped)
+        except sqlite3.Error as error:
+            with self._lock:
+                self._changed |= changed
+            raise StoreError(f"cannot write the state database {self.path}: {error}") from error
+
+    def close(self) -> None:
+        """Flush what can be flushed, and close."""
+        with contextlib.suppress(StoreError):
+            self.flush()
+        self._connection.close()
+
+
+def _row_of(record: Record) -> tuple[Any, ...]:
+    values = {name: getattr(record, name) for name in _COLUMNS}
+    values["headers"] = json.dumps(dict(record.headers))
+    values["cuts"] = json.dumps([(cut.start, cut.end, cut.rule) for cut in record.cuts])
+    return tuple(values.values())
+
+
+def _record_of(row: tuple[Any, ...]) -> Record:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["kind"] = Kind(values["kind"]) if values["kind"] else None
+    values["outcome"] = Outcome(values["outcome"]) if values["outcome"] else None
+    values["is_dense"] = bool(values["is_dense"])
+    values["headers"] = json.loads(values["headers"])
+    values["cuts"] = tuple(Cut(*cut) for cut in json.loads(values["cuts"]))
+    return Record(**values)
+
+
+def _set_aside(path: Path) -> Path:
+    target = path.with_name(f"{path.name}.corrupt-{int(time.time())}")
+    path.rename(target)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+    return target

@@ -1,0 +1,221 @@
+"""What belongs to one visitor is cut out of the origin's bytes. Nothing is parsed and written out again.
+
+A rule names elements by a CSS selector and says what of them goes: the element, an attribute, what an attribute
+says, or some of its classes. After the cut the page is parsed anew: its DOM must be the old DOM less what was cut.
+If it is not (an unclosed paragraph before the element, say, would now run on), the page is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import turbohtml
+
+from staticify.html import Document
+from staticify.nouns import Cut
+
+
+class Part(Enum):
+    """What of an element a rule takes away."""
+
+    ELEMENT = auto()
+    ATTRIBUTE = auto()
+    VALUE = auto()
+    """The attribute stays, empty."""
+    CLASSES = auto()
+    FORBIDDEN = auto()
+    """Nothing can be cut safely: the page is refused if the rules before have left such an element."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing to cut."""
+
+    selector: str
+    part: Part = Part.ELEMENT
+    attribute: str = ""
+    classes: frozenset[str] = frozenset()
+
+
+WORDPRESS_RULES: tuple[Rule, ...] = (
+    # The toolbar: wp-includes/admin-bar.php and class-wp-admin-bar.php.
+    Rule("#wpadminbar"),
+    Rule("link#admin-bar-css"),
+    Rule("link#admin-bar-rtl-css"),
+    Rule("style#admin-bar-inline-css"),
+    Rule("script#admin-bar-js"),
+    Rule("script#admin-bar-js-extra"),
+    Rule("script#hoverintent-js-js"),
+    Rule("body", Part.CLASSES, "class", frozenset({"admin-bar", "no-customize-support", "customize-support"})),
+    # Ways to edit: get_edit_post_link(), edit_comment_link() and the themes' wrappers around them.
+    Rule(".edit-link:has(a[href*='/wp-admin/'])"),
+    Rule("a.post-edit-link[href*='/wp-admin/']"),
+    Rule("a.comment-edit-link[href*='/wp-admin/']"),
+    # The comment form: comment_form() greets who is logged in and fills in who commented before.
+    Rule(".logged-in-as"),
+    Rule("input#author[name='author']:not([value=''])", Part.VALUE, "value"),
+    Rule("input#email[name='email']:not([value=''])", Part.VALUE, "value"),
+    Rule("input#url[name='url']:not([value=''])", Part.VALUE, "value"),
+    Rule("input#wp-comment-cookies-consent[checked]", Part.ATTRIBUTE, "checked"),
+    Rule("input#_wp_unfiltered_html_comment_disabled"),
+    # A commenter sees the own comment before the moderator does.
+    Rule("li.comment:has(.comment-awaiting-moderation):not(:has(li.comment .comment-awaiting-moderation))"),
+    Rule(".comment-awaiting-moderation", Part.FORBIDDEN),
+)
+
+# Toolbar parts that WordPress prints without an id, known by what they say.
+_TOOLBAR_STYLE = re.compile(r"#wpadminbar\s*\{\s*display:\s*none|html\s*\{\s*margin-top:\s*32px\s*!important")
+_TOOLBAR_SCRIPT = re.compile(r"'customize-support'")
+
+_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+
+
+class CannotCut(Exception):
+    """The page cannot be published without what the rule should take away. The message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stripped:
+    """The bytes that may go out, and what was left out of the origin's."""
+
+    body: bytes
+    cuts: tuple[Cut, ...]
+
+
+def strip(document: Document, rules: tuple[Rule, ...]) -> Stripped:
+    """Cut what the rules name. Changes `document.tree`. Raises CannotCut if the rest would be another page.
+
+    For a page on which no rule matches, the list of cuts is empty and the body is the very same object.
+    """
+    found: list[Cut] = []
+    for rule in rules:
+        for element in document.tree.select(rule.selector):
+            found.extend(_cut(document, element, rule))
+    found.extend(_toolbar_leftovers(document))
+    if not found:
+        return Stripped(document.body, ())
+    cuts = _merged(found)
+    body = _without(document.body, cuts)
+    _verify(document, Document(body))
+    return Stripped(body, cuts)
+
+
+def _cut(document: Document, element: turbohtml.Element, rule: Rule) -> list[Cut]:
+    if rule.part is Part.FORBIDDEN:
+        raise CannotCut(f"an element that matches {rule.selector!r} cannot be told from the rest of the page")
+    if rule.part is Part.ELEMENT:
+        return [_cut_element(document, element, rule.selector)]
+    if rule.part is Part.CLASSES:
+        return _cut_classes(document, element, rule)
+    return _cut_attribute(document, element, rule)
+
+
+def _cut_element(document: Document, element: turbohtml.Element, name: str) -> Cut:
+    location = element.source_location
+    if location is None or location.start_tag is None:
+        raise CannotCut(f"the element of rule {name!r} is not written in the page")
+    if location.end_tag is None and element.tag not in _VOID:
+        raise CannotCut(f"the <{element.tag}> of rule {name!r} has no end tag, so that its end is not certain")
+    end = location.end_tag or location.start_tag
+    start_byte = document.byte_offset(location.start_tag.start_offset)
+    end_byte = document.byte_offset(end.end_offset)
+    element.extract()
+    return Cut(start_byte, end_byte, name)
+
+
+def _cut_attribute(document: Document, element: turbohtml.Element, rule: Rule) -> list[Cut]:
+    start, text = _attribute_source(document, element, rule.attribute, rule.selector)
+    name = f"{rule.selector}@{rule.attribute}"
+    if rule.part is Part.ATTRIBUTE:
+        del element.attrs[rule.attribute]
+        return [Cut(document.byte_offset(start), document.byte_offset(start + len(text)), name)]
+    value_start, value_end = _value_range(text)
+    element.attrs[rule.attribute] = ""
+    if text[value_start - 1] not in "\"'":
+        # value=Bob: without quotes an empty value needs the equals sign gone as well.
+        value_start = text.index("=")
+    return [Cut(document.byte_offset(start + value_start), document.byte_offset(start + value_end), name)]
+
+
+def _cut_classes(document: Document, element: turbohtml.Element, rule: Rule) -> list[Cut]:
+    if not rule.classes & set((element.attr("class") or "").split()):
+        return []
+    start, text = _attribute_source(document, element, "class", rule.selector)
+    value_start, value_end = _value_range(text)
+    kept = " ".join(name for name in (element.attr("class") or "").split() if name not in rule.classes)
+    cuts = []
+    for match in re.finditer(r"\S+[ \t\n\f\r]*", text[value_start:value_end]):
+        word = match.group().strip()
+        if word in rule.classes:
+            first, last = value_start + match.start(), value_start + match.end()
+            cuts.append(Cut(document.byte_offset(start + first), document.byte_offset(start + last), f".{word}"))
+    if not cuts:
+        raise CannotCut(f"the classes of rule {rule.selector!r} are written with character references")
+    # What is left may have other white space between the words than `kept`: the verification compares words.
+    element.attrs["class"] = kept
+    return cuts
+
+
+def _attribute_source(document: Document, element: turbohtml.Element, attribute: str, name: str) -> tuple[int, str]:
+    location = element.source_location
+    if location is None or attribute not in location.attrs:
+        raise CannotCut(f"attribute {attribute!r} of rule {name!r} is not written in the page")
+    span = location.attrs[attribute]
+    text = document.source(span.start_offset, span.end_offset)
+    if "\r" in text:
+        raise CannotCut(f"attribute {attribute!r} of rule {name!r} runs over a line end")
+    return span.start_offset, text
+
+
+def _value_range(text: str) -> tuple[int, int]:
+    """Where the value stands in the source of an attribute, without its quotes."""
+    start = text.index("=") + 1
+    start += len(text[start:]) - len(text[start:].lstrip())
+    if text[start] in "\"'":
+        return start + 1, len(text) - 1
+    return start, len(text)
+
+
+def _toolbar_leftovers(document: Document) -> list[Cut]:
+    cuts = []
+    for element in document.tree.select("style:not([id])"):
+        if _TOOLBAR_STYLE.search(element.text):
+            cuts.append(_cut_element(document, element, "toolbar style"))
+    for element in document.tree.select("script:not([id]):not([src])"):
+        if _TOOLBAR_SCRIPT.search(element.text):
+            cuts.append(_cut_element(document, element, "toolbar script"))
+    return cuts
+
+
+def _merged(cuts: list[Cut]) -> tuple[Cut, ...]:
+    """The cuts in order, those inside others left out."""
+    merged: list[Cut] = []
+    for cut in sorted(cuts, key=lambda cut: (cut.start, -cut.end)):
+        if merged and cut.start < merged[-1].end:
+            if cut.end > merged[-1].end:
+                raise CannotCut(f"rules {merged[-1].rule!r} and {cut.rule!r} overlap")
+            continue
+        merged.append(cut)
+    return tuple(merged)
+
+
+def _without(body: bytes, cuts: tuple[Cut, ...]) -> bytes:
+    pieces = []
+    position = 0
+    for cut in cuts:
+        pieces.append(body[position : cut.start])
+        position = cut.end
+    pieces.append(body[position:])
+    return b"".join(pieces)
+
+
+def _verify(expected: Document, actual: Document) -> None:
+    for document in (expected, actual):
+        for element in document.tree.select("body[class]"):
+            element.attrs["class"] = " ".join((element.attr("class") or "").split())
+        if document.root is not None:
+            document.root.normalize()
+    if not expected.tree.equals(actual.tree):
+        raise CannotCut("what the cuts leave is another page: some element around a cut is not closed")

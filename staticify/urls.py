@@ -1,0 +1,206 @@
+"""Where a URL lands in the tree, and which URLs cannot be a page at all.
+
+One rule, for every front end: file = tree + host + decoded path + MARK + "/index." + extension.
+
+    https://example.org/            example.org/@staticify/index.html
+    https://example.org/about/      example.org/about/@staticify/index.html
+    https://example.org/about       example.org/about@staticify/index.html       (another page)
+    https://example.org/feed/       example.org/feed/@staticify/index.rss
+    https://example.org/robots.txt  example.org/robots.txt@staticify/index.txt
+
+The mapping is one to one: the mark occurs in no page's path, so that cutting it off gives the path back.
+
+Refused, because no safe or unambiguous file stands for them: a query string, user information, another scheme;
+dot segments, empty segments, control characters, a backslash, an encoded slash, percent signs without two hex
+digits, bytes that are not UTF-8, the mark itself, a component over 255 bytes, a path over 2048 bytes. Two pages
+of one site whose paths differ only in case or in Unicode form are refused by `folded`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+import idna
+
+from staticify.errors import UrlError
+from staticify.nouns import Kind
+
+MARK = "@staticify"
+MAX_COMPONENT_BYTES = 255
+"""NAME_MAX of every file system in use."""
+MAX_PATH_BYTES = 2048
+"""Half of PATH_MAX: the tree's own path comes before it."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_PERCENT = re.compile(rb"%(..)?", re.DOTALL)
+_HEX = re.compile(rb"[0-9A-Fa-f]{2}")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?")
+_IPV6 = re.compile(r"[0-9a-f:.]+")
+# What RFC 3986 lets stand in a path segment beside unreserved characters. Everything else is percent-encoded.
+_SEGMENT_SAFE = "!$&'()*+,;=:@"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a page lives below the tree: the directories to walk, the host's first, and the name of its leaf."""
+
+    directories: tuple[str, ...]
+    leaf: str
+
+    @property
+    def relative(self) -> str:
+        """The leaf's path below the tree."""
+        return "/".join((*self.directories, self.leaf))
+
+    @property
+    def netloc(self) -> str:
+        """The host that the page belongs to."""
+        return self.directories[0]
+
+    @property
+    def path(self) -> str:
+        """The decoded path of the page that lives here: the mapping backwards."""
+        return "/" + "/".join((*self.directories[1:], self.leaf.removesuffix(MARK)))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Page:
+    """One URL of a site, in its one canonical spelling."""
+
+    scheme: str
+    netloc: str
+    """Host in lower case and punycode, with the port unless it is the scheme's own."""
+    path: str
+    """Decoded; begins with a slash."""
+
+    @property
+    def url(self) -> str:
+        """The canonical URL."""
+        return f"{self.scheme}://{self.netloc}{self.raw_path}"
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it goes over the wire, percent-encoded (RFC 3986 section 2.1, upper-case hex)."""
+        return quote(self.path, safe="/" + _SEGMENT_SAFE)
+
+    @property
+    def folded(self) -> str:
+        """Equal for two pages that a case-folding or Unicode-folding file system could not keep apart."""
+        return unicodedata.normalize("NFC", f"{self.netloc}{self.path}").casefold()
+
+    @property
+    def place(self) -> Place:
+        """Where the page lives in the tree."""
+        *directories, last = self.path.split("/")[1:]
+        return Place((self.netloc, *directories), last + MARK)
+
+    def tree_path(self, kind: Kind) -> str:
+        """Path of the identity variant below the tree."""
+        return f"{self.place.relative}/index.{kind}"
+
+    def with_path(self, path: str) -> Page:
+        """The page of the same host at another decoded path. Raises UrlError."""
+        _check_path(path)
+        return Page(self.scheme, self.netloc, path)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def parse_page(text: str) -> Page:
+    """The page that an absolute URL names. Raises UrlError with the reason if it cannot be one."""
+    if any(character.isspace() or ord(character) < 0x20 for character in text):
+        # urlsplit drops tabs and line feeds in silence; a URL that needs it is not the URL that was meant.
+        raise UrlError(f"{text!r} holds white space or a control character")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise UrlError(f"{text!r} is not a URL: {error}") from None
+    if parts.scheme not in DEFAULT_PORTS:
+        raise UrlError(f"{text!r} is not an absolute http or https URL")
+    if parts.username is not None or parts.password is not None:
+        raise UrlError(f"{text!r} carries user information")
+    if "?" in text.split("#", 1)[0]:
+        raise UrlError(f"{text!r} has a query string; a page is a path alone")
+    host = _host(parts.hostname or "", text)
+    netloc = host if port in {None, DEFAULT_PORTS[parts.scheme]} else f"{host}:{port}"
+    return Page(parts.scheme, netloc, decode_path(parts.path or "/"))
+
+
+def page_of(base: Page, text: str) -> Page:
+    """The page that `text` names on a site: an absolute URL, or a path from the root of the host."""
+    if text.startswith("/") and not text.startswith("//"):
+        return parse_page(f"{base.scheme}://{base.netloc}{text}")
+    return parse_page(text)
+
+
+def is_inside(site: Page, page: Page) -> bool:
+    """True if the page belongs to the site: same host and port, at or below the site's path.
+
+    The scheme is left out: behind a proxy that ends TLS, WordPress may name its own pages by either.
+    """
+    return page.netloc == site.netloc and page.path.startswith(site.path)
+
+
+def decode_path(raw_path: str) -> str:
+    """The path that a server sees after decoding. Raises UrlError for what cannot be a safe file name."""
+    try:
+        raw = raw_path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UrlError(f"path {raw_path!r} holds half a surrogate pair") from None
+
+    def byte_of(match: re.Match[bytes]) -> bytes:
+        digits = match.group(1)
+        if digits is None or not _HEX.fullmatch(digits):
+            raise UrlError(f"path {raw_path!r} has a percent sign without two hex digits")
+        if digits.lower() == b"2f":
+            raise UrlError(f"path {raw_path!r} has an encoded slash")
+        return bytes([int(digits, 16)])
+
+    try:
+        path = _PERCENT.sub(byte_of, raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UrlError(f"path {raw_path!r} is not UTF-8") from None
+    _check_path(path)
+    return path
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("/"):
+        raise UrlError(f"path {path!r} does not begin with a slash")
+    if "\\" in path:
+        raise UrlError(f"path {path!r} has a backslash")
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in path):
+        raise UrlError(f"path {path!r} has a control character")
+    if MARK in path.casefold():
+        raise UrlError(f"path {path!r} holds {MARK}, which staticify keeps for itself")
+    if len(path.encode()) > MAX_PATH_BYTES:
+        raise UrlError(f"path {path[:60]!r}... is over {MAX_PATH_BYTES} bytes")
+    *directories, last = path.split("/")[1:]
+    if "" in directories:
+        raise UrlError(f"path {path!r} has an empty segment")
+    for component in (*directories, last):
+        if component in {".", ".."}:
+            raise UrlError(f"path {path!r} has a dot segment")
+    for component in (*directories, last + MARK):
+        if len(component.encode()) > MAX_COMPONENT_BYTES:
+            raise UrlError(f"path {path[:60]!r}... has a component over {MAX_COMPONENT_BYTES} bytes")
+
+
+def _host(hostname: str, text: str) -> str:
+    if ":" in hostname:
+        if not _IPV6.fullmatch(hostname):
+            raise UrlError(f"{text!r} has a host that is no IPv6 address")
+        return f"[{hostname}]"
+    try:
+        host = hostname if hostname.isascii() else idna.encode(hostname, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise UrlError(f"{text!r} has a host that is no internationalised domain name: {error}") from None
+    host = host.lower()
+    if not _HOST.fullmatch(host) or len(host) > MAX_COMPONENT_BYTES - len(":65535"):
+        raise UrlError(f"{text!r} has no usable host name")
+    return host.rstrip(".")

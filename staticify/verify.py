@@ -1,0 +1,124 @@
+"""Do tree and origin agree? Fetches anew and compares, and writes nothing: it may run beside the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiofiles
+
+from staticify.config import Config, Site
+from staticify.errors import OriginError
+from staticify.gate import decide_head, kind_of
+from staticify.listing import list_pages, page_at
+from staticify.nouns import Outcome
+from staticify.origin import OriginClient
+from staticify.queue import Queue
+from staticify.render import Rules, prepare
+from staticify.tree import Tree
+from staticify.urls import Page
+from staticify.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A page on which tree and origin do not agree: a word to count by, and a sentence."""
+
+    url: str
+    name: str
+    reason: str
+
+
+async def verify(
+    config: Config,
+    pages: dict[Site, list[Page]] | None,
+    *,
+    on_list: Callable[[int], None],
+    on_page: Callable[[], None],
+) -> list[Difference]:
+    """Compare the pages given, or all. Pages that agree are not in the list."""
+    workers = Workers()
+    tree = Tree(config.tree_path)
+    try:
+        found = await asyncio.gather(
+            *(
+                _verify_site(config, site, pages[site] if pages is not None else None, tree, workers, on_list, on_page)
+                for site in (pages if pages is not None else config.sites)
+            )
+        )
+    finally:
+        workers.close()
+    return sorted((difference for differences in found for difference in differences), key=lambda one: one.url)
+
+
+async def _verify_site(
+    config: Config,
+    site: Site,
+    pages: list[Page] | None,
+    tree: Tree,
+    workers: Workers,
+    on_list: Callable[[int], None],
+    on_page: Callable[[], None],
+) -> list[Difference]:
+    differences = []
+    rules = Rules.of(site)
+    origin = OriginClient(site)
+
+    async def compare(page: Page) -> None:
+        difference = await _compare(page, origin, tree, rules, workers)
+        if difference is not None:
+            differences.append(difference)
+        on_page()
+
+    try:
+        if pages is None:
+            listing = await list_pages(origin, site)
+            pages = list(listing.pages)
+            if listing.is_complete:
+                differences.extend(_unlisted(config, site, tree, pages))
+        on_list(len(pages))
+        queue = Queue(compare, site.concurrency)
+        for page in pages:
+            queue.schedule(page)
+        queue.finish()
+        await queue.run()
+    finally:
+        await origin.aclose()
+    return differences
+
+
+async def _compare(
+    page: Page, origin: OriginClient, tree: Tree, rules: Rules, workers: Workers
+) -> Difference | None:
+    standing = tree.find(page.place)
+    try:
+        answer = await origin.fetch(page.raw_path)
+    except OriginError as error:
+        return Difference(page.url, error.name, str(error))
+    verdict = decide_head(answer, page, rules.gate)
+    if not verdict.is_publishable:
+        if verdict.outcome is Outcome.GONE and standing is None:
+            return None
+        return Difference(page.url, verdict.name, verdict.reason)
+    prepared = await workers.run(prepare, answer, page, rules)
+    if not prepared.verdict.is_publishable:
+        return Difference(page.url, prepared.verdict.name, prepared.verdict.reason)
+    if standing is None:
+        return Difference(page.url, "absent", "the origin has this page, the tree does not")
+    if standing.kind is not kind_of(answer):
+        return Difference(page.url, "kind", f"the tree has it as {standing.kind}, the origin as {kind_of(answer)}")
+    async with aiofiles.open(tree.path / page.tree_path(standing.kind), "rb") as file:
+        body = await file.read()
+    if rules.noise.digest(body) != prepared.output_digest:
+        return Difference(page.url, "differs", "the origin says something else than the tree")
+    return None
+
+
+def _unlisted(config: Config, site: Site, tree: Tree, pages: list[Page]) -> list[Difference]:
+    listed = {page.place for page in pages}
+    return [
+        Difference(page.url, "unlisted", "in the tree, but nobody refreshes it")
+        for found in tree.scan()
+        if found.place not in listed and (page := page_at(config, found.place)) and config.site_of(page) is site
+    ]
