@@ -53,9 +53,10 @@ MAX_SOCKET_PATH_BYTES = 107
 # --- Units -----------------------------------------------------------------------------------------------------------
 
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SAID_IN_SECONDS_BELOW = 120
 _UNIT_BYTES = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "GB": 10**9, "MB": 10**6, "kB": 1000, "KB": 1000, "B": 1}
 _DURATION = re.compile(r"(?=[0-9])" + "".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("h", "m(?!s)", "s", "ms")))
-_SIZE = re.compile(rf"([0-9]{{1,15}})({'|'.join(_UNIT_BYTES)})")
+_SIZE = re.compile(rf"([0-9]{{1,18}})({'|'.join(_UNIT_BYTES)})")
 
 
 def parse_duration(value: object) -> float:
@@ -74,7 +75,7 @@ def format_duration(seconds: float) -> str:
     milliseconds = round(seconds * 1000)
     units = (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
     text = ""
-    for unit, unit_milliseconds in units if milliseconds >= 120_000 else units[2:]:
+    for unit, unit_milliseconds in units if seconds >= _SAID_IN_SECONDS_BELOW else units[2:]:
         amount, milliseconds = divmod(milliseconds, unit_milliseconds)
         text += f"{amount}{unit}" if amount else ""
     return text or "0s"
@@ -235,13 +236,16 @@ def _check_glob(text: str) -> str:
 
 
 def _check_selector(text: str) -> str:
-    import turbohtml  # noqa: PLC0415  40 ms, for those who have selectors
+    import turbohtml  # 40 ms, for those who have selectors
 
     try:
-        turbohtml.parse("").select(text)
+        # A document without content is <html>, <head> and <body>.
+        is_cutting_everything = bool(turbohtml.parse("").select(text))
     except turbohtml.SelectorSyntaxError as error:
         reason = str(error).rpartition(": ")[2]
         raise ValueError(f"{_shown(text)} is not a CSS selector: {reason}") from None
+    if is_cutting_everything:
+        raise ValueError(f"{_shown(text)} would cut out the whole head or body of a page")
     return text
 
 
@@ -705,7 +709,7 @@ _TOML_ERROR = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document
 _TOML_HINTS = {
     "Cannot overwrite a value": "the same key stands here a second time",
     "Expected newline or end of document after a statement": "the line goes on after its value; a text needs quotes",
-    "Invalid value": "no valid value; a text needs quotes",
+    "Invalid value": "no valid value; a text needs quotes, a list its closing bracket",
 }
 
 
@@ -748,7 +752,7 @@ def _value_fault(  # noqa: C901, PLR0912  a table
             message = f"must be a whole number, not {_shown(value)}"
         case "bool_type":
             message = f"must be true or false, not {_shown(value)}"
-        case "tuple_type" if isinstance(value, dict):
+        case "tuple_type" if isinstance(value, dict) and _header(location):
             message = f"may stand several times: write {_header(location)} with two brackets"
         case "tuple_type":
             message = f"must be a list in brackets, not {_shown(value)}"
@@ -791,7 +795,7 @@ def _followed(data: dict[str, Any], location: Location) -> tuple[Location, Any]:
 
 
 def _unknown_key(location: Location) -> str:
-    import difflib  # noqa: PLC0415  8 ms, for those who have a fault
+    import difflib  # 8 ms, for those who have a fault
 
     table, name = _names(location[:-1]), str(location[-1])
     depth = len(table)
@@ -826,7 +830,7 @@ def _key_text(location: Location) -> str:
     return text
 
 
-def _shown(value: object) -> str:  # noqa: PLR0911  a table
+def _shown(value: object) -> str:
     """A value of the file as the operator wrote it, or what it is. Never long."""
     match value:
         case str():
@@ -934,5 +938,6 @@ def _help(location: Location) -> str:
 
 
 def _header(location: Location) -> str:
+    """How the table there begins; empty if the key is no table."""
     names = _names(location)
-    return next(setting.table for setting in describe() if setting.path[:-1] == names)
+    return next((setting.table for setting in describe() if setting.path[:-1] == names), "")

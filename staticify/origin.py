@@ -1,8 +1,9 @@
-"""The origin client: one anonymous, bounded fetch from WordPress, by httpx.
+"""The origin client: one anonymous, bounded fetch from WordPress, by httpx's transports.
 
-httpx's own pool loses connection slots when requests are cancelled (after 60 rounds of 20 requests cancelled at
-random a pool of 10 never answered again), so that aiohttp carries the bytes below it, without a cookie jar.
-httpx knows no total time-out: `asyncio.timeout` stands round each fetch.
+Not by httpx's client: that keeps cookies, follows and retries, and a fetch here must do none of it; it would also
+cost a third of the fetch. Not by httpx's own pool: it loses connection slots when requests are cancelled (after 60
+rounds of 20 requests cancelled at random a pool of 10 never answered again), so that aiohttp carries the bytes,
+without a cookie jar. httpx knows no total time-out: `asyncio.timeout` stands round each fetch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 import brotli
@@ -99,20 +101,23 @@ class Stream:
     """An answer whose body is still on its way."""
 
     def __init__(self, response: httpx.Response, max_bytes: int, origin: Origin) -> None:
-        self._response = response
+        self._body = _body_of(response)
         self._max_bytes = max_bytes
         self.origin = origin
         self.status = response.status_code
-        self.headers = tuple(response.headers.multi_items())
+        # Not by httpx's own look-up, which guesses the encoding of all fields anew each time.
+        self.headers = tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw
+        )
 
     def header(self, name: str) -> str:
         """All values of a field joined by commas; empty if absent."""
-        return self._response.headers.get(name, "")
+        return ", ".join(value for key, value in self.headers if key == name)
 
     @property
     def is_framed(self) -> bool:
         """True if the body's end is certain (RFC 9112 section 6.3)."""
-        return "content-length" in self._response.headers or "transfer-encoding" in self._response.headers
+        return any(name in {"content-length", "transfer-encoding"} for name, _ in self.headers)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, its content coding undone. Raises AnswerTooLarge as soon as the cap is passed."""
@@ -122,7 +127,7 @@ class Stream:
         decoder = decoder_of(self.header("content-encoding"))
         room = self._max_bytes
         try:
-            async for raw in self._response.aiter_raw():
+            async for raw in self._body:
                 chunk = decoder.decode(raw, room)
                 room -= len(chunk)
                 if room < 0:
@@ -139,7 +144,7 @@ class OriginClient:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._headers = {
+        self._headers = httpx.Headers({
             "Host": site.base.netloc,
             "User-Agent": USER_AGENT,
             "Accept": ACCEPT,
@@ -147,10 +152,12 @@ class OriginClient:
             "Accept-Encoding": "identity",
             "X-Forwarded-Proto": site.base.scheme,
             "X-Forwarded-Host": site.base.netloc,
-        }
+        })
         # An https origin is asked by its address but shows the certificate of the public name.
-        self._extensions = {"sni_hostname": site.base.netloc.rsplit(":", 1)[0]} if site.base.scheme == "https" else {}
-        self._clients = [(origin, _client(origin, site)) for origin in site.origins]
+        self._extensions: dict[str, Any] = {"timeout": {"connect": CONNECT_SECONDS}}
+        if site.base.scheme == "https":
+            self._extensions["sni_hostname"] = urlsplit(site.url).hostname
+        self._transports = [(origin, _transport(origin, site)) for origin in site.origins]
 
     async def fetch(self, raw_path: str) -> Answer:
         """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError."""
@@ -178,7 +185,7 @@ class OriginClient:
                 try:
                     yield Stream(response, max_bytes, origin)
                 finally:
-                    await response.aclose()
+                    await _body_of(response).aclose()
         except TimeoutError:
             raise OriginTimeout(f"no whole answer within {deadline_seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
@@ -186,12 +193,12 @@ class OriginClient:
 
     async def _send(self, raw_path: str) -> tuple[httpx.Response, Origin]:
         failures = []
-        for origin, client in self._clients:
-            request = client.build_request(
+        for origin, transport in self._transports:
+            request = httpx.Request(
                 "GET", origin.base_url + raw_path, headers=self._headers, extensions=self._extensions
             )
             try:
-                return await client.send(request, stream=True, follow_redirects=False), origin
+                return await transport.handle_async_request(request), origin
             except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
                 translated = _translated(error)
                 # Only a server that was not there is passed over: one that answered badly has had the request.
@@ -202,30 +209,34 @@ class OriginClient:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for _, client in self._clients:
-            await client.aclose()
+        for _, transport in self._transports:
+            await transport.aclose()
 
 
-def _client(origin: Origin, site: Site) -> httpx.AsyncClient:
+def _body_of(response: httpx.Response) -> httpx.AsyncByteStream:
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("an asynchronous transport answers with an asynchronous stream")
+    return response.stream
+
+
+def _transport(origin: Origin, site: Site) -> AiohttpTransport:
+    connections = site.concurrency + 1  # One for the sitemaps, which are read beside the pages.
+
     def session() -> aiohttp.ClientSession:
         connector: aiohttp.BaseConnector
         if origin.scheme == "unix":
             connector = aiohttp.UnixConnector(
-                path=str(origin.socket_path), limit=site.concurrency, keepalive_timeout=KEEP_ALIVE_SECONDS
+                path=str(origin.socket_path), limit=connections, keepalive_timeout=KEEP_ALIVE_SECONDS
             )
         else:
             connector = aiohttp.TCPConnector(
-                limit=site.concurrency, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=transport.ssl_context
+                limit=connections, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=transport.ssl_context
             )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
     # Reading the system's certificates costs 20 ms: only for an origin that shows one.
     transport = AiohttpTransport(client=session, verify=origin.scheme == "https", trust_env=False)
-    return httpx.AsyncClient(
-        transport=transport,
-        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-        trust_env=False,
-    )
+    return transport
 
 
 def _translated(error: Exception) -> OriginError:

@@ -9,67 +9,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import Enum, auto
 
 import turbohtml
 
 from staticify.html import Document
 from staticify.nouns import Cut
+from staticify.rules import Part, Rule
 
-
-class Part(Enum):
-    """What of an element a rule takes away."""
-
-    ELEMENT = auto()
-    ATTRIBUTE = auto()
-    VALUE = auto()
-    """The attribute stays, empty."""
-    CLASSES = auto()
-    FORBIDDEN = auto()
-    """Nothing can be cut safely: the page is refused if the rules before have left such an element."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One thing to cut."""
-
-    selector: str
-    part: Part = Part.ELEMENT
-    attribute: str = ""
-    classes: frozenset[str] = frozenset()
-
-
-WORDPRESS_RULES: tuple[Rule, ...] = (
-    # The toolbar: wp-includes/admin-bar.php and class-wp-admin-bar.php.
-    Rule("#wpadminbar"),
-    Rule("link#admin-bar-css"),
-    Rule("link#admin-bar-rtl-css"),
-    Rule("style#admin-bar-inline-css"),
-    Rule("script#admin-bar-js"),
-    Rule("script#admin-bar-js-extra"),
-    Rule("script#hoverintent-js-js"),
-    Rule("body", Part.CLASSES, "class", frozenset({"admin-bar", "no-customize-support", "customize-support"})),
-    # Ways to edit: get_edit_post_link(), edit_comment_link() and the themes' wrappers around them.
-    Rule(".edit-link:has(a[href*='/wp-admin/'])"),
-    Rule("a.post-edit-link[href*='/wp-admin/']"),
-    Rule("a.comment-edit-link[href*='/wp-admin/']"),
-    # The comment form: comment_form() greets who is logged in and fills in who commented before.
-    Rule(".logged-in-as"),
-    Rule("input#author[name='author']:not([value=''])", Part.VALUE, "value"),
-    Rule("input#email[name='email']:not([value=''])", Part.VALUE, "value"),
-    Rule("input#url[name='url']:not([value=''])", Part.VALUE, "value"),
-    Rule("input#wp-comment-cookies-consent[checked]", Part.ATTRIBUTE, "checked"),
-    Rule("input#_wp_unfiltered_html_comment_disabled"),
-    # A commenter sees the own comment before the moderator does.
-    Rule("li.comment:has(.comment-awaiting-moderation):not(:has(li.comment .comment-awaiting-moderation))"),
-    Rule(".comment-awaiting-moderation", Part.FORBIDDEN),
-)
 
 # Toolbar parts that WordPress prints without an id, known by what they say.
 _TOOLBAR_STYLE = re.compile(r"#wpadminbar\s*\{\s*display:\s*none|html\s*\{\s*margin-top:\s*32px\s*!important")
 _TOOLBAR_SCRIPT = re.compile(r"'customize-support'")
 
-_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+)
 
 
 class CannotCut(Exception):
@@ -140,7 +94,7 @@ def _cut_attribute(document: Document, element: turbohtml.Element, rule: Rule) -
 
 
 def _cut_classes(document: Document, element: turbohtml.Element, rule: Rule) -> list[Cut]:
-    if not rule.classes & set((element.attr("class") or "").split()):
+    if not set(rule.classes).intersection((element.attr("class") or "").split()):
         return []
     start, text = _attribute_source(document, element, "class", rule.selector)
     value_start, value_end = _value_range(text)

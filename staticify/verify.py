@@ -15,7 +15,9 @@ from staticify.listing import list_pages, page_at
 from staticify.nouns import Outcome
 from staticify.origin import OriginClient
 from staticify.queue import Queue
-from staticify.render import Rules, prepare
+from staticify.prepare import prepare
+from staticify.render import rules_of
+from staticify.rules import Rules
 from staticify.tree import Tree
 from staticify.urls import Page
 from staticify.workers import Workers
@@ -62,7 +64,7 @@ async def _verify_site(
     on_page: Callable[[], None],
 ) -> list[Difference]:
     differences = []
-    rules = Rules.of(site)
+    rules = rules_of(site)
     origin = OriginClient(site)
 
     async def compare(page: Page) -> None:
@@ -101,7 +103,7 @@ async def _compare(
         if verdict.outcome is Outcome.GONE and standing is None:
             return None
         return Difference(page.url, verdict.name, verdict.reason)
-    prepared = await workers.run(prepare, answer, page, rules)
+    prepared = await workers.run(prepare, answer, rules)
     if not prepared.verdict.is_publishable:
         return Difference(page.url, prepared.verdict.name, prepared.verdict.reason)
     if standing is None:

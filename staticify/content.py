@@ -1,0 +1,130 @@
+"""May this answer be published? What its content says, after `gate` let its head pass.
+
+Every refusal has a name to count by and a reason to read. Doubt means: not published.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from lxml import etree
+
+from staticify.gate import kind_of, refused
+from staticify.html import Document
+from staticify.nouns import Answer, Kind, Outcome, Verdict
+from staticify.rules import GateRules
+
+_HTML_END = re.compile(rb"</html\s*>(?:\s|<!--(?:(?!-->).)*-->)*\Z", re.IGNORECASE | re.DOTALL)
+_HTML_END_WINDOW_BYTES = 64 * 1024
+_PHP_ERROR = re.compile(rb"<br ?/?>\s*<b>(?:Fatal error|Parse error|Recoverable fatal error)</b>:\s")
+_PHP_NOTICE_FIRST = re.compile(rb"\s*(?:<br ?/?>\s*)?<b>(?:Warning|Notice|Deprecated|Strict Standards)</b>:\s")
+_POST_CLASS = re.compile(r"(?:postid|page-id)-(\d+)")
+_LIST_CLASSES = frozenset({"blog", "archive", "search"})
+_SINGULAR_CLASSES = frozenset({"single", "page", "singular"})
+
+# Sentences of WordPress's own emergency pages. A page that says one of them and little else is that page.
+_EMERGENCY = {
+    "database-error": ("error establishing a database connection", "error reconnecting to the database"),
+    "maintenance": ("briefly unavailable for scheduled maintenance",),
+    "critical-error": ("there has been a critical error on this website", "there has been a critical error on your"),
+}
+_EMERGENCY_MAX_CHARACTERS = 1500
+
+_LOGGED_IN_SIGNS = (
+    "body.logged-in",
+    "#wp-admin-bar-my-account",
+    "a[href*='wp-login.php?action=logout']",
+    ".logged-in-as a[href*='profile.php']",
+)
+
+
+def decide_body(answer: Answer, document: Document | None, rules: GateRules) -> Verdict:
+    """What the content allows. `document` is the parsed page for HTML, None for everything else."""
+    if not answer.body.strip():
+        return refused("empty", "the body is empty")
+    if len(answer.body) > rules.max_bytes:
+        return refused("too-large", f"{len(answer.body)} bytes are over max_bytes = {rules.max_bytes}")
+    php_error = _PHP_ERROR.search(answer.body)
+    if php_error or _PHP_NOTICE_FIRST.match(answer.body):
+        return refused("php-error", "PHP prints an error into the page (display_errors)")
+    if document is None:
+        return _decide_data(answer)
+    return (
+        _decide_whole(answer, rules)
+        or _decide_emergency(document)
+        or _decide_anonymous(document)
+        or _decide_password(document)
+        or Verdict("ok", Outcome.PUBLISHED, "a whole page for everybody")
+    )
+
+
+def _decide_data(answer: Answer) -> Verdict:
+    kind = kind_of(answer)
+    if kind is Kind.JSON:
+        try:
+            json.loads(answer.body)
+        except (ValueError, RecursionError) as error:
+            return refused("malformed", f"not JSON: {error}")
+    elif kind is Kind.TEXT:
+        if not answer.is_framed:
+            return refused("unframed", "neither Content-Length nor chunks: nobody can tell whether the text is whole")
+    else:
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+        try:
+            etree.fromstring(answer.body, parser)
+        except etree.XMLSyntaxError as error:
+            return refused("malformed", f"not well-formed XML: {error}")
+    return Verdict("ok", Outcome.PUBLISHED, f"a whole {kind} document")
+
+
+def _decide_whole(answer: Answer, rules: GateRules) -> Verdict | None:
+    if rules.require_html_end and not _HTML_END.search(answer.body, max(0, len(answer.body) - _HTML_END_WINDOW_BYTES)):
+        return refused(
+            "truncated",
+            "the page does not end in </html>; if the theme never writes it, set require_html_end = false",
+        )
+    if not rules.require_html_end and not answer.is_framed:
+        return refused("unframed", "neither </html> nor Content-Length nor chunks: the page may be half a page")
+    return None
+
+
+def _decide_emergency(document: Document) -> Verdict | None:
+    if document.tree.select_one("body#error-page") is not None:
+        return refused("wp-die", f"WordPress's own error page: {document.title or 'without a title'}")
+    if document.tree.select_one("form#setup[action*='install.php']") is not None:
+        return refused("installation", "WordPress's installation screen")
+    if document.tree.select_one("form#loginform[action*='wp-login.php']") and "login" in document.body_classes:
+        return refused("login", "WordPress's login page")
+    body = document.tree.select_one("body")
+    text = " ".join(body.text.split()).lower() if body is not None else ""
+    if len(text) <= _EMERGENCY_MAX_CHARACTERS:
+        for name, sentences in _EMERGENCY.items():
+            if any(sentence in text for sentence in sentences):
+                return refused(name, f"the page says little more than {next(s for s in sentences if s in text)!r}")
+    return None
+
+
+def _decide_anonymous(document: Document) -> Verdict | None:
+    for sign in _LOGGED_IN_SIGNS:
+        if document.tree.select_one(sign) is not None:
+            return refused("logged-in", f"rendered for somebody who is logged in: {sign} is in the page")
+    return None
+
+
+def _decide_password(document: Document) -> Verdict | None:
+    """Refuse the password form as the page's own content; a list that only quotes a protected post is public."""
+    forms = document.tree.select("form[action*='action=postpass']")
+    if not forms:
+        return None
+    classes = document.body_classes
+    own = {match.group(1) for name in classes if (match := _POST_CLASS.fullmatch(name))}
+    is_singular = bool(classes & _SINGULAR_CLASSES)
+    if classes & _LIST_CLASSES and not is_singular:
+        return None
+    if own and is_singular:
+        fields = [form.select_one("input[name='post_password']") for form in forms]
+        quoted = {(field.attr("id") or "").removeprefix("pwbox-") if field is not None else "" for field in fields}
+        if all(number.isdigit() for number in quoted) and not quoted & own:
+            return None
+    return refused("password", "the page asks for a password: what is behind it is not for everybody")

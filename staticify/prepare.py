@@ -1,0 +1,38 @@
+"""What an answer comes to before it reaches the tree: decided upon and stripped. Values in, values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from staticify.content import decide_body
+from staticify.gate import kind_of
+from staticify.html import Document
+from staticify.nouns import Answer, Cut, Kind, Outcome, Verdict
+from staticify.rules import Rules
+from staticify.strip import CannotCut, strip
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The verdict, and if it is good what may go out."""
+
+    verdict: Verdict
+    body: bytes = b""
+    cuts: tuple[Cut, ...] = ()
+    output_digest: str = ""
+
+
+def prepare(answer: Answer, rules: Rules) -> Prepared:
+    """Decide on the content of an answer and strip it. Pure, and too slow for the event loop."""
+    document = Document(answer.body) if kind_of(answer) is Kind.HTML else None
+    verdict = decide_body(answer, document, rules.gate)
+    if not verdict.is_publishable:
+        return Prepared(verdict)
+    body, cuts = answer.body, ()
+    if document is not None:
+        try:
+            stripped = strip(document, rules.strip)
+        except CannotCut as error:
+            return Prepared(Verdict("cannot-strip", Outcome.REFUSED, str(error)))
+        body, cuts = stripped.body, stripped.cuts
+    return Prepared(verdict, body, cuts, rules.noise.digest(body))

@@ -1,0 +1,87 @@
+"""What one site wants of its pages, as values: what may go out, what is cut, what does not count as a change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from staticify import __version__
+from staticify.noise import Noise, digest
+from staticify.urls import Page
+
+
+@dataclass(frozen=True, slots=True)
+class GateRules:
+    """What may go out."""
+
+    site: Page
+    max_bytes: int
+    require_html_end: bool = True
+    allow_cookies: tuple[str, ...] = ()
+
+
+class Part(Enum):
+    """What of an element a rule takes away."""
+
+    ELEMENT = auto()
+    ATTRIBUTE = auto()
+    VALUE = auto()
+    """The attribute stays, empty."""
+    CLASSES = auto()
+    FORBIDDEN = auto()
+    """Nothing can be cut safely: the page is refused if the rules before have left such an element."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing to cut."""
+
+    selector: str
+    part: Part = Part.ELEMENT
+    attribute: str = ""
+    classes: tuple[str, ...] = ()
+
+
+WORDPRESS_RULES: tuple[Rule, ...] = (
+    # The toolbar: wp-includes/admin-bar.php and class-wp-admin-bar.php.
+    Rule("#wpadminbar"),
+    Rule("link#admin-bar-css"),
+    Rule("link#admin-bar-rtl-css"),
+    Rule("style#admin-bar-inline-css"),
+    Rule("script#admin-bar-js"),
+    Rule("script#admin-bar-js-extra"),
+    Rule("script#hoverintent-js-js"),
+    Rule("body", Part.CLASSES, "class", ("admin-bar", "no-customize-support", "customize-support")),
+    # Ways to edit: get_edit_post_link(), edit_comment_link() and the themes' wrappers around them.
+    Rule(".edit-link:has(a[href*='/wp-admin/'])"),
+    Rule("a.post-edit-link[href*='/wp-admin/']"),
+    Rule("a.comment-edit-link[href*='/wp-admin/']"),
+    # The comment form: comment_form() greets who is logged in and fills in who commented before.
+    Rule(".logged-in-as"),
+    Rule("input#author[name='author']:not([value=''])", Part.VALUE, "value"),
+    Rule("input#email[name='email']:not([value=''])", Part.VALUE, "value"),
+    Rule("input#url[name='url']:not([value=''])", Part.VALUE, "value"),
+    Rule("input#wp-comment-cookies-consent[checked]", Part.ATTRIBUTE, "checked"),
+    Rule("input#_wp_unfiltered_html_comment_disabled"),
+    # A commenter sees the own comment before the moderator does.
+    Rule("li.comment:has(.comment-awaiting-moderation):not(:has(li.comment .comment-awaiting-moderation))"),
+    Rule(".comment-awaiting-moderation", Part.FORBIDDEN),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules of one site."""
+
+    gate: GateRules
+    strip: tuple[Rule, ...]
+    noise: Noise
+    digest: str
+    """Changes when any of it changes, or staticify itself: then bytes that are the same are looked at anew."""
+
+    @classmethod
+    def of(cls, gate: GateRules, selectors: tuple[str, ...], noise: tuple[str, ...]) -> Rules:
+        """The rules of a site with its own selectors to strip and patterns of noise."""
+        cuts = (*WORDPRESS_RULES, *(Rule(selector) for selector in selectors))
+        everything = repr((__version__, gate, cuts, noise))
+        return cls(gate, cuts, Noise(noise), digest(everything.encode())[:16])

@@ -1,0 +1,105 @@
+"""A real HTTP server that answers what the test says, byte for byte: for what no real server does on command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+Script = Callable[["Exchange"], Awaitable[None]]
+
+
+@dataclass
+class Exchange:
+    """One request, and the means to answer it."""
+
+    path: str
+    headers: dict[str, str]
+    writer: asyncio.StreamWriter
+
+    async def send(self, raw: bytes) -> None:
+        """Send bytes as they are."""
+        self.writer.write(raw)
+        await self.writer.drain()
+
+
+def answer(
+    body: bytes | str = b"", status: int = 200, *, content_type: str = "text/html; charset=UTF-8", **fields: str
+) -> bytes:
+    """A whole, well-framed answer. Underscores in field names stand for hyphens."""
+    content = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status} Scripted", f"Content-Type: {content_type}", f"Content-Length: {len(content)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + content
+
+
+def html(text: str = "hello", *, title: str = "A page", head: str = "", body_class: str = "single postid-7") -> str:
+    """A small whole page as a WordPress theme writes it."""
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="UTF-8"><title>{title}</title>{head}</head>\n'
+        f'<body class="{body_class}"><main><p>{text}</p></main></body>\n</html>\n'
+    )
+
+
+@dataclass
+class ScriptedOrigin:
+    """Answers by path. What has no script is 404."""
+
+    address: str = ""
+    pages: dict[str, bytes | str | Script] = field(default_factory=dict)
+    requests: list[Exchange] = field(default_factory=list)
+
+    def paths(self) -> list[str]:
+        """The paths asked for so far."""
+        return [exchange.path for exchange in self.requests]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while request_line := await reader.readline():
+                headers = {}
+                while (line := await reader.readline()).strip():
+                    name, _, value = line.decode("latin-1").partition(":")
+                    headers[name.strip().lower()] = value.strip()
+                exchange = Exchange(request_line.split()[1].decode(), headers, writer)
+                self.requests.append(exchange)
+                script = self.pages.get(exchange.path, answer(b"nothing here", 404))
+                if isinstance(script, str):
+                    script = answer(script)
+                if isinstance(script, bytes):
+                    await exchange.send(script)
+                else:
+                    await script(exchange)
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # The client left: some tests want that.
+        finally:
+            writer.close()
+
+    @asynccontextmanager
+    async def running(self, **listen: str) -> AsyncIterator[ScriptedOrigin]:
+        """Listen on a free port of loopback, or on `path=` as a unix socket."""
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.add(task)
+            await self._serve(reader, writer)
+            tasks.discard(task)
+
+        if "path" in listen:
+            server = await asyncio.start_unix_server(serve, listen["path"])
+            self.address = f"unix:{listen['path']}"
+        else:
+            host = listen.get("host", "127.0.0.1")
+            server = await asyncio.start_server(serve, host, 0)
+            port = server.sockets[0].getsockname()[1]
+            self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

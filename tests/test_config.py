@@ -1,0 +1,995 @@
+"""A configuration is read whole, or every fault in it is reported with its key and line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from staticify import config
+from staticify.config import Config, Group, Origin, Site
+from staticify.errors import ConfigError, Fault
+from staticify.urls import Page, parse_page
+
+HERE = Path("/etc/staticify")
+SITE = '[[site]]\nurl = "https://a.example/"\n'
+
+
+def faults_of(text: str, directory: Path = HERE) -> list[Fault]:
+    """What is wrong with a text."""
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, None, directory)
+    return caught.value.faults
+
+
+# --- A good file -----------------------------------------------------------------------------------------------------
+
+
+def test_the_least_file_has_the_documented_defaults() -> None:
+    read = config.parse(SITE, None, HERE)
+
+    (site,) = read.sites
+    assert read == Config(
+        source=None,
+        tree_path=Path("/var/lib/staticify/tree"),
+        state_path=Path("/var/lib/staticify/state"),
+        sites=(site,),
+        log_format="text",
+        log_level="info",
+    )
+    assert dict(site) == {
+        "base": Page("https", "a.example", "/"),
+        "origins": (Origin("https", "a.example", 443),),
+        "interval_seconds": 60.0,
+        "concurrency": 4,
+        "pages": (),
+        "sitemaps": (),
+        "exclude": (),
+        "max_pages": 2000,
+        "max_bytes": 8 * 1024 * 1024,
+        "deadline_seconds": 20.0,
+        "require_html_end": True,
+        "strip": (),
+        "ignore": (),
+        "allow_cookies": (),
+        "groups": (),
+    }
+
+
+def test_every_key_is_read() -> None:
+    text = """
+[tree]
+path = "tree"
+[state]
+path = "/srv/state"
+[log]
+format = "json"
+level = "debug"
+
+[[site]]
+url = "https://A.example:443/blog"
+origin = ["http://127.0.0.1:8080", "http://[::1]:8080", "unix:/run/web.sock", "http://127.0.0.1:8080"]
+interval = "1m30s"
+concurrency = 8
+pages = ["/blog/", "https://a.example/blog/caf%c3%a9/", "http://a.example/blog/", "/blog/about"]
+sitemaps = ["/blog/wp-sitemap.xml", "https://a.example/blog/?sitemap=index&x=é#top"]
+exclude = ["/blog/cart/*", "*.php", "/blog/cart/*"]
+max_pages = 50
+max_bytes = "512KiB"
+deadline = "500ms"
+require_html_end = false
+strip = [".ad > b", ".ad > b"]
+ignore = ['<!-- took [0-9.]+ s -->']
+allow_cookies = ["pll_language", "PHPSESSID*"]
+
+[[site.group]]
+pages = ["/blog/category/*"]
+interval = "5m"
+"""
+    read = config.parse(text, HERE / "staticify.toml", HERE)
+
+    (site,) = read.sites
+    assert read == Config(
+        source=HERE / "staticify.toml",
+        tree_path=HERE / "tree",
+        state_path=Path("/srv/state"),
+        sites=(site,),
+        log_format="json",
+        log_level="debug",
+    )
+    assert dict(site) == {
+        "base": Page("https", "a.example", "/blog/"),
+        "origins": (
+            Origin("http", "127.0.0.1", 8080),
+            Origin("http", "::1", 8080),
+            Origin("unix", socket_path="/run/web.sock"),
+        ),
+        "interval_seconds": 90.0,
+        "concurrency": 8,
+        "pages": (
+            Page("https", "a.example", "/blog/"),
+            Page("https", "a.example", "/blog/café/"),
+            Page("https", "a.example", "/blog/about"),
+        ),
+        "sitemaps": (
+            "https://a.example/blog/wp-sitemap.xml",
+            "https://a.example/blog/?sitemap=index&x=%C3%A9",
+        ),
+        "exclude": ("/blog/cart/*", "*.php"),
+        "max_pages": 50,
+        "max_bytes": 512 * 1024,
+        "deadline_seconds": 0.5,
+        "require_html_end": False,
+        "strip": (".ad > b",),
+        "ignore": ("<!-- took [0-9.]+ s -->",),
+        "allow_cookies": ("pll_language", "PHPSESSID*"),
+        "groups": (Group(pages=("/blog/category/*",), interval="5m"),),  # type: ignore[arg-type]  # as in TOML
+    }
+    assert site.url == "https://a.example/blog/"
+
+
+def test_values_cannot_be_changed_and_are_keys_of_dictionaries() -> None:
+    read = config.parse(SITE + '[[site.group]]\npages = ["/x"]\ninterval = "5m"\n', None, HERE)
+    with pytest.raises(Exception, match="frozen"):
+        read.sites[0].concurrency = 9
+    assert {read.sites[0]: 1} == {config.parse(read_again(read), None, HERE).sites[0]: 1}
+
+
+def read_again(read: Config) -> str:
+    """The text that the last test was made of, from what was read."""
+    (site,) = read.sites
+    (group,) = site.groups
+    interval = config.format_duration(group.interval_seconds)
+    return f'[[site]]\nurl = "{site.url}"\n[[site.group]]\npages = ["{group.pages[0]}"]\ninterval = "{interval}"\n'
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://a.example/", (Origin("http", "a.example", 80),)),
+        ("https://a.example:8443/blog/", (Origin("https", "a.example", 8443),)),
+        ("http://[::1]:8080/", (Origin("http", "::1", 8080),)),
+        ("https://münchen.example/", (Origin("https", "xn--mnchen-3ya.example", 443),)),
+    ],
+)
+def test_without_an_origin_the_public_address_is_asked(url: str, expected: tuple[Origin, ...]) -> None:
+    assert config.parse(f'[[site]]\nurl = "{url}"', None, HERE).sites[0].origins == expected
+
+
+def test_excludes_and_groups_compare_decoded_paths() -> None:
+    text = SITE + (
+        'exclude = ["/cart/*", "/[xy]", "/CASE"]\n'
+        '[[site.group]]\npages = ["/日本/*"]\ninterval = "5m"\n'
+        '[[site.group]]\npages = ["/feed/", "*/feed/", "/日本/neu/"]\ninterval = "10m"\n'
+    )
+    (site,) = config.parse(text, None, HERE).sites
+
+    def page(path: str) -> Page:
+        return parse_page(f"https://a.example{path}")
+
+    paths = ["/", "/cart/", "/cart/a/b", "/cart", "/x", "/xy", "/case"]
+    assert [path for path in paths if site.is_excluded(page(path))] == ["/cart/", "/cart/a/b", "/x"]
+    intervals = {
+        path: site.interval_for(page(path)) for path in ("/", "/%E6%97%A5%E6%9C%AC/neu/", "/feed/", "/a/b/feed/")
+    }
+    assert intervals == {"/": 60.0, "/%E6%97%A5%E6%9C%AC/neu/": 300.0, "/feed/": 600.0, "/a/b/feed/": 600.0}
+
+
+def test_a_page_belongs_to_the_site_with_the_longest_path() -> None:
+    text = "".join(
+        f'[[site]]\nurl = "{url}"\n'
+        for url in (
+            "https://a.example/",
+            "https://a.example/blog/old/",
+            "https://a.example/blog/",
+            "https://b.example/x/",
+        )
+    )
+    read = config.parse(text, None, HERE)
+    expected = {
+        "https://a.example/": "https://a.example/",
+        "https://a.example/blog": "https://a.example/",
+        "http://a.example/blog/": "https://a.example/blog/",
+        "https://a.example/blog/old/x/": "https://a.example/blog/old/",
+        "https://b.example/": None,
+        "https://a.example:8443/": None,
+    }
+    found = {url: read.site_of(parse_page(url)) for url in expected}
+    assert {url: site.url if site else None for url, site in found.items()} == expected
+
+
+# --- Units -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "written"),
+    [
+        ("60s", 60.0, "60s"),
+        ("5m", 300.0, "5m"),
+        ("1h", 3600.0, "1h"),
+        ("500ms", 0.5, "500ms"),
+        ("1m30s", 90.0, "90s"),
+        ("150s", 150.0, "2m30s"),
+        ("24h0m1s", 86401.0, "24h1s"),
+        ("1h1ms", 3600.001, "1h1ms"),
+        ("0s", 0.0, "0s"),
+    ],
+)
+def test_durations(text: str, seconds: float, written: str) -> None:
+    assert config.parse_duration(text) == seconds
+    assert config.format_duration(seconds) == written
+
+
+@given(st.integers(0, 10**9))
+def test_durations_round_trip(milliseconds: int) -> None:
+    assert config.parse_duration(config.format_duration(milliseconds / 1000)) == milliseconds / 1000
+
+
+@pytest.mark.parametrize("value", ["", "s", "60", "60 s", "1.5s", "-1s", "1s1", "1s1m", "60S", "1d", "٣s", "60s\n"])
+def test_what_is_not_a_duration(value: str) -> None:
+    with pytest.raises(ValueError, match='write it like "60s"'):
+        config.parse_duration(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes", "written"),
+    [
+        ("8MiB", 8 * 2**20, "8MiB"),
+        ("512KiB", 512 * 2**10, "512KiB"),
+        ("1GiB", 2**30, "1GiB"),
+        ("1024MiB", 2**30, "1GiB"),
+        ("100B", 100, "100B"),
+        ("1MB", 10**6, "1000000B"),
+        ("1GB", 10**9, "1000000000B"),
+        ("2kB", 2000, "2000B"),
+        ("2KB", 2000, "2000B"),
+        ("0B", 0, "0B"),
+    ],
+)
+def test_sizes(text: str, size_bytes: int, written: str) -> None:
+    assert config.parse_size(text) == size_bytes
+    assert config.format_size(size_bytes) == written
+
+
+@given(st.integers(0, 2**50))
+def test_sizes_round_trip(size_bytes: int) -> None:
+    assert config.parse_size(config.format_size(size_bytes)) == size_bytes
+
+
+@pytest.mark.parametrize("value", ["", "8", "8 MiB", "8mib", "8M", "1.5MiB", "-1B", "٣B", "B"])
+def test_what_is_not_a_size(value: str) -> None:
+    with pytest.raises(ValueError, match='write it like "8MiB"'):
+        config.parse_size(value)
+
+
+@pytest.mark.parametrize("value", [60, 1.5])
+def test_numbers_without_a_unit_are_refused_with_the_right_form(value: float) -> None:
+    with pytest.raises(ValueError, match=f'^{value} has no unit; write "{value}s"'):
+        config.parse_duration(value)
+    with pytest.raises(ValueError, match=f'^{value} has no unit; write "{value}B"'):
+        config.parse_size(value)
+
+
+# --- Origin addresses ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "origin", "base_url", "written"),
+    [
+        ("http://127.0.0.1:8080", Origin("http", "127.0.0.1", 8080), "http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://[::1]:8080", Origin("http", "::1", 8080), "http://[::1]:8080", "http://[::1]:8080"),
+        ("http://[0:0::0:1]", Origin("http", "::1", 80), "http://[::1]", "http://[::1]"),
+        ("https://Back.example", Origin("https", "back.example", 443), "https://back.example", "https://back.example"),
+        ("https://b.example:80", Origin("https", "b.example", 80), "https://b.example:80", "https://b.example:80"),
+        ("http://word_press:80", Origin("http", "word_press", 80), "http://word_press", "http://word_press"),
+        ("unix:/run/web.sock", Origin("unix", socket_path="/run/web.sock"), "http://localhost", "unix:/run/web.sock"),
+    ],
+)
+def test_origin_addresses(text: str, origin: Origin, base_url: str, written: str) -> None:
+    assert config.parse_origin(text) == origin
+    assert (origin.base_url, str(origin)) == (base_url, written)
+    assert config.parse_origin(str(origin)) == origin
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", '"" does not begin with http://, https:// or unix:/'),
+        ("127.0.0.1:8080", '"127.0.0.1:8080" does not begin with http://, https:// or unix:/'),
+        ("ftp://a.example", '"ftp://a.example" does not begin with http://, https:// or unix:/'),
+        ("http://a.example/", '"http://a.example/" is more than an address; write "http://a.example"'),
+        ("http://a.example/blog", '"http://a.example/blog" is more than an address; write "http://a.example"'),
+        ("https://a.example?x=1", '"https://a.example?x=1" is more than an address; write "https://a.example"'),
+        ("https://a.example#x", '"https://a.example#x" is more than an address; write "https://a.example"'),
+        ("http://u:p@a.example", '"http://u:p@a.example" carries user information; the origin is asked anonymously'),
+        ("http://", '"http://" has no usable host and port'),
+        ("http://:80", '"http://:80" has no usable host and port'),
+        ("http://a b", '"http://a b" has no usable host and port'),
+        ("http://a.example:", '"http://a.example:" has no usable host and port'),
+        ("http://a.example:x", '"http://a.example:x" has no usable host and port'),
+        ("http://a.example:0", '"http://a.example:0" has a port outside 1 to 65535'),
+        ("http://a.example:65536", '"http://a.example:65536" has a port outside 1 to 65535'),
+        ("http://::1:80", '"http://::1:80" has no usable host and port'),
+        ("http://[::1:80", '"http://[::1:80" has no usable host and port'),
+        ("http://[:::]", '"http://[:::]" has an IP address that does not exist'),
+        ("http://127.0.0.256", '"http://127.0.0.256" has an IP address that does not exist'),
+        ("http://1.2", '"http://1.2" has an IP address that does not exist'),
+        (
+            "unix:run/web.sock",
+            '"unix:run/web.sock" is not the absolute path of a socket; write it like "unix:/run/web.sock"',
+        ),
+        (
+            "unix:///run/web.sock",
+            '"unix:///run/web.sock" is not the absolute path of a socket; write it like "unix:/run/web.sock"',
+        ),
+        ("unix:/run/", '"unix:/run/" is not the absolute path of a socket; write it like "unix:/run/web.sock"'),
+        ("unix:/run\0", '"unix:/run\\u0000" holds a control character'),
+        ("unix:/" + "x" * 107, f'"unix:/{"x" * 74}..." is over the 107 bytes that a socket\'s path may have'),
+    ],
+)
+def test_what_is_not_an_origin_address(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole message is compared
+        config.parse_origin(text)
+    assert str(caught.value) == message
+
+
+@given(st.text() | st.from_regex(r"(https?://|unix:/)[\[\]a-f0-9:./@?]{0,12}", fullmatch=True))
+def test_any_text_is_an_origin_that_gives_back_its_address_or_a_value_error(text: str) -> None:
+    try:
+        origin = config.parse_origin(text)
+    except ValueError:
+        return
+    assert config.parse_origin(str(origin)) == origin
+
+
+# --- Faults ----------------------------------------------------------------------------------------------------------
+
+SITE_KEYS = (
+    "url, origin, interval, concurrency, pages, sitemaps, exclude, max_pages, max_bytes, deadline, require_html_end, "
+    "strip, ignore, allow_cookies, group"
+)
+HELP = {setting.key: setting.help for setting in config.describe()}
+NO_SITE = Fault("site", 'is missing: At least one [[site]] with its url, such as url = "https://example.org/".')
+
+# Lines 1 and 2 are SITE's.
+SITE_FAULTS: list[tuple[str, str, str, int]] = [
+    ("interval = 60", "interval", '60 has no unit; write "60s" if seconds are meant', 3),
+    ("interval = true", "interval", "must be a text in quotes, not true", 3),
+    ("interval = 1979-05-27", "interval", "must be a text in quotes, not a date or time", 3),
+    (
+        'interval = "often"',
+        "interval",
+        '"often" is not a duration; write it like "60s", "5m", "1h", "1m30s" or "500ms"',
+        3,
+    ),
+    ('interval = "999ms"', "interval", 'must be "1s" to "24h", not "999ms"', 3),
+    ('interval = "25h"', "interval", 'must be "1s" to "24h", not "25h"', 3),
+    ('deadline = "99ms"', "deadline", 'must be "100ms" to "10m", not "99ms"', 3),
+    ('deadline = "11m"', "deadline", 'must be "100ms" to "10m", not "11m"', 3),
+    ("concurrency = 0", "concurrency", "must be 1 to 256, not 0", 3),
+    ("concurrency = 257", "concurrency", "must be 1 to 256, not 257", 3),
+    (f"concurrency = {10**90}", "concurrency", f"must be 1 to 256, not 1{'0' * 79}", 3),
+    ("concurrency = 4.0", "concurrency", "must be a whole number, not 4.0", 3),
+    ("concurrency = true", "concurrency", "must be a whole number, not true", 3),
+    ('concurrency = "4"', "concurrency", 'must be a whole number, not "4"', 3),
+    ("concurrency = [4]", "concurrency", "must be a whole number, not a list", 3),
+    ("max_pages = 0", "max_pages", "must be 1 to 1000000, not 0", 3),
+    ("max_pages = 1_000_001", "max_pages", "must be 1 to 1000000, not 1000001", 3),
+    ("max_bytes = 8388608", "max_bytes", '8388608 has no unit; write "8388608B" if bytes are meant', 3),
+    ('max_bytes = "8"', "max_bytes", '"8" is not a size; write it like "8MiB", "512KiB", "1GiB" or "100B"', 3),
+    ('max_bytes = "1023B"', "max_bytes", 'must be "1KiB" to "1GiB", not "1023B"', 3),
+    ('max_bytes = "2GiB"', "max_bytes", 'must be "1KiB" to "1GiB", not "2GiB"', 3),
+    ("require_html_end = 1", "require_html_end", "must be true or false, not 1", 3),
+    ('require_html_end = "yes"', "require_html_end", 'must be true or false, not "yes"', 3),
+    ("origin = []", "origin", "must not be empty", 3),
+    ("origin = 5", "origin", "must be a list in brackets, not 5", 3),
+    ('origin = "ftp://x"', "origin", '"ftp://x" does not begin with http://, https:// or unix:/', 3),
+    ('origin = ["http://x",\n  "x"]', "origin[1]", '"x" does not begin with http://, https:// or unix:/', 4),
+    ("origin = [7]", "origin[0]", "must be a text in quotes, not 7", 3),
+    ('pages = "/"', "pages", 'must be a list in brackets, not "/"', 3),
+    ('pages = [\n  "/",\n  # home\n  7 ]', "pages[1]", "must be a text in quotes, not 7", 6),
+    (
+        'pages = ["/", "/?p=1"]',
+        "pages[1]",
+        "'https://a.example/?p=1' has a query string; a page is a path alone",
+        3,
+    ),
+    ('pages = ["about"]', "pages[0]", "'about' is not an absolute http or https URL", 3),
+    ('pages = ["/a/../b"]', "pages[0]", "path '/a/../b' has a dot segment", 3),
+    (
+        'pages = [\n"https://b.example/"]',
+        "pages[0]",
+        "https://b.example/ is outside the site https://a.example/",
+        4,
+    ),
+    (
+        'pages = ["/About/",\n"/x",\n"/about/"]',
+        "pages[2]",
+        (
+            "https://a.example/about/ and https://a.example/About/ (site[0].pages[0]) "
+            "differ in nothing but case or Unicode form"
+        ),
+        5,
+    ),
+    (
+        'pages = ["/caf\u00e9", "/cafe\u0301"]',
+        "pages[1]",
+        (
+            "https://a.example/cafe%CC%81 and https://a.example/caf%C3%A9 (site[0].pages[0]) "
+            "differ in nothing but case or Unicode form"
+        ),
+        3,
+    ),
+    (
+        'exclude = ["/x", "/cart/*"]\npages = ["/", "/cart/"]',
+        "pages[1]",
+        'https://a.example/cart/ matches exclude[1], "/cart/*"',
+        4,
+    ),
+    ('max_pages = 1\npages = ["/", "/a", "/"]', "pages", "lists 2 pages, but max_pages is 1", 4),
+    ('sitemaps = ["wp.xml"]', "sitemaps[0]", "'wp.xml' is not an absolute http or https URL", 3),
+    (
+        'sitemaps = ["https://b.example/s.xml?x"]',
+        "sitemaps[0]",
+        "https://b.example/s.xml is outside the site https://a.example/",
+        3,
+    ),
+    (
+        'sitemaps = ["/s.xml?a b"]',
+        "sitemaps[0]",
+        '"/s.xml?a b" holds white space or a control character',
+        3,
+    ),
+    (
+        'exclude = ["cart"]',
+        "exclude[0]",
+        '"cart" would match no page: it is compared with the path, which begins with /',
+        3,
+    ),
+    (
+        'exclude = ["/caf%C3%A9/*"]',
+        "exclude[0]",
+        '"/caf%C3%A9/*" would match no page: it is compared with the decoded path, "/café/*"',
+        3,
+    ),
+    ('exclude = [""]', "exclude[0]", "must not be empty", 3),
+    (f'exclude = ["/{"x" * 1000}"]', "exclude[0]", "must have at most 1000 characters", 3),
+    ('exclude = ["/x"' + ', "/x"' * 1000 + "]", "exclude", "must have at most 1000 entries", 3),
+    ("exclude = [5]", "exclude[0]", "must be a text in quotes, not 5", 3),
+    ('strip = ["body"]', "strip[0]", '"body" would cut out the whole head or body of a page', 3),
+    (
+        'ignore = [".*"]',
+        "ignore[0]",
+        '".*" matches the empty text too, so that it could blank a whole page or nothing',
+        3,
+    ),
+    (
+        'allow_cookies = ["*"]',
+        "allow_cookies[0]",
+        '"*" is not the name of a cookie; a * may only stand at the end of a name',
+        3,
+    ),
+    (
+        'allow_cookies = ["a*b"]',
+        "allow_cookies[0]",
+        '"a*b" is not the name of a cookie; a * may only stand at the end of a name',
+        3,
+    ),
+    ('intervall = "60s"', "intervall", "there is no such key; did you mean interval?", 3),
+    ('interval_seconds = "60s"', "interval_seconds", "there is no such key; did you mean interval?", 3),
+    ('level = "info"', "level", "there is no such key here; it belongs into [log]", 3),
+    ("zzz = 1", "zzz", f"there is no such key; there are {SITE_KEYS}", 3),
+    ('"a b\\n" = 1', '"a b\\n"', f"there is no such key; there are {SITE_KEYS}", 3),
+    ('group = "x"', "group", 'must be a list in brackets, not "x"', 3),
+    ('[site.pages]\nx = "/"', "pages", "must be a list in brackets, not a table", 3),
+    ("[site.group]", "group", "may stand several times: write [[site.group]] with two brackets", 3),
+    ("group = [5]", "group[0]", "must be a table, [[site.group]], not 5", 3),
+    ('[[site.group]]\ninterval = "5m"', "group[0].pages", f"is missing: {HELP['site.group.pages']}", 3),
+    ('[[site.group]]\npages = ["/x"]', "group[0].interval", f"is missing: {HELP['site.group.interval']}", 3),
+    ('[[site.group]]\ninterval = "5m"\npages = []', "group[0].pages", "must not be empty", 5),
+    (
+        '[[site.group]]\ninterval = "5m"\npages = ["/x"]\n[[site.group]]\npages = ["/y"]\ninterval = "0s"',
+        "group[1].interval",
+        'must be "1s" to "24h", not "0s"',
+        8,
+    ),
+    (
+        '[[site.group]]\ninterval = "5m"\npages = ["/x"]\nurl = 1',
+        "group[0].url",
+        "there is no such key here; it belongs into [[site]]",
+        6,
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "message", "line"), SITE_FAULTS, ids=[row[0][:40] for row in SITE_FAULTS])
+def test_a_fault_of_a_site(text: str, key: str, message: str, line: int) -> None:
+    assert faults_of(SITE + text) == [Fault(f"site[0].{key}", message, line)]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "beginning"),
+    [
+        ('strip = [".x",\n"a["]', "strip[1]", '"a[" is not a CSS selector: expected '),
+        ('strip = [".x",\n"p:foo"]', "strip[1]", '"p:foo" is not a CSS selector: unknown '),
+        ('ignore = ["x",\n"("]', "ignore[1]", '"(" is not a regular expression: missing )'),
+        ('ignore = ["x",\n"[[]x"]', "ignore[1]", '"[[]x" is not a regular expression: Possible nested set'),
+        ('ignore = ["x",\n"a{5000000000}"]', "ignore[1]", '"a{5000000000}" is not a regular expression: '),
+        ('ignore = ["x",\n"\\\\u1234"]', "ignore[1]", '"\\\\u1234" is not a regular expression: bad escape'),
+    ],
+)
+def test_a_fault_that_a_library_finds_is_told_in_its_words(text: str, key: str, beginning: str) -> None:
+    (fault,) = faults_of(SITE + text)
+    assert (fault.key, fault.line) == (f"site[0].{key}", 4)
+    assert fault.message.startswith(beginning)
+    assert "\n" not in fault.message
+
+
+FAULTS: list[tuple[str, str, list[Fault]]] = [
+    ("nothing", "", [NO_SITE]),
+    ("no site", "[tree]\n", [NO_SITE]),
+    ("no sites", "site = []", [Fault("site", "must not be empty", 1)]),
+    (
+        "one bracket",
+        '[site]\nurl = "x"',
+        [Fault("site", "may stand several times: write [[site]] with two brackets", 1)],
+    ),
+    ("a site that is no table", "site = [5]", [Fault("site[0]", "must be a table, [[site]], not 5", 1)]),
+    ("two brackets", SITE + "[[log]]", [Fault("log", "may stand only once: write [log] with one bracket", 3)]),
+    ("a table that is a value", "tree = 5\n" + SITE, [Fault("tree", "must be a table, [tree], not 5", 1)]),
+    ("no url", "\n[[site]]\n", [Fault("site[0].url", f"is missing: {HELP['site.url']}", 2)]),
+    ("a url of another type", "[[site]]\nurl = 5", [Fault("site[0].url", "must be a text in quotes, not 5", 2)]),
+    (
+        "a url that is a path",
+        '[[site]]\nurl = "/"',
+        [Fault("site[0].url", "'/' is not an absolute http or https URL", 2)],
+    ),
+    (
+        "a url with a query",
+        '[[site]]\nurl = "https://a.example/?x"',
+        [Fault("site[0].url", "'https://a.example/?x' has a query string; a page is a path alone", 2)],
+    ),
+    (
+        "a page beside a url at fault is checked all the same",
+        '[[site]]\nurl = "a"\npages = ["/ok", "/a//b"]\nsitemaps = ["/s.xml", "https://a.example/s.xml"]',
+        [
+            Fault("site[0].url", "'a' is not an absolute http or https URL", 2),
+            Fault("site[0].pages[1]", "path '/a//b' has an empty segment", 3),
+        ],
+    ),
+    (
+        "one site twice",
+        SITE + '[[site]]\nurl = "http://a.example"\n',
+        [Fault("site[1].url", "http://a.example/ is the same site as site[0]", 4)],
+    ),
+    (
+        "a page of a nested site",
+        SITE + 'pages = ["/", "/blog/x/"]\n[[site]]\nurl = "https://a.example/blog/"\n',
+        [
+            Fault(
+                "site[0].pages[1]",
+                "https://a.example/blog/x/ belongs to site[1], https://a.example/blog/; list it there",
+                3,
+            )
+        ],
+    ),
+    (
+        "a page of another site",
+        SITE + 'pages = ["https://b.example/"]\n[[site]]\nurl = "https://b.example/"\n',
+        [Fault("site[0].pages[0]", "https://b.example/ belongs to site[1], https://b.example/; list it there", 3)],
+    ),
+    (
+        "pages of nested sites that a file system could not keep apart",
+        SITE + 'pages = ["/Blog/x"]\n[[site]]\nurl = "https://a.example/blog/"\npages = ["/blog/x"]',
+        [
+            Fault(
+                "site[1].pages[0]",
+                "https://a.example/blog/x and https://a.example/Blog/x (site[0].pages[0]) "
+                "differ in nothing but case or Unicode form",
+                6,
+            )
+        ],
+    ),
+    (
+        "state in the tree",
+        SITE + '[tree]\npath = "/srv/t"\n[state]\npath = "/srv/x/../t/state"',
+        [
+            Fault(
+                "state.path",
+                "the state, /srv/t/state, is inside the tree, /srv/t: the web server would serve it",
+                6,
+            )
+        ],
+    ),
+    (
+        "state and tree in one place",
+        SITE + '[state]\npath = "/var/lib/staticify/tree"',
+        [
+            Fault(
+                "state.path",
+                "the state, /var/lib/staticify/tree, is inside the tree, /var/lib/staticify/tree: "
+                "the web server would serve it",
+                4,
+            )
+        ],
+    ),
+    (
+        "the default state in the tree",
+        SITE + '[tree]\npath = "/var/lib/staticify"',
+        [
+            Fault(
+                "tree.path",
+                "the state, /var/lib/staticify/state, is inside the tree, /var/lib/staticify: "
+                "the web server would serve it",
+                4,
+            )
+        ],
+    ),
+    ("the root directory", SITE + '[tree]\npath = "/"', [Fault("tree.path", "must not be the root directory", 4)]),
+    ("an empty path", SITE + '[tree]\npath = ""', [Fault("tree.path", "must not be empty", 4)]),
+    ("a path of another type", SITE + "[tree]\npath = 5", [Fault("tree.path", "must be a text in quotes, not 5", 4)]),
+    ("a NUL", SITE + '[state]\npath = "a\\u0000"', [Fault("state.path", '"a\\u0000" holds a control character', 4)]),
+    (
+        "a home directory",
+        SITE + '[state]\npath = "~/state"',
+        [Fault("state.path", '"~/state" begins with ~, which is not expanded here; write the whole path', 4)],
+    ),
+    ("a log format", SITE + '[log]\nformat = "xml"', [Fault("log.format", 'must be "text" or "json", not "xml"', 4)]),
+    (
+        "a log level",
+        SITE + "[log]\nlevel = 5",
+        [Fault("log.level", 'must be "debug", "info", "warning" or "error", not 5', 4)],
+    ),
+    ("a table in plural", SITE + "[sites]", [Fault("sites", "there is no such key; did you mean site?", 3)]),
+    (
+        "a key above its table",
+        'url = "x"\n' + SITE,
+        [Fault("url", "there is no such key here; it belongs into [[site]]", 1)],
+    ),
+    (
+        "a key of two tables above both",
+        'path = "x"\n' + SITE,
+        [Fault("path", "there is no such key here; it belongs into [tree] or [state]", 1)],
+    ),
+    (
+        "an unknown key of a table that is short",
+        SITE + "[log]\nzzz.y = 1",
+        [Fault("log.zzz", "there is no such key; there are format, level", 4)],
+    ),
+    (
+        "text without quotes",
+        "[log]\nlevel = debug",
+        [Fault("", "not TOML: no valid value; a text needs quotes, a list its closing bracket, at column 9", 2)],
+    ),
+    (
+        "number with a unit without quotes",
+        "[[site]]\ninterval = 60s",
+        [Fault("", "not TOML: the line goes on after its value; a text needs quotes, at column 14", 2)],
+    ),
+    (
+        "a key twice",
+        "a = 1\na = 2",
+        [Fault("", "not TOML: the same key stands here a second time, at the end of the file", 2)],
+    ),
+    (
+        "a list without an end",
+        "a = [\n1,\n",
+        [
+            Fault(
+                "",
+                "not TOML: no valid value; a text needs quotes, a list its closing bracket, at the end of the file",
+                2,
+            )
+        ],
+    ),
+    ("a table twice", "[a]\r\n[a]\r\n", [Fault("", "not TOML: Cannot declare ('a',) twice, at column 3", 2)]),
+    (
+        "brackets without end",
+        "a = " + "[" * 5000,
+        [Fault("", "not TOML that can be read: brackets are nested too deep")],
+    ),
+    (
+        "digits without end",
+        "a = " + "9" * 5000,
+        [Fault("", "not TOML that can be read: a number has too many digits")],
+    ),
+    ("half a surrogate pair", "a = 1\n# \ud800", [Fault("", "half a surrogate pair is not UTF-8", 2)]),
+]
+
+
+@pytest.mark.parametrize(("text", "faults"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
+def test_faults(text: str, faults: list[Fault]) -> None:
+    assert faults_of(text) == faults
+
+
+def test_all_faults_are_reported_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+colour = "red"
+
+[tree]
+path = "state"
+
+[state]
+path = "state/db"
+
+[log]
+format = "xml"
+
+[[site]]
+url = "https://a.example/blog/"
+origin = "127.0.0.1"
+interval = 60
+pages = [
+  "/blog/",
+  "/shop/",
+  "/blog/",
+  "/Blog/X",
+  "/blog/cart/",
+  "/blog/\\u0000",
+]
+exclude = ["/blog/cart/*"]
+
+[[site.group]]
+pages = ["/blog/feed/"]
+
+[[site]]
+url = "https://a.example/blog"
+concurrency = 1000
+"""
+    site = "https://a.example/blog/"
+    assert faults_of(text) == [
+        Fault("colour", "there is no such key; there are tree, state, log, site", 1),
+        Fault(
+            "state.path",
+            "the state, /etc/staticify/state/db, is inside the tree, /etc/staticify/state: "
+            "the web server would serve it",
+            7,
+        ),
+        Fault("log.format", 'must be "text" or "json", not "xml"', 10),
+        Fault("site[0].origin", '"127.0.0.1" does not begin with http://, https:// or unix:/', 14),
+        Fault("site[0].interval", '60 has no unit; write "60s" if seconds are meant', 15),
+        Fault("site[0].pages[1]", f"https://a.example/shop/ is outside the site {site}", 18),
+        Fault("site[0].pages[3]", f"https://a.example/Blog/X is outside the site {site}", 20),
+        Fault("site[0].pages[4]", f'{site}cart/ matches exclude[0], "/blog/cart/*"', 21),
+        Fault(
+            "site[0].pages[5]",
+            "'https://a.example/blog/\\x00' holds white space or a control character",
+            22,
+        ),
+        Fault("site[0].group[0].interval", f"is missing: {HELP['site.group.interval']}", 26),
+        Fault("site[1].url", f"{site} is the same site as site[0]", 30),
+        Fault("site[1].concurrency", "must be 1 to 256, not 1000", 31),
+    ]
+
+
+def test_a_state_that_a_symbolic_link_puts_into_the_tree_is_found(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "inner").mkdir(parents=True)
+    (tmp_path / "state").symlink_to("tree/inner")
+
+    text = SITE + '[tree]\npath = "tree"\n[state]\npath = "state"\n'
+    tree = (tmp_path / "tree").resolve()
+    assert faults_of(text, tmp_path) == [
+        Fault("state.path", f"the state, {tree}/inner, is inside the tree, {tree}: the web server would serve it", 6)
+    ]
+
+
+def test_no_fault_speaks_of_pydantic_or_python() -> None:
+    messages = " ".join(fault.message for text, *_ in SITE_FAULTS for fault in faults_of(SITE + text))
+    for word in ("pydantic", "Input should", "Value error", "tuple", "dict", "None", "NoneType", "int ", "str "):
+        assert word not in messages
+
+
+_keys = st.sampled_from([setting.name for setting in config.describe()] + ["site", "group", "tree", "x"])
+_values: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(
+        [
+            "/",
+            "/a/../b",
+            "https://a.example/",
+            "https://a.example/x?y",
+            "https://1.2.3/",
+            "https://a:0/",
+            "60s",
+            "1B",
+            "*",
+            "a[",
+        ]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _written(value: Any) -> str:
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{key} = {_written(inner)}" for key, inner in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_written, value)) + "]"
+        case str():
+            return '"' + "".join(f"\\U{ord(character):08X}" for character in value) + '"'
+        case bool():
+            return str(value).lower()
+        case None:
+            return "1979-05-27T07:32:00"
+        case _:
+            return str(value)
+
+
+@settings(deadline=None)
+@given(st.text() | st.text(alphabet="[]{}=.,\"'#\n\\ site.urlpages0/", max_size=60))
+def test_any_text_is_a_configuration_or_a_config_error(text: str) -> None:
+    try:
+        config.parse(text, None, HERE)
+    except ConfigError as error:
+        assert error.faults  # noqa: PT017  a text that is a configuration is as good
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(_keys, _values, max_size=3), st.lists(st.dictionaries(_keys, _values, max_size=6), max_size=2))
+def test_any_toml_is_a_configuration_or_faults_with_lines(top: dict[str, Any], sites: list[dict[str, Any]]) -> None:
+    top = {key: value for key, value in top.items() if key != "site"}
+    tables = [top, *sites]
+    text = "\n[[site]]\n".join(
+        "\n".join(f"{key} = {_written(value)}" for key, value in table.items()) for table in tables
+    )
+    try:
+        config.parse(text, None, HERE)
+    except ConfigError as error:
+        assert [fault for fault in error.faults if fault.line is None and fault != NO_SITE] == []  # noqa: PT017
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_and_its_directory_is_the_base_of_its_paths(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + SITE.encode() + b'[tree]\r\npath = "out/tree"\r\n')
+
+    read = config.load(path)
+    assert (read.source, read.tree_path) == (path, tmp_path / "out" / "tree")
+
+
+def test_paths_of_a_relative_file_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text(SITE + '[tree]\npath = "tree"')
+    assert config.load(Path("a.toml")).tree_path == tmp_path / "tree"
+
+
+def load_error(path: Path) -> tuple[str, list[Fault], str]:
+    """What `load` says of a file."""
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    return caught.value.source, caught.value.faults, caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["none.toml", "file/none.toml"])
+def test_a_missing_file_names_the_way_to_get_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / name
+    assert load_error(path) == (str(path), [Fault("", "there is no such file")], "Write one with `staticify init URL`")
+
+
+UNREADABLE_HINT = "The user that runs staticify must be able to read it"
+
+
+def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
+    fault = Fault("", "the file cannot be read: Is a directory")
+    assert load_error(tmp_path) == (str(tmp_path), [fault], UNREADABLE_HINT)
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    path = Path("a\0b")
+    assert load_error(path) == (str(path), [Fault("", "the file cannot be read: embedded null byte")], UNREADABLE_HINT)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(SITE)
+    path.chmod(0)
+    fault = Fault("", "the file cannot be read: Permission denied")
+    assert load_error(path) == (str(path), [fault], UNREADABLE_HINT)
+
+
+def test_a_file_that_is_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(SITE.encode() + b"# caf\xe9\n")
+    assert load_error(path) == (str(path), [Fault("", "byte 0xe9 is not UTF-8", 3)], "")
+
+
+def test_a_file_without_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    with path.open("wb") as file:
+        file.truncate(config.MAX_FILE_BYTES + 1)
+    assert load_error(path) == (str(path), [Fault("", "the file is over 16MiB")], "")
+
+
+def test_faults_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("x = 1")
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    assert str(caught.value) == (
+        f"{path}: 2 faults\n  {NO_SITE}\n  line 1: x: there is no such key; there are tree, state, log, site"
+    )
+
+
+def test_the_file_that_was_named_is_read_even_if_it_is_not_there() -> None:
+    assert config.find(Path("/none/x.toml")) == Path("/none/x.toml")
+
+
+def test_the_first_default_path_that_is_there_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = (Path("staticify.toml"), tmp_path / "etc" / "staticify.toml")
+    assert (Path("staticify.toml"), Path("/etc/staticify/staticify.toml")) == config.DEFAULT_PATHS
+    monkeypatch.setattr(config, "DEFAULT_PATHS", paths)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError) as caught:
+        config.find(None)
+    assert str(caught.value) == (
+        f"configuration: 1 fault\n  neither staticify.toml nor {paths[1]} is there. "
+        "Write one with `staticify init URL`, or name one with --config"
+    )
+    paths[1].parent.mkdir()
+    paths[1].touch()
+    assert config.find(None) == paths[1]
+    paths[0].touch()
+    assert config.find(None) == paths[0]
+
+
+# --- Documentation ---------------------------------------------------------------------------------------------------
+
+
+def test_every_key_is_described() -> None:
+    described = [
+        (setting.table, setting.key, setting.form, setting.default, setting.is_required)
+        for setting in config.describe()
+    ]
+    assert described == [
+        ("[tree]", "tree.path", "path", '"/var/lib/staticify/tree"', False),
+        ("[state]", "state.path", "path", '"/var/lib/staticify/state"', False),
+        ("[log]", "log.format", 'text, "text" or "json"', '"text"', False),
+        ("[log]", "log.level", 'text, "debug" or "info" or "warning" or "error"', '"info"', False),
+        ("[[site]]", "site.url", "URL", "", True),
+        ("[[site]]", "site.origin", "address or list of addresses", "", False),
+        ("[[site]]", "site.interval", 'duration, "1s" to "24h"', '"60s"', False),
+        ("[[site]]", "site.concurrency", "number, 1 to 256", "4", False),
+        ("[[site]]", "site.pages", "list of URLs or paths", "[]", False),
+        ("[[site]]", "site.sitemaps", "list of URLs or paths", "[]", False),
+        ("[[site]]", "site.exclude", "list of patterns", "[]", False),
+        ("[[site]]", "site.max_pages", "number, 1 to 1000000", "2000", False),
+        ("[[site]]", "site.max_bytes", 'size, "1KiB" to "1GiB"', '"8MiB"', False),
+        ("[[site]]", "site.deadline", 'duration, "100ms" to "10m"', '"20s"', False),
+        ("[[site]]", "site.require_html_end", "true or false", "true", False),
+        ("[[site]]", "site.strip", "list of CSS selectors", "[]", False),
+        ("[[site]]", "site.ignore", "list of regular expressions", "[]", False),
+        ("[[site]]", "site.allow_cookies", "list of names", "[]", False),
+        ("[[site.group]]", "site.group.pages", "list of patterns", "", True),
+        ("[[site.group]]", "site.group.interval", 'duration, "1s" to "24h"', "", True),
+    ]
+    assert [setting.key for setting in config.describe() if not setting.help.endswith(".")] == []
+
+
+def test_a_file_of_all_described_defaults_is_the_least_file() -> None:
+    lines: list[str] = []
+    for setting in config.describe():
+        if not setting.key.startswith("site.group."):
+            header = setting.table if f"\n{setting.table}" not in "\n" + "\n".join(lines) else ""
+            value = '"https://a.example/"' if setting.key == "site.url" else setting.default
+            lines += [header, f"{setting.name} = {value}" if value else ""]
+
+    assert config.parse("\n".join(lines), None, HERE) == config.parse(SITE, None, HERE)
+
+
+def test_a_site_can_be_made_of_values() -> None:
+    made = Site.model_validate({"url": "https://a.example", "pages": ["/"]})
+    assert (made.base, made.pages) == (Page("https", "a.example", "/"), (Page("https", "a.example", "/"),))
