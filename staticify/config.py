@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import quote, unquote, urlsplit
@@ -199,9 +199,15 @@ def _parse_base(value: object) -> Page:
 def _parse_page_of(base: Page, value: object) -> Page:
     """A page of a site. Behind a proxy WordPress may name its pages by http or https: the site's own scheme counts."""
     try:
-        page = page_of(base, _text(value))
+        return _page_on(base, _text(value))
     except UrlError as error:
         raise ValueError(str(error)) from None
+
+
+@lru_cache(maxsize=MAX_PAGES)
+def _page_on(base: Page, text: str) -> Page:
+    # Asked twice for each page: by itself, and against the others.
+    page = page_of(base, text)
     return replace(page, scheme=base.scheme) if is_inside(base, page) else page
 
 

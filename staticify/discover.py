@@ -141,6 +141,8 @@ class Listing:
     notes: tuple[Note, ...] = ()
     is_complete: bool = True
     """False if not every sitemap was read to its end: a page that is missing here may still be listed there."""
+    is_cut: bool = False
+    """True if there were more than `max_pages`."""
     entries: tuple[Entry, ...] = ()
     """One for each page that a sitemap named, in the same order."""
     sitemaps: tuple[str, ...] = ()
@@ -267,6 +269,7 @@ class _Reading:
         self._room_bytes = MAX_TOTAL_BYTES
         self._room_urls = max(MIN_LOOKED_AT, 10 * site.max_pages)
         self._is_full = False
+        self._is_cut = False
 
     def listing(self) -> Listing:
         return Listing(
@@ -276,6 +279,7 @@ class _Reading:
                 for note in self._notes.values()
             ),
             is_complete=not any(note.is_loss for note in self._notes.values()),
+            is_cut=self._is_cut,
             entries=tuple(self._entries.values()),
             sitemaps=tuple(self._sitemaps),
         )
@@ -326,7 +330,9 @@ class _Reading:
                     await self._read_body(stream, content)
         except _FullError as error:
             self._is_full = True
-            self._note("too-many-pages", url, str(error), is_loss=True)
+            # No loss: the bound is the operator's own, and the pages before it are all known.
+            self._is_cut = True
+            self._note("too-many-pages", url, str(error))
         except _UnreadableError as error:
             self._note("unreadable", url, str(error), is_loss=True, key=url)
         except OriginError as error:

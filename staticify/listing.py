@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from staticify.config import Config, Site
 from staticify.discover import Listing, Note, read_sitemaps
@@ -13,13 +14,26 @@ from staticify.urls import Page, Place, page_of
 
 
 async def list_pages(origin: OriginClient, site: Site) -> Listing:
-    """The pages of the configuration, then those that the sitemaps name, `max_pages` at most. Notes say what is not."""
+    """The pages of the configuration, then those that the sitemaps name, `max_pages` at most. Notes say what is not.
+
+    Of pages that a case-folding or Unicode-folding file system could not keep apart, the first one counts. A list that
+    is cut is complete all the same: what is beyond the bound is not kept, by the operator's own word.
+    """
     listing = await read_sitemaps(origin, site, site.sitemaps)
-    pages = tuple(dict.fromkeys((*site.pages, *listing.pages)))
-    notes = listing.notes
-    if len(pages) > site.max_pages:
-        notes = (*notes, Note(site.url, f"{len(pages)} pages; only the first max_pages = {site.max_pages} are kept"))
-    return replace(listing, pages=pages[: site.max_pages], notes=notes)
+    first: dict[str, Page] = {}
+    notes = list(listing.notes)
+    for page in (*site.pages, *listing.pages):
+        other = first.setdefault(page.folded, page)
+        if other != page:
+            notes.append(
+                Note(site.url, f"{page} and {other} differ in nothing but case or Unicode form", "url-folded")
+            )
+    is_cut = len(first) > site.max_pages
+    if is_cut and not listing.is_cut:
+        message = f"more than max_pages = {site.max_pages} pages; the rest is left out"
+        notes.append(Note(site.url, message, "too-many-pages"))
+    pages = tuple(islice(first.values(), site.max_pages))
+    return replace(listing, pages=pages, notes=tuple(notes), is_cut=listing.is_cut or is_cut)
 
 
 def pages_named(config: Config, texts: Sequence[str]) -> dict[Site, list[Page]]:

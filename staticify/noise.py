@@ -10,7 +10,7 @@ MAX_NOISE_SECONDS = 6 * 3600
 
 DEFAULT_PATTERNS = (
     # Akismet: the time of the render in a hidden field of every comment form.
-    r"""name=["']ak_js["'][^>]*\bvalue=["']\d+["']""",
+    r"""ak_js["'][^>]*\bvalue=["']\d+["']""",
     # Comments that caches and profilers write below the page.
     r"<!-- (?:Dynamic|Cached|Cache|Page) ?(?:page )?generated (?:in|by|on) [^>]*-->",
     r"<!-- \d+ queries?\.? (?:in )?[\d.,]+ seconds?\.? -->",

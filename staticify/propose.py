@@ -6,13 +6,15 @@ fetched one after the other to learn what a render costs, and the proposal is cu
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import json
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import zip_longest
@@ -117,6 +119,8 @@ class Proposal:
     is_complete: bool = True
     """False if not all that the site's sitemaps name is known."""
     notes: tuple[Note, ...] = ()
+    tried_seconds: float = 0.0
+    """What fetching all pages once did take; 0 if nobody tried."""
 
     @property
     def pages(self) -> tuple[Page, ...]:
@@ -126,7 +130,7 @@ class Proposal:
     @property
     def pass_seconds(self) -> float:
         """What fetching all pages once takes at the chosen concurrency."""
-        return _pass_seconds(len(self.pages), self.render_seconds, self.site.concurrency)
+        return self.tried_seconds or _pass_seconds(len(self.pages), self.render_seconds, self.site.concurrency)
 
     @property
     def is_trimmed(self) -> bool:
@@ -172,6 +176,46 @@ async def propose(source: Source, site: Site) -> Proposal:
     render_seconds, refused = await survey.measure(home, groups)
     groups = [Group(group.why, tuple(page for page in group.pages if page not in refused)) for group in groups]
     return survey.fitted(groups, render_seconds)
+
+
+async def try_out(source: Source, proposal: Proposal, on_page: Callable[[], None]) -> Proposal:
+    """Fetch every proposed page once, at the chosen concurrency, and leave out what cannot be kept.
+
+    A page that a sitemap names anew each time goes into `exclude`. One that gave no answer stays: it may have one
+    the next time.
+    """
+    rules = rules_of(proposal.site)
+    refused: dict[Page, Note] = {}
+    slots = asyncio.Semaphore(proposal.site.concurrency)
+
+    async def try_page(page: Page) -> None:
+        async with slots:
+            try:
+                answer = await source.fetch(page.raw_path)
+            except OriginError:
+                return
+            verdict = decide_head(answer, page, rules.gate)
+            if verdict.is_publishable:
+                verdict = (await asyncio.to_thread(prepare, answer, rules)).verdict
+            if not verdict.is_publishable:
+                refused[page] = Note(page.url, f"left out: {verdict.reason}", verdict.name)
+            on_page()
+
+    started = time.monotonic()
+    await asyncio.gather(*(try_page(page) for page in proposal.pages))
+    tried_seconds = time.monotonic() - started
+    named = [glob.escape(page.path) for page in proposal.joined if page in refused]
+    groups = [Group(group.why, tuple(page for page in group.pages if page not in refused)) for group in proposal.groups]
+    return replace(
+        proposal,
+        groups=tuple(group for group in groups if group.pages),
+        joined=tuple(page for page in proposal.joined if page not in refused),
+        # A pattern with a percent sign would be taken for an encoded path; such a page is reported as refused instead.
+        exclude=(*proposal.exclude, *(pattern for pattern in named if unquote(pattern) == pattern)),
+        wanted_count=proposal.wanted_count - len(refused),
+        tried_seconds=tried_seconds,
+        notes=(*proposal.notes, *(refused[page] for page in proposal.pages if page in refused)),
+    )
 
 
 class _Survey:
@@ -358,7 +402,8 @@ class _Survey:
             page for page in self._listing.pages if not any(fnmatchcase(page.path, pattern) for pattern in exclude)
         ]
         whole = dict.fromkeys((*every, *joined))
-        if self._roots and self._listing.is_complete and len(whole) <= min(room, site.max_pages):
+        is_known = self._listing.is_complete and not self._listing.is_cut
+        if self._roots and is_known and len(whole) <= min(room, site.max_pages):
             return Proposal(
                 site=site,
                 groups=tuple(group for group in groups if group.pages),
@@ -382,7 +427,7 @@ class _Survey:
             joined=feed_pages if can_join else (),
             site_sitemaps=tuple(self._roots),
             wanted_count=len(whole),
-            is_complete=self._listing.is_complete,
+            is_complete=is_known,
             notes=notes,
         )
 
@@ -532,6 +577,7 @@ def _together(one: Listing, other: Listing) -> Listing:
         pages=pages,
         notes=tuple(dict.fromkeys((*one.notes, *other.notes))),
         is_complete=one.is_complete and other.is_complete,
+        is_cut=one.is_cut or other.is_cut,
         entries=tuple(entries[page] for page in pages),
         sitemaps=tuple(dict.fromkeys((*one.sitemaps, *other.sitemaps))),
     )

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 DENSE_AFTER_UNCHANGED = 3
 """Journeys without a change after which a page is worth the densest variants."""
+MAX_DENSE_BYTES = 1024 * 1024
+"""Larger pages keep their fast variants: nobody can stop a compressor, and a stopping daemon would wait for it."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({"moved", "not-public"})
@@ -116,7 +118,16 @@ class Renderer:
         )
         standing = self._standing(page, before, kind, prepared, started)
         if standing is not None:
-            found = replace(found, mtime=standing.mtime, size_bytes=standing.size_bytes)
+            in_tree, is_same = standing
+            # Where only noise differs the tree was not made of these bytes: were they remembered as its source, the
+            # short way would find them unchanged for ever, and the noise in the tree would never be replaced.
+            found = replace(
+                found,
+                source_digest=source_digest if is_same else before.source_digest,
+                mtime=in_tree.mtime,
+                size_bytes=in_tree.size_bytes,
+                changed_at=before.changed_at or in_tree.mtime,
+            )
             return self.conclude(found, started, UNCHANGED)
         try:
             mtime = self._tree.publish(page.place, kind, encode(prepared.body))
@@ -137,8 +148,10 @@ class Renderer:
             and self._tree.is_holding(page.place, record.kind, record.mtime, record.size_bytes)
         )
 
-    def _standing(self, page: Page, record: Record, kind: Kind, prepared: Prepared, now: float) -> Found | None:
-        """What stands in the tree, if the prepared page differs from it in nothing or in noise only."""
+    def _standing(
+        self, page: Page, record: Record, kind: Kind, prepared: Prepared, now: float
+    ) -> tuple[Found, bool] | None:
+        """What stands in the tree, if the prepared page differs from it in noise at most, and whether in nothing."""
         found = self._tree.find(page.place)
         if (
             found is None
@@ -146,15 +159,15 @@ class Renderer:
             or not self._tree.is_holding(page.place, kind, found.mtime, found.size_bytes)
         ):
             return None
-        file = self._tree.path / page.tree_path(kind)
-        is_on_record = record.is_published and (record.mtime, record.size_bytes) == (found.mtime, found.size_bytes)
-        # Without a record the tree's own bytes are asked: it is the truth, the store only remembers.
-        output_digest = record.output_digest if is_on_record else self._rules.noise.digest(file.read_bytes())
-        if output_digest != prepared.output_digest:
+        try:
+            # The tree's own bytes are asked, whatever the record says: the tree is the truth.
+            body = (self._tree.path / page.tree_path(kind)).read_bytes()
+        except OSError:
             return None
-        if now - found.mtime < MAX_NOISE_SECONDS or file.read_bytes() == prepared.body:
-            return found
-        return None
+        if body == prepared.body:
+            return found, True
+        is_noise = self._rules.noise.digest(body) == prepared.output_digest
+        return (found, False) if is_noise and now - found.mtime < MAX_NOISE_SECONDS else None
 
     async def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict, location: str) -> Result:
         """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice."""
@@ -184,7 +197,11 @@ class Renderer:
 
     def adopt(self, page: Page, found: Found) -> None:
         """Make a record of a page that stands in the tree. Its age is not known, so that it counts as stale. Blocks."""
-        body = (self._tree.path / page.tree_path(found.kind)).read_bytes()
+        try:
+            body = (self._tree.path / page.tree_path(found.kind)).read_bytes()
+        except OSError as error:
+            log.warning("a page in the tree cannot be read", extra={"url": page.url, "reason": str(error)})
+            return
         self._store.put(
             Record(
                 page.url,
@@ -225,15 +242,15 @@ class Renderer:
         """Give a stable page its densest variants, one page at a time; the identity bytes and mtime stay."""
         if self._dense_after is None or record.is_dense or record.unchanged_count < self._dense_after:
             return
-        if self._dense_lock.locked() or record.kind is None:
+        if self._dense_lock.locked() or record.kind is None or record.size_bytes > MAX_DENSE_BYTES:
             return
         async with self._dense_lock:
-            async with aiofiles.open(self._tree.path / page.tree_path(record.kind), "rb") as file:
-                body = await file.read()
-            variants = await self._workers.run_in_background(encode, body, is_dense=True)
             try:
+                async with aiofiles.open(self._tree.path / page.tree_path(record.kind), "rb") as file:
+                    body = await file.read()
+                variants = await self._workers.run_in_background(encode, body, is_dense=True)
                 await self._workers.run(self._tree.publish, page.place, record.kind, variants, mtime=record.mtime)
-            except TreeError as error:
+            except (TreeError, OSError) as error:
                 log.warning("dense variants not written", extra={"url": page.url, "reason": str(error)})
                 return
             self._store.put(replace(record, is_dense=True))

@@ -195,7 +195,11 @@ class ProgressReport:
         if self._bar is not None:
             self._bar.update(self._task, advance=1, last=printable(line)[-60:])
         elif not self._is_quiet:
-            sys.stdout.write(printable(line) + "\n")
+            try:
+                sys.stdout.write(printable(line) + "\n")
+            except BrokenPipeError:
+                # Who read along has left (`| head`): the pass itself goes on.
+                self._is_quiet = True
 
 
 def line_of(result: Result) -> str:

@@ -12,12 +12,14 @@ The mapping is one to one: the mark occurs in no page's path, so that cutting it
 
 Refused, because no safe or unambiguous file stands for them: a query string, user information, another scheme;
 dot segments, empty segments, control characters, a backslash, an encoded slash, percent signs without two hex
-digits, bytes that are not UTF-8, the mark itself, a component over 255 bytes, a path over 2048 bytes. Two pages
-of one site whose paths differ only in case or in Unicode form are refused by `folded`.
+digits, bytes that are not UTF-8, the mark itself, a component over 255 bytes, a path over 2048 bytes; port 0, zone
+identifiers, host names with a label over 63 bytes. Two pages of one site whose paths differ only in case or in
+Unicode form are refused by `folded`.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -37,8 +39,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _PERCENT = re.compile(rb"%(..)?", re.DOTALL)
 _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
-_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?")
-_IPV6 = re.compile(r"[0-9a-f:.]+")
+# RFC 1123 section 2.1, and the underscore, which the DNS allows and real sites have.
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_BRACKETS = re.compile(r"\[([^\[\]]*)\](:[0-9]*)?")
 # What RFC 3986 lets stand in a path segment beside unreserved characters. Everything else is percent-encoded.
 _SEGMENT_SAFE = "!$&'()*+,;=:@"
 
@@ -88,8 +92,12 @@ class Page:
 
     @property
     def folded(self) -> str:
-        """Equal for two pages that a case-folding or Unicode-folding file system could not keep apart."""
-        return unicodedata.normalize("NFC", f"{self.netloc}{self.path}").casefold()
+        """Equal for two pages that a case-folding or Unicode-folding file system could not keep apart.
+
+        Unicode's canonical caseless match (The Unicode Standard, D145): folding undoes the form that came before it.
+        """
+        decomposed = unicodedata.normalize("NFD", f"{self.netloc}{self.path}")
+        return unicodedata.normalize("NFD", decomposed.casefold())
 
     @property
     def place(self) -> Place:
@@ -126,7 +134,9 @@ def parse_page(text: str) -> Page:
         raise UrlError(f"{text!r} carries user information")
     if "?" in text.split("#", 1)[0]:
         raise UrlError(f"{text!r} has a query string; a page is a path alone")
-    host = _host(parts.hostname or "", text)
+    if port == 0:
+        raise UrlError(f"{text!r} has port 0, which is no port to connect to")
+    host = _address(parts.netloc, text) if "[" in parts.netloc else _name(parts.hostname or "", text)
     netloc = host if port in {None, DEFAULT_PORTS[parts.scheme]} else f"{host}:{port}"
     return Page(parts.scheme, netloc, decode_path(parts.path or "/"))
 
@@ -191,16 +201,26 @@ def _check_path(path: str) -> None:
             raise UrlError(f"path {path[:60]!r}... has a component over {MAX_COMPONENT_BYTES} bytes")
 
 
-def _host(hostname: str, text: str) -> str:
-    if ":" in hostname:
-        if not _IPV6.fullmatch(hostname):
-            raise UrlError(f"{text!r} has a host that is no IPv6 address")
-        return f"[{hostname}]"
+def _address(netloc: str, text: str) -> str:
+    """The one spelling of an IPv6 address in brackets."""
+    match = _BRACKETS.fullmatch(netloc)
     try:
-        host = hostname if hostname.isascii() else idna.encode(hostname, uts46=True).decode("ascii")
+        if match is None or "%" in match.group(1):
+            # A zone identifier means something on one machine only (RFC 6874 section 1).
+            raise ValueError(netloc)
+        return f"[{ipaddress.IPv6Address(match.group(1))}]"
+    except ValueError:
+        raise UrlError(f"{text!r} has a host that is no IPv6 address") from None
+
+
+def _name(hostname: str, text: str) -> str:
+    """A host name in lower case and punycode, without the dot of the root."""
+    try:
+        # Label by label: an underscore may stand beside a label that needs punycode, though not in it.
+        labels = hostname.split(".") if hostname.isascii() else idna.uts46_remap(hostname, std3_rules=False).split(".")
+        host = ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels).lower()
     except idna.IDNAError as error:
         raise UrlError(f"{text!r} has a host that is no internationalised domain name: {error}") from None
-    host = host.lower()
     if not _HOST.fullmatch(host) or len(host) > MAX_COMPONENT_BYTES - len(":65535"):
         raise UrlError(f"{text!r} has no usable host name")
     return host.rstrip(".")

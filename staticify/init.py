@@ -1,0 +1,125 @@
+"""What `staticify init` does: read a site, propose, try, and write a configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from staticify import config as configuration
+from staticify.config import Site
+from staticify.errors import ConfigError, Fault
+from staticify.logs import printable
+from staticify.origin import OriginClient
+from staticify.propose import Proposal, propose, readable_path, toml_of, try_out
+
+_FILE_MODE = 0o644
+
+
+async def draw_up(
+    url: str,
+    origin: tuple[str, ...],
+    *,
+    interval: str,
+    concurrency: int,
+    tree_path: str,
+    state_path: str,
+    on_proposal: Callable[[int], None],
+    on_page: Callable[[], None],
+) -> tuple[Proposal, str]:
+    """A proposal for the site at a URL, and the text of its configuration.
+
+    Raises ConfigError for arguments that no configuration could have, OriginError if the home page cannot be kept.
+    """
+    site = _site(url, origin, interval, concurrency)
+    client = OriginClient(site)
+    try:
+        proposal = await propose(client, site)
+        on_proposal(len(proposal.pages))
+        proposal = await try_out(client, proposal, on_page)
+    finally:
+        await client.aclose()
+    text = toml_of(proposal, tree_path=tree_path, state_path=state_path)
+    # What init writes must be what check accepts; a fault here is a defect, and must not reach the disk.
+    configuration.parse(text, None, Path.cwd())
+    return proposal, text
+
+
+def write(path: Path, text: str, *, force: bool) -> None:
+    """Write the configuration, whole or not at all. Raises ConfigError; without `force`, also if the file exists."""
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), _FILE_MODE)
+            file.write(text)
+        if force:
+            os.replace(temporary, path)
+        else:
+            os.link(temporary, path)
+            os.unlink(temporary)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise ConfigError(
+            str(path), [Fault("", f"cannot be written: {error.strerror}")], hint="Give another file with --config"
+        ) from error
+
+
+def as_json(proposal: Proposal, path: Path) -> dict[str, Any]:
+    """The proposal for programs."""
+    return {
+        "path": str(path),
+        "site": proposal.site.url,
+        "render_seconds": round(proposal.render_seconds, 4),
+        "pass_seconds": round(proposal.pass_seconds, 2),
+        "fits": not proposal.is_trimmed,
+        "groups": [{"why": str(group.why), "pages": [page.url for page in group.pages]} for group in proposal.groups],
+        "sitemaps": list(proposal.sitemaps),
+        "exclude": list(proposal.exclude),
+        "pages": len(proposal.pages),
+        "notes": [asdict(note) for note in proposal.notes],
+    }
+
+
+def print_proposal(proposal: Proposal, path: Path) -> None:
+    """The proposal as a table: how many pages of each group, and a few of them."""
+    # The examples take the room that the other columns leave.
+    table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
+    table.add_column("why", no_wrap=True)
+    table.add_column("pages", justify="right", no_wrap=True)
+    table.add_column("for example", no_wrap=True, overflow="ellipsis", ratio=1)
+    for group in proposal.groups:
+        table.add_row(group.why, str(len(group.pages)), Text(printable("  ".join(map(readable_path, group.pages[:3])))))
+    grouped = {page for group in proposal.groups for page in group.pages}
+    others = [page for page in proposal.joined if page not in grouped]
+    if others:
+        table.add_row("others in sitemaps", str(len(others)), Text(printable("  ".join(map(readable_path, others[:3])))))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(Text(proposal.fit + "."))
+    for note in proposal.notes:
+        console.print(Text(printable(f"note: {note}")), style="yellow")
+    console.print(Text(f"Written: {path}. Next: staticify render --all --config {path}"))
+
+
+def _site(url: str, origin: tuple[str, ...], interval: str, concurrency: int) -> Site:
+    """The site that the arguments name, checked as a configuration would be."""
+    text = f"[[site]]\nurl = {json.dumps(url)}\ninterval = {json.dumps(interval)}\nconcurrency = {concurrency}\n"
+    if origin:
+        text += f"origin = {json.dumps(origin)}\n"
+    try:
+        return configuration.parse(text, None, Path.cwd()).sites[0]
+    except ConfigError as error:
+        # Keys, not lines: there is no file yet.
+        faults = [Fault(fault.key.rpartition(".")[2], fault.message) for fault in error.faults]
+        raise ConfigError("arguments", faults) from None
