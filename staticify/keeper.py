@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from staticify.config import Site
 from staticify.discover import Listing
 from staticify.listing import list_pages
-from staticify.nouns import Outcome, Record, Result, Verdict
+from staticify.nouns import Outcome, Result, Verdict
 from staticify.origin import OriginClient
 from staticify.queue import Queue
 from staticify.render import Renderer
@@ -27,7 +28,11 @@ UNLISTED = "unlisted"
 
 
 class Keeper:
-    """Owns everything that belongs to one site. `start` and `stop` for the daemon, `render_once` and `stop` for one pass."""
+    """Owns everything that belongs to one site: its connections, its queue and its tasks.
+
+    The daemon calls `start`, then `update_list` once each interval; one pass is `render_once` or `render_all_once`.
+    `stop` ends either.
+    """
 
     def __init__(
         self,
@@ -36,21 +41,24 @@ class Keeper:
         store: Store,
         workers: Workers,
         *,
-        on_result: Callable[[Result], None] | None = None,
+        others: Sequence[Page] = (),
+        on_result: Callable[[Result], None],
         dense_after: int | None = None,
     ) -> None:
         self.site = site
         self._store = store
         self._workers = workers
-        self._on_result = on_result or (lambda result: None)
+        self._others = others
+        self._on_result = on_result
         self._origin = OriginClient(site)
         self._renderer = Renderer(site, self._origin, tree, store, workers, dense_after=dense_after)
         self._queue = Queue(self._journey, site.concurrency)
         self._timetable = Timetable()
         self._pages: dict[Page, float] = {}
-        """The pages to keep, and when each was last found good, by the event loop's clock."""
+        """The pages to keep, and when each was last as it should be, by the event loop's clock."""
         self._is_repeating = False
         self._running: asyncio.Task[None] | None = None
+        self._listing: asyncio.Task[None] | None = None
         self._counts: Counter[str] = Counter()
 
     async def render_once(self, pages: Iterable[Page], on_list: Callable[[int], None]) -> None:
@@ -63,10 +71,10 @@ class Keeper:
 
     async def render_all_once(self, on_list: Callable[[int], None]) -> Listing:
         """One journey for each page of the site; those of the configuration begin while the sitemaps are read."""
-        self._add(self.site.pages[: self.site.max_pages])
+        self._add(self.site.pages)
         running = asyncio.create_task(self._queue.run(), name=f"queue of {self.site.url}")
         try:
-            listing = await list_pages(self._origin, self.site)
+            listing = await list_pages(self._origin, self.site, self._others)
             on_list(len(listing.pages))
             self._add(listing.pages)
             self._queue.finish()
@@ -78,15 +86,29 @@ class Keeper:
             await self._let_go_of_unlisted(listing)
         return listing
 
-    def start(self) -> None:
-        """Keep the configured pages fresh from now on; `update_list` adds those that the sitemaps name."""
+    def start(self) -> asyncio.Task[None]:
+        """Keep the configured pages fresh from now on; `update_list` adds those that the sitemaps name.
+
+        The task ends after `stop`. Should it end before, nobody refreshes the site any more.
+        """
         self._is_repeating = True
-        self._add(self.site.pages[: self.site.max_pages])
+        self._add(self.site.pages)
         self._running = asyncio.create_task(self._queue.run(), name=f"queue of {self.site.url}")
+        return self._running
 
     async def update_list(self) -> None:
         """Read the sitemaps anew: begin with pages that are new, let go of those that are listed no more."""
-        listing = await list_pages(self._origin, self.site)
+        self._listing = asyncio.create_task(self._update_list(), name=f"list of {self.site.url}")
+        try:
+            await asyncio.wait([self._listing])
+        finally:
+            # Whoever is cancelled, the caller or (by `stop`) the reading itself, it must not go on behind our back.
+            self._listing.cancel()
+        if not self._listing.cancelled():
+            self._listing.result()
+
+    async def _update_list(self) -> None:
+        listing = await list_pages(self._origin, self.site, self._others)
         for note in listing.notes:
             log.warning("sitemap", extra={"site": self.site.url, "where": note.where, "reason": note.message})
         if listing.is_complete:
@@ -94,7 +116,9 @@ class Keeper:
                 del self._pages[page]
                 self._queue.cancel(page)
                 self._timetable.forget(page)
-        self._add(listing.pages)
+        # Lists that could not be read whole take no page away: together they must not go over the bound either.
+        new = [page for page in listing.pages if page not in self._pages]
+        self._add(new[: self.site.max_pages - len(self._pages)])
         if listing.is_complete:
             await self._let_go_of_unlisted(listing)
 
@@ -114,7 +138,8 @@ class Keeper:
                 result = await self._workers.run(self._renderer.remove, page, record, time.time(), verdict)
             else:
                 verdict = Verdict(UNLISTED, Outcome.KEPT, f"{reason}; removed if the next list agrees")
-                result = self._renderer.conclude(record, record.checked_at, verdict)
+                # Nothing was fetched: the time of the last fetch stays.
+                result = replace(self._renderer.conclude(record, record.checked_at, verdict), seconds=0.0)
             self._report(result)
 
     def adopt(self, standing: Iterable[tuple[Page, Found]]) -> int:
@@ -125,7 +150,10 @@ class Keeper:
         return len(unknown)
 
     def oldest(self) -> tuple[Page, float] | None:
-        """The page that was found good the longest ago, and how many seconds that is."""
+        """The page that has been wrong in the tree for the longest time, and for how many seconds at most.
+
+        One that the tree does not hold is never old: there is nothing that a visitor could get.
+        """
         if not self._pages:
             return None
         page = min(self._pages, key=self._pages.__getitem__)
@@ -143,12 +171,16 @@ class Keeper:
     async def stop(self, drain_seconds: float = 0.0) -> None:
         """Start no new journey, let those under way end within the time given, close every connection."""
         self._queue.close()
-        if self._running is not None:
-            _, pending = await asyncio.wait([self._running], timeout=drain_seconds)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
-        await self._origin.aclose()
+        try:
+            if self._listing is not None:
+                self._listing.cancel()
+                await asyncio.wait([self._listing])
+            if self._running is not None:
+                await asyncio.wait([self._running], timeout=drain_seconds)
+                self._running.cancel()
+                await asyncio.wait([self._running])
+        finally:
+            await self._origin.aclose()
 
     def _add(self, pages: Iterable[Page]) -> None:
         for page in pages:
@@ -168,7 +200,7 @@ class Keeper:
             if self._is_repeating and page in self._pages:
                 due = self._timetable.next_due(page, self.site.interval_for(page), started)
                 self._queue.schedule(page, due)
-        if result.outcome.is_good and page in self._pages:
+        if page in self._pages and (result.outcome.is_good or not result.record.is_published):
             self._pages[page] = started
         self._report(result)
 

@@ -10,24 +10,35 @@ from staticify.config import Config, Site
 from staticify.discover import Listing, Note, read_sitemaps
 from staticify.errors import UrlError
 from staticify.origin import OriginClient
-from staticify.urls import Page, Place, page_of
+from staticify.urls import Page, Place, is_inside, page_of
 
 
-async def list_pages(origin: OriginClient, site: Site) -> Listing:
+def sites_inside(config: Config, site: Site) -> tuple[Page, ...]:
+    """The other sites of the configuration that lie below this one: their pages are theirs alone."""
+    return tuple(other.base for other in config.sites if other is not site and is_inside(site.base, other.base))
+
+
+async def list_pages(origin: OriginClient, site: Site, others: Sequence[Page] = ()) -> Listing:
     """The pages of the configuration, then those that the sitemaps name, `max_pages` at most. Notes say what is not.
 
-    Of pages that a case-folding or Unicode-folding file system could not keep apart, the first one counts. A list that
-    is cut is complete all the same: what is beyond the bound is not kept, by the operator's own word.
+    Pages of the `others`, the sites inside this one, are left to them. Of pages that a case-folding or Unicode-folding
+    file system could not keep apart, the first one counts. A list that is cut is complete all the same: what is beyond
+    the bound is not kept, by the operator's own word.
     """
     listing = await read_sitemaps(origin, site, site.sitemaps)
     first: dict[str, Page] = {}
     notes = list(listing.notes)
+    folded = []
     for page in (*site.pages, *listing.pages):
-        other = first.setdefault(page.folded, page)
-        if other != page:
-            notes.append(
-                Note(site.url, f"{page} and {other} differ in nothing but case or Unicode form", "url-folded")
-            )
+        if any(is_inside(other, page) for other in others):
+            continue
+        if first.setdefault(page.folded, page) != page:
+            folded.append(page)
+    if folded:
+        one, other, count = folded[0], first[folded[0].folded], len(folded)
+        more = f", and {count - 1} more like it" if count > 1 else ""
+        message = f"{one} is left out: it differs from {other} in nothing but case or Unicode form{more}"
+        notes.append(Note(site.url, message, "url-folded", count))
     is_cut = len(first) > site.max_pages
     if is_cut and not listing.is_cut:
         message = f"more than max_pages = {site.max_pages} pages; the rest is left out"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from staticify.config import Config, Site
 from staticify.discover import Note
 from staticify.keeper import Keeper
+from staticify.listing import sites_inside
 from staticify.nouns import Result
 from staticify.store import Store
 from staticify.tree import Tree
@@ -35,7 +36,8 @@ async def render(
 ) -> Pass:
     """Render the pages given, or all. `on_list` hears how many there are as soon as that is known.
 
-    Raises TreeError (TreeLocked while a daemon runs) or StoreError.
+    Raises TreeError (TreeLocked while a daemon runs) or StoreError; if the state cannot be written at the end, the
+    pages are in the tree all the same.
     """
     results: list[Result] = []
     notes: list[Note] = []
@@ -46,7 +48,7 @@ async def render(
         on_result(result)
 
     async def one_site(site: Site) -> None:
-        keeper = Keeper(site, tree, store, workers, on_result=report)
+        keeper = Keeper(site, tree, store, workers, others=sites_inside(config, site), on_result=report)
         try:
             if pages is not None:
                 await keeper.render_once(pages[site], on_list)
@@ -59,16 +61,17 @@ async def render(
 
     tree = Tree(config.tree_path)
     tree.open()
-    workers = Workers()
     try:
         store = Store.open_for_writing(config.state_path)
+        workers = Workers()
         try:
             tree.sweep()
             await asyncio.gather(*(one_site(site) for site in (pages if pages is not None else config.sites)))
+            store.flush()
         finally:
+            # What still writes to the store comes to its end before the store does.
             workers.close()
             store.close()
     finally:
-        workers.close()
         tree.close()
     return Pass(tuple(results), tuple(notes), is_complete=all(is_complete))

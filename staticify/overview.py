@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +58,15 @@ class Explanation:
 
 
 def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteStatus]]:
-    """Every page that is known, and a line for each site. Raises StoreError."""
-    store = Store.open_for_reading(config.state_path)
+    """Every page that is known or configured, and a line for each site. Raises StoreError."""
+    with closing(Store.open_for_reading(config.state_path)) as store:
+        records = {site: store.of_site(site.url) for site in config.sites}
     pages = []
     sites = []
-    for site in config.sites:
-        of_site = [_page_status(record, site, now) for record in store.of_site(site.url)]
+    for site, known in records.items():
+        rendered = {record.url for record in known}
+        unknown = [Record(page.url, site.url) for page in site.pages if page.url not in rendered]
+        of_site = [_page_status(record, site, now) for record in (*known, *unknown)]
         ages = [page.age_seconds for page in of_site if page.age_seconds is not None]
         states = [page.state for page in of_site]
         sites.append(
@@ -82,7 +86,8 @@ def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteSta
 def explain_page(config: Config, page: Page, now: float) -> Explanation:
     """Everything about one page. Raises StoreError, or UrlError for a page that was never rendered."""
     site = config.site_of(page)
-    record = Store.open_for_reading(config.state_path).get(page.url)
+    with closing(Store.open_for_reading(config.state_path)) as store:
+        record = store.get(page.url)
     if record is None or site is None:
         raise UrlError(
             f"{page.url} was never rendered", hint="List it under `pages` or a sitemap, or render it by hand"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,16 +12,18 @@ import aiofiles
 from staticify.config import Config, Site
 from staticify.errors import OriginError
 from staticify.gate import decide_head, kind_of
-from staticify.listing import list_pages, page_at
+from staticify.listing import list_pages, page_at, sites_inside
 from staticify.nouns import Outcome
 from staticify.origin import OriginClient
-from staticify.queue import Queue
 from staticify.prepare import prepare
+from staticify.queue import Queue
 from staticify.render import rules_of
 from staticify.rules import Rules
 from staticify.tree import Tree
 from staticify.urls import Page
 from staticify.workers import Workers
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ async def verify(
     on_list: Callable[[int], None],
     on_page: Callable[[], None],
 ) -> list[Difference]:
-    """Compare the pages given, or all. Pages that agree are not in the list."""
+    """Compare the pages given, or all. Pages that agree are not in the list; sitemaps that cannot be read are."""
     workers = Workers()
     tree = Tree(config.tree_path)
     try:
@@ -68,15 +71,24 @@ async def _verify_site(
     origin = OriginClient(site)
 
     async def compare(page: Page) -> None:
-        difference = await _compare(page, origin, tree, rules, workers)
+        try:
+            difference = await _compare(page, origin, tree, rules, workers)
+        except OSError as error:
+            difference = Difference(page.url, "tree-error", f"the tree cannot be read: {error}")
+        except Exception as error:
+            # A page that nobody could compare must not count as one that agrees.
+            log.exception("a comparison failed", extra={"url": page.url})
+            reason = f"staticify failed on this page, please report it: {type(error).__name__}: {error}"
+            difference = Difference(page.url, "internal-error", reason)
         if difference is not None:
             differences.append(difference)
         on_page()
 
     try:
         if pages is None:
-            listing = await list_pages(origin, site)
+            listing = await list_pages(origin, site, sites_inside(config, site))
             pages = list(listing.pages)
+            differences.extend(Difference(note.where, note.name, note.message) for note in listing.notes if note.is_loss)
             if listing.is_complete:
                 differences.extend(_unlisted(config, site, tree, pages))
         on_list(len(pages))
@@ -93,11 +105,11 @@ async def _verify_site(
 async def _compare(
     page: Page, origin: OriginClient, tree: Tree, rules: Rules, workers: Workers
 ) -> Difference | None:
-    standing = tree.find(page.place)
     try:
         answer = await origin.fetch(page.raw_path)
     except OriginError as error:
         return Difference(page.url, error.name, str(error))
+    standing = tree.find(page.place)
     verdict = decide_head(answer, page, rules.gate)
     if not verdict.is_publishable:
         if verdict.outcome is Outcome.GONE and standing is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import threading
@@ -44,5 +45,7 @@ async def _run(executor: Executor, function: Callable[P, T], *args: P.args, **kw
 
 
 def _be_nice() -> None:
-    # On Linux a thread has a niceness of its own, reached by its id.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BACKGROUND_NICENESS)
+    # On Linux a thread has a niceness of its own, reached by its id. A sandbox may forbid to set it, and an initializer
+    # that fails would break the pool.
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BACKGROUND_NICENESS)
