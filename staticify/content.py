@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 
+import turbohtml
 from lxml import etree
 
-from staticify.gate import kind_of, refused
+from staticify.gate import charset_of, decide_charset, kind_of, refused
 from staticify.html import Document
 from staticify.nouns import Answer, Kind, Outcome, Verdict
 from staticify.rules import GateRules
@@ -51,7 +52,8 @@ def decide_body(answer: Answer, document: Document | None, rules: GateRules) -> 
     if document is None:
         return _decide_data(answer)
     return (
-        _decide_whole(answer, rules)
+        _decide_whole(answer, document, rules)
+        or _decide_charset(answer, document)
         or _decide_emergency(document)
         or _decide_anonymous(document)
         or _decide_password(document)
@@ -69,17 +71,25 @@ def _decide_data(answer: Answer) -> Verdict:
     elif kind is Kind.TEXT:
         if not answer.is_framed:
             return refused("unframed", "neither Content-Length nor chunks: nobody can tell whether the text is whole")
-    else:
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-        try:
-            etree.fromstring(answer.body, parser)
-        except etree.XMLSyntaxError as error:
-            return refused("malformed", f"not well-formed XML: {error}")
+    elif (verdict := _decide_xml(answer)) is not None:
+        return verdict
     return Verdict("ok", Outcome.PUBLISHED, f"a whole {kind} document")
 
 
-def _decide_whole(answer: Answer, rules: GateRules) -> Verdict | None:
-    if rules.require_html_end and not _HTML_END.search(answer.body, max(0, len(answer.body) - _HTML_END_WINDOW_BYTES)):
+def _decide_xml(answer: Answer) -> Verdict | None:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        info = etree.fromstring(answer.body, parser).getroottree().docinfo
+    except etree.XMLSyntaxError as error:
+        return refused("malformed", f"not well-formed XML: {error}")
+    if info.internalDTD is not None and any(info.internalDTD.iterentities()):
+        return refused("entities", "the XML declares entities of its own, which readers may expand without end")
+    return None if charset_of(answer) else decide_charset(info.encoding or "")
+
+
+def _decide_whole(answer: Answer, document: Document, rules: GateRules) -> Verdict | None:
+    window_start = max(0, len(answer.body) - _HTML_END_WINDOW_BYTES)
+    if rules.require_html_end and not (_HTML_END.search(answer.body, window_start) and document.has_html_end):
         return refused(
             "truncated",
             "the page does not end in </html>; if the theme never writes it, set require_html_end = false",
@@ -89,20 +99,34 @@ def _decide_whole(answer: Answer, rules: GateRules) -> Verdict | None:
     return None
 
 
+def _decide_charset(answer: Answer, document: Document) -> Verdict | None:
+    """What the page says of itself counts where the header field says nothing (HTML Standard, encoding sniffing)."""
+    element = document.tree.select_one("meta[charset], meta[http-equiv='content-type' i][content]")
+    if charset_of(answer) or element is None:
+        return None
+    content = element.attr("content") or ""
+    return decide_charset(element.attr("charset") or content.lower().partition("charset=")[2].strip(" ;\"'"))
+
+
 def _decide_emergency(document: Document) -> Verdict | None:
     if document.tree.select_one("body#error-page") is not None:
         return refused("wp-die", f"WordPress's own error page: {document.title or 'without a title'}")
-    if document.tree.select_one("form#setup[action*='install.php']") is not None:
+    if document.tree.select_one("body.wp-core-ui form#setup") is not None:
         return refused("installation", "WordPress's installation screen")
     if document.tree.select_one("form#loginform[action*='wp-login.php']") and "login" in document.body_classes:
         return refused("login", "WordPress's login page")
     body = document.tree.select_one("body")
-    text = " ".join(body.text.split()).lower() if body is not None else ""
-    if len(text) <= _EMERGENCY_MAX_CHARACTERS:
+    text = _words(body).lower() if body is not None else ""
+    code = sum(len(_words(element)) for element in document.tree.select("body script, body style"))
+    if len(text) - code <= _EMERGENCY_MAX_CHARACTERS:
         for name, sentences in _EMERGENCY.items():
             if any(sentence in text for sentence in sentences):
                 return refused(name, f"the page says little more than {next(s for s in sentences if s in text)!r}")
     return None
+
+
+def _words(element: turbohtml.Element) -> str:
+    return " ".join(element.text.split())
 
 
 def _decide_anonymous(document: Document) -> Verdict | None:
@@ -113,7 +137,7 @@ def _decide_anonymous(document: Document) -> Verdict | None:
 
 
 def _decide_password(document: Document) -> Verdict | None:
-    """Refuse the password form as the page's own content; a list that only quotes a protected post is public."""
+    """Let go of a page whose own content is a password form; a list that only quotes a protected post is public."""
     forms = document.tree.select("form[action*='action=postpass']")
     if not forms:
         return None
@@ -127,4 +151,5 @@ def _decide_password(document: Document) -> Verdict | None:
         quoted = {(field.attr("id") or "").removeprefix("pwbox-") if field is not None else "" for field in fields}
         if all(number.isdigit() for number in quoted) and not quoted & own:
             return None
-    return refused("password", "the page asks for a password: what is behind it is not for everybody")
+    reason = "the page asks for a password: not for everybody any more"
+    return Verdict("password", Outcome.GONE, reason)

@@ -12,14 +12,15 @@ from contextlib import contextmanager
 
 from staticify import __version__, config as configuration, logs, systemd
 from staticify.config import Config, Site
-from staticify.errors import ConfigError, StaticifyError
+from staticify.errors import ConfigError, Fault, StaticifyError, StoreError
 from staticify.keeper import Keeper
-from staticify.listing import page_at
+from staticify.listing import page_at, sites_inside
 from staticify.nouns import Outcome, Result
 from staticify.render import DENSE_AFTER_UNCHANGED
 from staticify.schedule import Schedule
 from staticify.store import Store
 from staticify.tree import Found, Tree
+from staticify.urls import Page
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -40,16 +41,31 @@ class Daemon:
         self._schedule: Schedule
         self._keepers: dict[str, Keeper] = {}
         self._stopping = asyncio.Event()
+        self._defect = ""
+        """What broke that the daemon cannot go on without."""
+        self._is_state_written = True
+        self._reloads: set[asyncio.Task[None]] = set()
+        # Start and reloads change the same things: one after the other.
+        self._changing = asyncio.Lock()
 
     async def run(self) -> None:
-        """Start, serve until told to stop, drain, close. Raises TreeError or StoreError if it cannot start."""
-        with self._tree_and_store():
-            with _signals({signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._hang_up}):
-                await self._start()
+        """Start, serve until told to stop, drain, close.
+
+        Raises TreeError or StoreError if it cannot start, StaticifyError if it had to end by a defect of its own:
+        an exit status that makes the service manager start it again.
+        """
+        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._hang_up}
+        with self._tree_and_store(), _signals(handlers):
+            self._schedule = Schedule()
+            try:
+                async with self._changing:
+                    await self._start()
                 await self._stopping.wait()
-                systemd.notify("STOPPING=1")
+            finally:
                 await self._close()
-            log.info("stopped")
+        log.info("stopped")
+        if self._defect:
+            raise StaticifyError(self._defect, hint="This is a defect: please report it with the log's last lines")
 
     @contextmanager
     def _tree_and_store(self) -> Iterator[None]:
@@ -70,7 +86,6 @@ class Daemon:
             log.warning("the state database was corrupt and is set aside", extra={"path": str(self._store.set_aside)})
         left_over = await self._workers.run(self._tree.sweep)
         standing = await self._workers.run(lambda: list(self._tree.scan()))
-        self._schedule = Schedule()
         self._schedule.start()
         for site in self._config.sites:
             await self._begin(site, standing)
@@ -98,6 +113,10 @@ class Daemon:
         systemd.notify("READY=1", f"STATUS={len(self._keepers)} sites")
 
     async def _close(self) -> None:
+        for reload in self._reloads:
+            reload.cancel()
+        await asyncio.gather(*self._reloads, return_exceptions=True)
+        systemd.notify("STOPPING=1")
         await self._schedule.stop()
         await asyncio.gather(*(keeper.stop(DRAIN_SECONDS) for keeper in self._keepers.values()))
 
@@ -107,6 +126,7 @@ class Daemon:
             self._tree,
             self._store,
             self._workers,
+            others=sites_inside(self._config, site),
             on_result=_log_result,
             dense_after=DENSE_AFTER_UNCHANGED,
         )
@@ -119,7 +139,7 @@ class Daemon:
                 if (page := page_at(self._config, found.place)) and self._config.site_of(page) is site
             ],
         )
-        keeper.start()
+        keeper.start().add_done_callback(self._queue_ended)
 
         async def cycle() -> None:
             await self._cycle(keeper)
@@ -128,35 +148,40 @@ class Daemon:
 
     async def _end(self, url: str) -> None:
         self._schedule.drop(f"cycle of {url}")
-        await self._keepers.pop(url).stop(DRAIN_SECONDS)
+        await self._keepers[url].stop(DRAIN_SECONDS)
+        del self._keepers[url]
+
+    def _queue_ended(self, queue: asyncio.Task[None]) -> None:
+        error = None if queue.cancelled() else queue.exception()
+        if error is not None:
+            # Going on would leave a site that looks served and is never refreshed.
+            self._give_up(f"the {queue.get_name()} died", error)
+
+    def _give_up(self, defect: str, error: BaseException) -> None:
+        log.critical("%s: ending", defect, exc_info=error)
+        self._defect = self._defect or f"{defect}: {type(error).__name__}: {error}"
+        self._stopping.set()
 
     async def _cycle(self, keeper: Keeper) -> None:
-        """Once each interval of a site: its list anew, and one line about the interval that went by."""
-        counts = keeper.take_counts()
+        """Once each interval of a site: one line about the interval that went by, and its list anew."""
         oldest = keeper.oldest()
+        # The alarm first: reading a slow site's sitemaps may take longer than the interval.
+        if oldest is not None:
+            _log_interval(keeper, *oldest)
         await keeper.update_list()
-        if oldest is None:
-            return
-        page, age_seconds = oldest
-        summary = {
-            "site": keeper.site.url,
-            "pages": len(keeper),
-            **{str(outcome): counts[outcome] for outcome in Outcome if counts[outcome]},
-            "oldest_seconds": round(age_seconds, 1),
-        }
-        log.info("cycle", extra=summary)
-        bound_seconds = keeper.site.interval_for(page) + keeper.site.deadline_seconds
-        if age_seconds > bound_seconds:
-            log.error(
-                "a page is older than the bound",
-                extra={"url": page.url, "age_seconds": round(age_seconds, 1), "bound_seconds": bound_seconds},
-            )
 
     async def _flush(self) -> None:
         try:
             await self._workers.run(self._store.flush)
-        except StaticifyError as error:
-            log.error("state not written", extra={"reason": str(error)})
+        except StoreError as error:
+            # Said once: it is tried again each second.
+            if self._is_state_written:
+                log.error("state not written", extra={"reason": str(error)})  # noqa: TRY400  the reason says all
+            self._is_state_written = False
+        else:
+            if not self._is_state_written:
+                log.info("state written again")
+            self._is_state_written = True
 
     async def _watchdog(self) -> None:
         systemd.notify("WATCHDOG=1")
@@ -169,41 +194,67 @@ class Daemon:
         self._stopping.set()
 
     def _hang_up(self) -> None:
-        self._reload_task = asyncio.create_task(self._reload(), name="reload")
+        reload = asyncio.create_task(self._reload(), name="reload")
+        self._reloads.add(reload)
+        reload.add_done_callback(self._reloads.discard)
 
     async def _reload(self) -> None:
         """Take over a changed configuration. One with faults changes nothing."""
         source = self._config.source
         if source is None:
             return
-        systemd.reloading()
-        try:
-            config = await self._workers.run(configuration.load, source)
-            await self._take_over(config)
-        except ConfigError as error:
-            log.error("the new configuration has faults; the old one stays in force", extra={"path": str(source)})
-            for fault in error.faults:
-                log.error("fault", extra={"fault": str(fault)})
-        finally:
-            systemd.notify("READY=1")
+        async with self._changing:
+            systemd.reloading()
+            try:
+                config = await self._workers.run(configuration.load, source)
+                await self._take_over(config)
+            except ConfigError as error:
+                _log_faults(error)
+            except Exception as error:  # noqa: BLE001  half of the sites may be neither the old nor the new ones
+                self._give_up("the reload failed", error)
+            finally:
+                systemd.notify("READY=1")
 
     async def _take_over(self, config: Config) -> None:
-        for key, old, new in (
+        for key, old_path, new_path in (
             ("tree.path", self._config.tree_path, config.tree_path),
             ("state.path", self._config.state_path, config.state_path),
         ):
-            if old != new:
-                raise ConfigError(str(config.source), [configuration.Fault(key, "a change needs a restart")])
-        old_sites = {site.url: site for site in self._config.sites}
-        new_sites = {site.url: site for site in config.sites}
-        changed = [url for url, site in old_sites.items() if new_sites.get(url) != site]
-        await asyncio.gather(*(self._end(url) for url in changed))
-        for url, site in new_sites.items():
-            if url not in self._keepers:
-                await self._begin(site)
+            if old_path != new_path:
+                raise ConfigError(str(config.source), [Fault(key, "a change needs a restart")])
+        old = {site.url: (site, sites_inside(self._config, site)) for site in self._config.sites}
+        new = {site.url: (site, sites_inside(config, site)) for site in config.sites}
+        await asyncio.gather(*(self._end(url) for url, site in old.items() if new.get(url) != site))
         self._config = config
+        added = [site for url, (site, _) in new.items() if url not in self._keepers]
+        standing = await self._workers.run(lambda: list(self._tree.scan())) if added else []
+        for site in added:
+            await self._begin(site, standing)
         logs.set_up(config.log_format, config.log_level)
         log.info("configuration reloaded", extra={"path": str(config.source), "sites": len(config.sites)})
+
+
+def _log_faults(error: ConfigError) -> None:
+    log.error("the new configuration has faults; the old one stays in force", extra={"path": error.source})
+    for fault in error.faults:
+        log.error("fault", extra={"fault": str(fault)})
+
+
+def _log_interval(keeper: Keeper, page: Page, age_seconds: float) -> None:
+    counts = keeper.take_counts()
+    summary = {
+        "site": keeper.site.url,
+        "pages": len(keeper),
+        **{str(outcome): counts[outcome] for outcome in Outcome if counts[outcome]},
+        "oldest_seconds": round(age_seconds, 1),
+    }
+    log.info("cycle", extra=summary)
+    bound_seconds = keeper.site.interval_for(page) + keeper.site.deadline_seconds
+    if age_seconds > bound_seconds:
+        log.error(
+            "a page is older than the bound",
+            extra={"url": page.url, "age_seconds": round(age_seconds, 1), "bound_seconds": bound_seconds},
+        )
 
 
 def _log_result(result: Result) -> None:
@@ -226,4 +277,3 @@ def _signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[Non
     finally:
         for number in handlers:
             loop.remove_signal_handler(number)
-

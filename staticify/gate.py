@@ -6,8 +6,7 @@ refusal has a name to count by and a reason to read. Doubt means: not published.
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-from http.cookies import CookieError, SimpleCookie
+from email.utils import parsedate_tz
 from urllib.parse import urljoin, urlsplit
 
 from staticify.errors import UrlError
@@ -47,6 +46,15 @@ def kind_of(answer: Answer) -> Kind | None:
     return KIND_OF_CONTENT_TYPE.get(answer.header("content-type").partition(";")[0].strip().lower())
 
 
+def charset_of(answer: Answer) -> str:
+    """The charset that Content-Type names, in lower case; empty if it names none."""
+    for parameter in answer.header("content-type").split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("\"'").lower()
+    return ""
+
+
 def decide_head(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     """What status and header fields allow."""
     if any(part.strip().lower().startswith("staticify") for part in answer.header("cache-status").split(",")):
@@ -59,10 +67,14 @@ def decide_head(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     if kind_of(answer) is None:
         found = answer.header("content-type") or "none"
         return refused("content-type", f"Content-Type is {found!r}, which has no place in the tree")
-    charset = _charset(answer)
-    if charset not in {"", "utf-8", "utf8", "us-ascii"}:
-        return refused("charset", f"the answer is in {charset!r}; the front end says UTF-8 of every page")
-    return _decide_private(answer, rules)
+    return decide_charset(charset_of(answer)) or _decide_private(answer, rules)
+
+
+def decide_charset(charset: str) -> Verdict | None:
+    """Refuse what is not UTF-8. An empty name says nothing."""
+    if charset.lower() in {"", "utf-8", "utf8", "us-ascii", "ascii"}:
+        return None
+    return refused("charset", f"the answer is in {charset!r}; the front end says UTF-8 of every page")
 
 
 def refused(name: str, reason: str) -> Verdict:
@@ -88,12 +100,16 @@ def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
 
 
 def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
-    location = urljoin(page.url, answer.header("location"))
-    if "wp-login.php" in urlsplit(location).path:
-        return Verdict("not-public", Outcome.GONE, "redirects to the login: not for everybody any more")
+    location = answer.header("location")
+    if not location:
+        return _kept("redirect", f"redirects ({answer.status}) without saying where to")
     try:
+        location = urljoin(page.url, location)
+        if "wp-login.php" in urlsplit(location).path:
+            return Verdict("not-public", Outcome.GONE, "redirects to the login: not for everybody any more")
         target = parse_page(location)
-    except UrlError:
+    except (UrlError, ValueError):
+        # urljoin raises ValueError for half an address in brackets.
         return _kept("redirect", f"redirects ({answer.status}) to {location!r}, which is no page")
     if target == page:
         return _kept(
@@ -114,20 +130,12 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     return _kept("redirect", f"redirects ({answer.status}) for now to {target.url}")
 
 
-def _charset(answer: Answer) -> str:
-    for parameter in answer.header("content-type").split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            return value.strip().strip("\"'").lower()
-    return ""
-
-
 def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
     directives = {part.split("=", 1)[0].strip().lower() for part in answer.header("cache-control").split(",")}
     for directive in ("private", "no-store"):
         if directive in directives:
             return refused(directive, f"Cache-Control: {directive}: WordPress says that the page is not for everybody")
-    if answer.header("expires") == _NOCACHE_EXPIRES:
+    if _NOCACHE_EXPIRES in (value.strip() for value in answer.header_values("expires")):
         return refused("nocache", "Expires is in 1984: WordPress called nocache_headers() for this page")
     if "*" in {part.strip() for part in answer.header("vary").split(",")}:
         return refused("vary", "Vary: *: no two visitors get the same page (RFC 9111 section 4.1)")
@@ -140,21 +148,20 @@ def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
 
 def _personal_cookie(line: str, harmless: tuple[str, ...]) -> str | None:
     """Name of the cookie that a Set-Cookie line sets, or None if it sets nothing that could be personal."""
-    name = line.partition("=")[0].strip()
+    pair, *rest = line.split(";")
+    name = pair.partition("=")[0].strip()
     for pattern in harmless:
         if name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1])):
             return None
-    try:
-        morsels = SimpleCookie(line)
-    except CookieError:
-        return name
-    for morsel in morsels.values():
-        if morsel["max-age"] and morsel["max-age"].lstrip("-").isdigit() and int(morsel["max-age"]) <= 0:
-            return None  # Takes a cookie away.
-        if morsel["expires"]:
-            try:
-                if parsedate_to_datetime(morsel["expires"]).year < 2000:
-                    return None
-            except ValueError:
-                pass
-    return name
+    # RFC 6265 section 5.2: names in any case, and the last of two counts.
+    attributes = {key.strip().lower(): value.strip() for key, _, value in (part.partition("=") for part in rest)}
+    return None if _is_removal(attributes) else name
+
+
+def _is_removal(attributes: dict[str, str]) -> bool:
+    """True if the cookie is taken away: it ran out before this century. Max-Age counts before Expires."""
+    max_age = attributes.get("max-age", "")
+    if max_age.removeprefix("-").isdecimal():
+        return int(max_age) <= 0
+    expires = parsedate_tz(attributes.get("expires", ""))
+    return expires is not None and expires[0] < 2000

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from functools import cached_property
+from itertools import accumulate
 
 import turbohtml
 
 _CARRIAGE_RETURN_LINE_FEED = re.compile("\r\n")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_BYTE_ORDER_MARK = "\ufeff"
+_STRIDE = 1024
 
 
 class Document:
@@ -24,7 +27,11 @@ class Document:
         # A byte that is not UTF-8 (an excerpt cut in the middle of a character) stays what it is: it becomes one
         # surrogate here and the same byte on the way back. The parser sees a replacement character in its place.
         self._text = body.decode("utf-8", "surrogateescape")
-        self.tree = turbohtml.parse(_LONE_SURROGATES.sub("\ufffd", self._text), source_locations=True)
+        self._parsed_text = _LONE_SURROGATES.sub("\ufffd", self._text)
+        if self._parsed_text.startswith(_BYTE_ORDER_MARK):
+            # Browsers drop it; this parser would begin the body with it. White space there counts for nothing.
+            self._parsed_text = " " + self._parsed_text[1:]
+        self.tree = turbohtml.parse(self._parsed_text, source_locations=True)
 
     @cached_property
     def _line_ends(self) -> list[int]:
@@ -33,7 +40,14 @@ class Document:
 
     def byte_offset(self, offset: int) -> int:
         """The place in `body` of an offset that the parser gave."""
-        return len(self._text[: self._text_offset(offset)].encode("utf-8", "surrogateescape"))
+        stride, rest = divmod(self._text_offset(offset), _STRIDE)
+        return self._strides[stride] + _byte_count(self._text[stride * _STRIDE : stride * _STRIDE + rest])
+
+    @cached_property
+    def _strides(self) -> list[int]:
+        """Byte offsets of every 1024th character: else many offsets in a long page would each count from its start."""
+        starts = range(0, len(self._text), _STRIDE)
+        return [0, *accumulate(_byte_count(self._text[start : start + _STRIDE]) for start in starts)]
 
     def _text_offset(self, offset: int) -> int:
         if "\r" not in self._text:
@@ -50,6 +64,16 @@ class Document:
         return self.tree.root
 
     @property
+    def has_html_end(self) -> bool:
+        """True if there is an </html> that is a tag: not part of a comment or a script that the page breaks off in."""
+        location = self.root.source_location if self.root is not None else None
+        if location is not None and location.end_tag is not None:
+            return True
+        # The tree knows of none without its start tag, or inside a table that is not closed.
+        tokens = turbohtml.tokenize(self._parsed_text)
+        return any(token.type is turbohtml.TokenType.END_TAG and token.tag == "html" for token in tokens)
+
+    @property
     def body_classes(self) -> frozenset[str]:
         """The classes of the body element, as WordPress's body_class() writes them."""
         element = self.tree.select_one("body")
@@ -60,3 +84,7 @@ class Document:
         """Text of the title element, or nothing."""
         element = self.tree.select_one("head > title")
         return element.text.strip() if element is not None else ""
+
+
+def _byte_count(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))

@@ -25,6 +25,8 @@ from staticify.workers import Workers
 log = logging.getLogger(__name__)
 
 UNLISTED = "unlisted"
+JOURNEYS_PER_FETCH = 2
+"""While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
 
 
 class Keeper:
@@ -52,13 +54,14 @@ class Keeper:
         self._on_result = on_result
         self._origin = OriginClient(site)
         self._renderer = Renderer(site, self._origin, tree, store, workers, dense_after=dense_after)
-        self._queue = Queue(self._journey, site.concurrency)
+        self._queue = Queue(self._journey, site.concurrency * JOURNEYS_PER_FETCH)
         self._timetable = Timetable()
         self._pages: dict[Page, float] = {}
         """The pages to keep, and when each was last as it should be, by the event loop's clock."""
         self._is_repeating = False
         self._running: asyncio.Task[None] | None = None
         self._listing: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self._counts: Counter[str] = Counter()
 
     async def render_once(self, pages: Iterable[Page], on_list: Callable[[int], None]) -> None:
@@ -98,6 +101,8 @@ class Keeper:
 
     async def update_list(self) -> None:
         """Read the sitemaps anew: begin with pages that are new, let go of those that are listed no more."""
+        if self._is_stopped:
+            return
         self._listing = asyncio.create_task(self._update_list(), name=f"list of {self.site.url}")
         try:
             await asyncio.wait([self._listing])
@@ -170,6 +175,7 @@ class Keeper:
 
     async def stop(self, drain_seconds: float = 0.0) -> None:
         """Start no new journey, let those under way end within the time given, close every connection."""
+        self._is_stopped = True
         self._queue.close()
         try:
             if self._listing is not None:

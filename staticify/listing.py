@@ -69,6 +69,9 @@ def page_at(config: Config, place: Place) -> Page | None:
     """The page that lives at a place of the tree, or None if no site of the configuration has its host."""
     for site in config.sites:
         if place.netloc == site.base.netloc:
-            page = site.base.with_path(place.path)
+            try:
+                page = site.base.with_path(place.path)
+            except UrlError:
+                return None  # A directory that staticify did not make.
             return page if config.site_of(page) is not None else None
     return None

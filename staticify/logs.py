@@ -9,8 +9,10 @@ import sys
 import time
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# Everything that a terminal or a line-based reader could take for more than text.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Everything that a terminal or a line-based reader could take for more than text; marks that turn the direction.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_PLAIN = re.compile(r'[^\s"]+')
 
 
 def printable(text: str) -> str:
@@ -25,8 +27,6 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
 class TextFormatter(logging.Formatter):
     """`2026-11-23T10:15:00Z warning page kept url=... reason="..."`."""
 
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:  # noqa: D102  inherited
         words = [
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
@@ -35,7 +35,7 @@ class TextFormatter(logging.Formatter):
         ]
         for name, value in _extras(record).items():
             text = printable(str(value))
-            words.append(f"{name}={json.dumps(text, ensure_ascii=False) if ' ' in text or not text else text}")
+            words.append(f"{name}={text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)}")
         if record.exc_info:
             words.append(printable(self.formatException(record.exc_info)))
         return " ".join(words)

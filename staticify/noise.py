@@ -1,4 +1,4 @@
-"""What differs between two renders of a page that nobody changed. It is blanked for the comparison, never in the page."""
+"""What differs between two renders of a page that nobody changed. It is blanked for the comparison only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 
 MAX_NOISE_SECONDS = 6 * 3600
-"""Noise may hide something that expires (a nonce lives 12 hours at least): after this time it is published all the same."""
+"""Noise may hide what expires (a nonce lives 12 hours at least): after this time it is published all the same."""
 
 DEFAULT_PATTERNS = (
     # Akismet: the time of the render in a hidden field of every comment form.

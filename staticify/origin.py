@@ -34,6 +34,7 @@ from staticify.errors import (
 from staticify.nouns import Answer
 
 CONNECT_SECONDS = 5.0
+_GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 KEEP_ALIVE_SECONDS = 15.0
 USER_AGENT = f"staticify/{__version__} (shared cache)"
 # Plugins answer JSON to who does not ask for HTML first; some hosts refuse an empty Accept.
@@ -58,17 +59,22 @@ class _Identity:
         return True
 
 
-class _Zlib:
-    """gzip, and deflate with or without the zlib wrapper."""
+class _Gzip:
+    """gzip, of one member or several (RFC 1952 section 2.2)."""
 
-    def __init__(self, wbits: int) -> None:
-        self._stream = zlib.decompressobj(wbits)
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
 
     def decode(self, chunk: bytes, max_bytes: int) -> bytes:
-        return self._stream.decompress(chunk, max_bytes + 1)
+        decoded = self._member.decompress(chunk, max_bytes + 1)
+        while self._member.eof and self._member.unused_data and len(decoded) <= max_bytes:
+            rest = self._member.unused_data
+            self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+            decoded += self._member.decompress(rest, max_bytes + 1 - len(decoded))
+        return decoded
 
     def is_finished(self) -> bool:
-        return self._stream.eof
+        return self._member.eof
 
 
 class _Brotli:
@@ -88,9 +94,7 @@ def decoder_of(content_encoding: str) -> Decoder:
         case "" | "identity":
             return _Identity()
         case "gzip" | "x-gzip":
-            return _Zlib(16 + zlib.MAX_WBITS)
-        case "deflate":
-            return _Zlib(zlib.MAX_WBITS)
+            return _Gzip()
         case "br":
             return _Brotli()
         case other:
@@ -100,10 +104,12 @@ def decoder_of(content_encoding: str) -> Decoder:
 class Stream:
     """An answer whose body is still on its way."""
 
-    def __init__(self, response: httpx.Response, max_bytes: int, origin: Origin) -> None:
+    def __init__(self, response: httpx.Response, max_bytes: int, origin: Origin, started: float) -> None:
         self._body = _body_of(response)
         self._max_bytes = max_bytes
         self.origin = origin
+        self.started = started
+        """By the monotonic clock, before anything was sent."""
         self.status = response.status_code
         # Not by httpx's own look-up, which guesses the encoding of all fields anew each time.
         self.headers = tuple(
@@ -157,12 +163,15 @@ class OriginClient:
         self._extensions: dict[str, Any] = {"timeout": {"connect": CONNECT_SECONDS}}
         if site.base.scheme == "https":
             self._extensions["sni_hostname"] = urlsplit(site.url).hostname
+        self._slots = asyncio.Semaphore(site.concurrency)
         self._transports = [(origin, _transport(origin, site)) for origin in site.origins]
 
     async def fetch(self, raw_path: str) -> Answer:
-        """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError."""
-        started = time.monotonic()
-        async with self.stream(raw_path, self._site.max_bytes) as stream:
+        """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError.
+
+        Waits for one of the site's `concurrency` slots; the deadline and `Answer.seconds` begin after that.
+        """
+        async with self._slots, self.stream(raw_path, self._site.max_bytes) as stream:
             body = bytearray()
             async for chunk in stream.chunks():
                 body += chunk
@@ -172,18 +181,19 @@ class OriginClient:
                 body=bytes(body),
                 is_framed=stream.is_framed,
                 origin=str(stream.origin),
-                seconds=time.monotonic() - started,
+                seconds=time.monotonic() - stream.started,
             )
 
     @asynccontextmanager
     async def stream(self, raw_path: str, max_bytes: int) -> AsyncGenerator[Stream]:
         """An answer as it comes in, all of it within the site's deadline. Leaving early closes the connection."""
         deadline_seconds = self._site.deadline_seconds
+        started = time.monotonic()
         try:
             async with asyncio.timeout(deadline_seconds):
                 response, origin = await self._send(raw_path)
                 try:
-                    yield Stream(response, max_bytes, origin)
+                    yield Stream(response, max_bytes, origin, started)
                 finally:
                     await _body_of(response).aclose()
         except TimeoutError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from staticify.config import Config, Site
 from staticify.errors import UrlError
-from staticify.nouns import Kind, Record
+from staticify.nouns import Kind, Outcome, Record
 from staticify.store import Store
 from staticify.tree import Tree
 from staticify.urls import Page, parse_page
@@ -19,6 +19,7 @@ class PageStatus:
     """One line of `status`. Times are seconds since the epoch."""
 
     url: str
+    site: str
     state: str
     """fresh: found good within the bound. stale: in the tree, but found good longer ago. absent: not in the tree."""
     age_seconds: float | None
@@ -30,6 +31,11 @@ class PageStatus:
     verdict: str
     reason: str
     failures: int
+
+    @property
+    def is_good(self) -> bool:
+        """True if the last journey was good, or if there was none yet."""
+        return not self.outcome or Outcome(self.outcome).is_good
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,7 @@ def _page_status(record: Record, site: Site, now: float) -> PageStatus:
         state = "fresh" if age_seconds is not None and age_seconds <= bound_seconds else "stale"
     return PageStatus(
         url=record.url,
+        site=record.site,
         state=state,
         age_seconds=round(age_seconds, 1) if age_seconds is not None else None,
         changed_at=record.changed_at or None,

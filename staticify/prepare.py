@@ -9,7 +9,7 @@ from staticify.gate import kind_of
 from staticify.html import Document
 from staticify.nouns import Answer, Cut, Kind, Outcome, Verdict
 from staticify.rules import Rules
-from staticify.strip import CannotCut, strip
+from staticify.strip import CannotCut, Stripped, strip
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,8 @@ def prepare(answer: Answer, rules: Rules) -> Prepared:
     verdict = decide_body(answer, document, rules.gate)
     if not verdict.is_publishable:
         return Prepared(verdict)
-    body, cuts = answer.body, ()
-    if document is not None:
-        try:
-            stripped = strip(document, rules.strip)
-        except CannotCut as error:
-            return Prepared(Verdict("cannot-strip", Outcome.REFUSED, str(error)))
-        body, cuts = stripped.body, stripped.cuts
-    return Prepared(verdict, body, cuts, rules.noise.digest(body))
+    try:
+        stripped = strip(document, rules.strip) if document is not None else Stripped(answer.body, ())
+    except CannotCut as error:
+        return Prepared(Verdict("cannot-strip", Outcome.REFUSED, str(error)))
+    return Prepared(verdict, stripped.body, stripped.cuts, rules.noise.digest(stripped.body))

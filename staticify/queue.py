@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+import logging
 from collections.abc import Awaitable, Callable
 
 from staticify.urls import Page
+
+log = logging.getLogger(__name__)
 
 URGENT = float("-inf")
 """Due before everything that is due by time."""
@@ -19,6 +22,9 @@ class Queue:
 
     A page stands in the queue once: scheduled again, the earlier time counts. A page that becomes due while it is
     in flight is rendered again afterwards, because its fetch began before whatever made it due.
+
+    What `render` raises is logged and ends that journey only: whether the page is tried again is for the caller to
+    decide, who knows what came of it.
     """
 
     def __init__(self, render: Callable[[Page], Awaitable[None]], concurrency: int) -> None:
@@ -98,8 +104,10 @@ class Queue:
                 return page
             if self._is_complete and not self._due and not self._in_flight:
                 return None
+            # Not wait_for: before Python 3.12 it swallowed a cancellation that came together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait_seconds)
+                async with asyncio.timeout(wait_seconds):
+                    await self._changed.wait()
         return None
 
     def _seconds_to_first(self, now: float) -> float | None:
@@ -114,6 +122,8 @@ class Queue:
     async def _journey(self, page: Page) -> None:
         try:
             await self._render(page)
+        except Exception:
+            log.exception("a journey failed", extra={"url": page.url})
         finally:
             del self._in_flight[page]
             if page in self._again:
@@ -122,5 +132,5 @@ class Queue:
             self._changed.set()
 
     async def _settle(self) -> None:
-        while self._in_flight:
-            await asyncio.wait(self._in_flight.values())
+        # Once, not until none is left: a journey that was cancelled before its first step never takes itself out.
+        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)

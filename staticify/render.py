@@ -35,12 +35,25 @@ MAX_DENSE_BYTES = 1024 * 1024
 """Larger pages keep their fast variants: nobody can stop a compressor, and a stopping daemon would wait for it."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
-_NEEDS_CONFIRMATION = frozenset({"moved", "not-public"})
+_NEEDS_CONFIRMATION = frozenset({"moved", "not-public", "password"})
 # Header fields that `explain` shows; the rest is the server's own business, and Set-Cookie nobody's.
 _SHOWN_HEADERS = frozenset(
     {
-        "cache-control", "content-encoding", "content-length", "content-type", "date", "etag", "expires",
-        "last-modified", "link", "location", "retry-after", "server", "transfer-encoding", "vary", "x-powered-by",
+        "cache-control",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "link",
+        "location",
+        "retry-after",
+        "server",
+        "transfer-encoding",
+        "vary",
+        "x-powered-by",
         "x-robots-tag",
     }
 )
@@ -84,11 +97,17 @@ class Renderer:
             answer = await self._origin.fetch(page.raw_path)
         except OriginError as error:
             return self.conclude(before, started, Verdict(error.name, Outcome.KEPT, str(error)))
-        seen = replace(before, status=answer.status, headers=_shown(answer), render_seconds=answer.seconds, location="")
+        seen = replace(
+            before,
+            status=answer.status,
+            headers=_shown(answer),
+            location=answer.header("location"),
+            render_seconds=answer.seconds,
+        )
 
         verdict = decide_head(answer, page, self._rules.gate)
         if verdict.outcome is Outcome.GONE:
-            return await self._let_go(page, seen, started, verdict, answer.header("location"))
+            return await self._workers.run(self._let_go, page, seen, started, verdict)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
 
@@ -105,6 +124,8 @@ class Renderer:
         from staticify.prepare import prepare
 
         prepared = prepare(answer, self._rules)
+        if prepared.verdict.outcome is Outcome.GONE:
+            return self._let_go(page, before, started, prepared.verdict)
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
         kind = kind_of(answer) or Kind.HTML
@@ -116,7 +137,7 @@ class Renderer:
             rules_digest=self._rules.digest,
             cuts=prepared.cuts,
         )
-        standing = self._standing(page, before, kind, prepared, started)
+        standing = self._standing(page, kind, prepared, started)
         if standing is not None:
             in_tree, is_same = standing
             # Where only noise differs the tree was not made of these bytes: were they remembered as its source, the
@@ -148,9 +169,7 @@ class Renderer:
             and self._tree.is_holding(page.place, record.kind, record.mtime, record.size_bytes)
         )
 
-    def _standing(
-        self, page: Page, record: Record, kind: Kind, prepared: Prepared, now: float
-    ) -> tuple[Found, bool] | None:
+    def _standing(self, page: Page, kind: Kind, prepared: Prepared, now: float) -> tuple[Found, bool] | None:
         """What stands in the tree, if the prepared page differs from it in noise at most, and whether in nothing."""
         found = self._tree.find(page.place)
         if (
@@ -169,13 +188,12 @@ class Renderer:
         is_noise = self._rules.noise.digest(body) == prepared.output_digest
         return (found, False) if is_noise and now - found.mtime < MAX_NOISE_SECONDS else None
 
-    async def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict, location: str) -> Result:
-        """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice."""
-        seen = replace(seen, location=location)
+    def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict) -> Result:
+        """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice. Blocks."""
         if verdict.name in _NEEDS_CONFIRMATION and seen.verdict != verdict.name and seen.is_published:
             kept = Verdict(verdict.name, Outcome.KEPT, f"{verdict.reason}; removed if the next fetch agrees")
             return self.conclude(seen, started, kept)
-        return await self._workers.run(self.remove, page, seen, started, verdict)
+        return self.remove(page, seen, started, verdict)
 
     def remove(self, page: Page, before: Record, started: float, verdict: Verdict) -> Result:
         """Take the page out of the tree and record why. Blocks."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,6 +20,10 @@ from rich.text import Text
 from staticify.logs import printable
 from staticify.nouns import Outcome, Result
 from staticify.overview import Explanation, PageStatus, SiteStatus
+from staticify.urls import parse_page
+
+if TYPE_CHECKING:
+    from staticify.verify import Difference
 
 _STYLES = {
     "published": "green",
@@ -33,9 +37,13 @@ _STYLES = {
 }
 
 
+_PIPE_COLUMNS = 100_000
+"""Who reads lines in a program wants each of them whole."""
+
+
 def out() -> Console:
-    """The console for results: wide enough for whole lines where nobody looks."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    """The console for results: as wide as the terminal, or as the longest line where there is none."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False)
 
 
 def print_json(value: object) -> None:
@@ -45,22 +53,30 @@ def print_json(value: object) -> None:
 
 
 def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) -> None:
-    """The table of `status`, and a line for each site."""
-    table = _table("page", "state", ">age", ">last change", ">size", ">render", "verdict")
-    now = time.time()
-    for status in statuses:
-        table.add_row(
-            _text(status.url),
-            Text(status.state, _STYLES[status.state]),
-            _duration(status.age_seconds),
-            "" if status.changed_at is None else f"{_duration(now - status.changed_at)} ago",
-            _size(status.size_bytes) if status.size_bytes else "",
-            f"{status.render_seconds * 1000:.0f} ms" if status.render_seconds else "",
-            _text(status.verdict if status.verdict == "ok" else f"{status.verdict}: {status.reason}"),
-        )
+    """The tables of `status`, one for each site, with why each page that is not good is not, and a line that sums up.
+
+    On a terminal a page is its decoded path; anywhere else it is its URL, so that each line stands alone.
+    """
     console = out()
-    console.print(table)
+    now = time.time()
     for site in sites:
+        of_site = [status for status in statuses if status.site == site.url]
+        table = _table("page", "state", ">age", ">changed", ">size", ">render", "verdict")
+        for status in of_site:
+            name = parse_page(status.url).path if console.is_terminal else status.url
+            table.add_row(
+                Text(printable(name), overflow="fold"),
+                Text(status.state, _STYLES[status.state], no_wrap=True),
+                _duration(status.age_seconds),
+                "" if status.changed_at is None else _duration(now - status.changed_at),
+                _size(status.size_bytes) if status.size_bytes else "",
+                f"{status.render_seconds * 1000:.0f} ms" if status.render_seconds else "",
+                Text(status.verdict or "never rendered", no_wrap=True),
+            )
+        console.print(table)
+        _print_findings(
+            console, [(one.outcome, one.verdict, one.reason, one.url) for one in of_site if not one.is_good]
+        )
         counts = [(site.fresh, "fresh"), (site.stale, "stale"), (site.absent, "absent")]
         said = ", ".join(f"{count} {state}" for count, state in counts if count) or "nothing rendered yet"
         oldest = "" if site.oldest_seconds is None else f", oldest {_duration(site.oldest_seconds)}"
@@ -80,10 +96,11 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
 def print_explanation(explanation: Explanation) -> None:
     """Everything about one page."""
     record, status, exists = explanation.record, explanation.status, explanation.is_in_tree
+    age = _duration(status.age_seconds)
     rows: list[tuple[str, str]] = [
         ("page", record.url),
         ("tree", str(explanation.file) + ("" if exists else "  (not there)")),
-        ("state", status.state + ("" if status.age_seconds is None else f", verified {_duration(status.age_seconds)} ago")),
+        ("state", status.state + (f", verified {age} ago" if age else "")),
         ("verdict", f"{record.outcome or 'never rendered'}: {record.verdict}"),
         ("why", record.reason),
         ("failures", f"{record.failures} in a row" if record.failures else "none"),
@@ -110,14 +127,9 @@ def print_explanation(explanation: Explanation) -> None:
 def print_summary(results: Sequence[Result], seconds: float) -> None:
     """The end of a pass: how many of each outcome, and why for each page that is not good."""
     console = out()
-    bad = [result for result in results if not result.outcome.is_good]
-    if bad:
-        table = _table("not good", "outcome", "verdict", "why")
-        for result in bad:
-            table.add_row(
-                _text(result.url), Text(result.outcome, _STYLES[result.outcome]), result.verdict, _text(result.reason)
-            )
-        console.print(table)
+    _print_findings(
+        console, [(one.outcome, one.verdict, one.reason, one.url) for one in results if not one.outcome.is_good]
+    )
     counts = Counter(result.outcome for result in results)
     line = Text(f"{len(results)} pages in {seconds:.2f} s: ")
     for index, outcome in enumerate(Outcome):
@@ -155,6 +167,28 @@ def print_table(title: str, rows: Iterable[tuple[str, ...]], *columns: str) -> N
     console = out()
     console.print(title)
     console.print(table)
+
+
+def print_differences(differences: Sequence[Difference], compared: int) -> None:
+    """What `verify` found."""
+    console = out()
+    if not differences:
+        console.print(f"{compared} pages: the tree says what the origin says")
+        return
+    _print_findings(console, [("", one.name, one.reason, one.url) for one in differences])
+    console.print(f"{len(differences)} differences in {compared} pages")
+
+
+def _print_findings(console: Console, findings: Iterable[tuple[str, str, str, str]]) -> None:
+    """Outcome, verdict, reason and URL of each: a reason is said once, with the pages that it is true of below it."""
+    urls_by_reason: dict[tuple[str, str, str], list[str]] = {}
+    for outcome, verdict, reason, url in findings:
+        urls_by_reason.setdefault((outcome, verdict, reason), []).append(url)
+    for (outcome, verdict, reason), urls in urls_by_reason.items():
+        name = verdict if outcome in {"", verdict} else f"{outcome} ({verdict})"
+        console.print(Text.assemble((name, _STYLES.get(outcome, "yellow")), f": {printable(reason)}"), soft_wrap=True)
+        for url in urls:
+            console.print(Text(f"  {printable(url)}"), soft_wrap=True)
 
 
 @contextmanager
@@ -214,7 +248,7 @@ def _table(*columns: str) -> Table:
         if column.startswith(">"):
             table.add_column(column[1:], justify="right", no_wrap=True)
         else:
-            table.add_column(column, overflow="fold")
+            table.add_column(column)
     return table
 
 
@@ -242,4 +276,6 @@ def _duration(seconds: float | None) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count} B" if count < 1024 else f"{count / 1024:.1f} KiB"
+    if count < 1024:
+        return f"{count} B"
+    return f"{count / 1024:.1f} KiB" if count < 1024**2 else f"{count / 1024**2:.1f} MiB"

@@ -42,6 +42,9 @@ class Rule:
     classes: tuple[str, ...] = ()
 
 
+# Whatever a theme calls it, this is where it leads. Another form's fields may be called `email` too.
+_COMMENT_FORM = "form[action*='wp-comments-post.php']"
+
 WORDPRESS_RULES: tuple[Rule, ...] = (
     # The toolbar: wp-includes/admin-bar.php and class-wp-admin-bar.php.
     Rule("#wpadminbar"),
@@ -56,15 +59,16 @@ WORDPRESS_RULES: tuple[Rule, ...] = (
     Rule(".edit-link:has(a[href*='/wp-admin/'])"),
     Rule("a.post-edit-link[href*='/wp-admin/']"),
     Rule("a.comment-edit-link[href*='/wp-admin/']"),
+    Rule("div.wp-block-comment-edit-link:has(a[href*='/wp-admin/'])"),
     # The comment form: comment_form() greets who is logged in and fills in who commented before.
     Rule(".logged-in-as"),
-    Rule("input#author[name='author']:not([value=''])", Part.VALUE, "value"),
-    Rule("input#email[name='email']:not([value=''])", Part.VALUE, "value"),
-    Rule("input#url[name='url']:not([value=''])", Part.VALUE, "value"),
+    Rule(f"{_COMMENT_FORM} input#author[name='author'][value]:not([value=''])", Part.VALUE, "value"),
+    Rule(f"{_COMMENT_FORM} input#email[name='email'][value]:not([value=''])", Part.VALUE, "value"),
+    Rule(f"{_COMMENT_FORM} input#url[name='url'][value]:not([value=''])", Part.VALUE, "value"),
     Rule("input#wp-comment-cookies-consent[checked]", Part.ATTRIBUTE, "checked"),
     Rule("input#_wp_unfiltered_html_comment_disabled"),
     # A commenter sees the own comment before the moderator does.
-    Rule("li.comment:has(.comment-awaiting-moderation):not(:has(li.comment .comment-awaiting-moderation))"),
+    Rule(".comment:has(.comment-awaiting-moderation):not(:has(.comment .comment-awaiting-moderation))"),
     Rule(".comment-awaiting-moderation", Part.FORBIDDEN),
 )
 

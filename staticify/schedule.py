@@ -26,6 +26,8 @@ class Schedule:
     def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(timezone=datetime.UTC)
         self._jobs: dict[str, _Job] = {}
+        self._rounds: set[asyncio.Task[None]] = set()
+        """Under way, also of jobs that were dropped meanwhile."""
         self._guard: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -35,7 +37,7 @@ class Schedule:
 
     def every(self, seconds: float, name: str, function: Callable[[], Awaitable[None]]) -> None:
         """Run a function now and then every so many seconds. A name that exists already is replaced."""
-        job = _Job(name, seconds, function)
+        job = _Job(name, seconds, function, self._rounds)
         self._jobs[name] = job
         self._scheduler.add_job(
             job.run,
@@ -51,54 +53,60 @@ class Schedule:
         )
 
     def drop(self, name: str) -> None:
-        """Run a job no more."""
+        """Run a job no more. A round that is under way goes on."""
         del self._jobs[name]
         self._scheduler.remove_job(name)
 
     async def stop(self) -> None:
-        """Start nothing more; jobs under way are cancelled."""
+        """Start nothing more; rounds under way are cancelled, and have ended when this returns."""
         if self._guard is not None:
             self._guard.cancel()
             await asyncio.gather(self._guard, return_exceptions=True)
+        rounds = list(self._rounds)
+        # Cancels what it started, and waits for nothing.
         self._scheduler.shutdown(wait=False)
-        for job in self._jobs.values():
-            await job.stop()
+        await asyncio.gather(*rounds, return_exceptions=True)
 
     async def _watch_clock(self) -> None:
         while True:
             await asyncio.sleep(GUARD_SECONDS)
             for job in self._jobs.values():
                 if job.is_overdue(time.monotonic()):
-                    log.warning("the clock was set back: a job is started by the monotonic clock", extra={"job": job.name})
+                    log.warning("clock set back: a job is started by the monotonic clock", extra={"job": job.name})
                     self._scheduler.modify_job(job.name, next_run_time=_now())
 
 
 class _Job:
-    def __init__(self, name: str, seconds: float, function: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, name: str, seconds: float, function: Callable[[], Awaitable[None]], rounds: set[asyncio.Task[None]]
+    ) -> None:
         self.name = name
         self._seconds = seconds
         self._function = function
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = rounds
+        self._is_running = False
         self._started = time.monotonic()
 
     async def run(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in one
+        self._rounds.add(task)
         self._started = time.monotonic()
-        self._task = asyncio.current_task()
+        self._is_running = True
         try:
             await self._function()
+        except asyncio.CancelledError:
+            # The task ends here; APScheduler would swallow the cancellation too, and report it as a failure.
+            log.debug("a scheduled job was cancelled", extra={"job": self.name})
         except Exception:
             # A round that fails is one round; the next one may find things mended.
             log.exception("a scheduled job failed", extra={"job": self.name})
         finally:
-            self._task = None
+            self._is_running = False
+            self._rounds.discard(task)
 
     def is_overdue(self, now: float) -> bool:
-        return self._task is None and now - self._started > self._seconds * OVERDUE_FACTOR + GUARD_SECONDS
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        return not self._is_running and now - self._started > self._seconds * OVERDUE_FACTOR + GUARD_SECONDS
 
 
 def _now() -> datetime.datetime:

@@ -39,6 +39,8 @@ class Store:
         self._connection = connection
         self.path = path
         self._lock = threading.Lock()
+        # One transaction at a time: the connection has only one, whichever thread it is that speaks.
+        self._writing = threading.Lock()
         self._records: dict[str, Record] = {}
         self._changed: set[str] = set()
         self.set_aside: Path | None = None
@@ -59,10 +61,7 @@ class Store:
                 set_aside = _set_aside(path)
                 store = cls._open(path)
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"cannot use the state database {path}: {error}",
-                hint="The user that runs staticify must own its directory; nobody else may write to it",
-            ) from error
+            raise _explained(error, f"cannot use the state database {path}") from error
         store.set_aside = set_aside
         return store
 
@@ -76,14 +75,11 @@ class Store:
                     f"there is no state database {path}", hint="Nothing was rendered yet: staticify render --all"
                 )
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-            store = cls(connection, path)
-            store._load()  # noqa: SLF001  a second constructor
+            return cls._loaded(connection, path)
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"cannot read the state database {path}: {error}",
-                hint="Run this as the user that runs the daemon",
+            raise _explained(
+                error, f"cannot read the state database {path}", hint="Run this as the user that runs the daemon"
             ) from error
-        return store
 
     @classmethod
     def _open(cls, path: Path) -> Store:
@@ -95,8 +91,16 @@ class Store:
             if version != SCHEMA_VERSION:
                 # It is a memory: another version's is forgotten rather than migrated.
                 connection.executescript(f"drop table if exists page; {_SCHEMA}")
-            store = cls(connection, path)
-            store._load()  # noqa: SLF001  a second constructor
+        except BaseException:
+            connection.close()
+            raise
+        return cls._loaded(connection, path)
+
+    @classmethod
+    def _loaded(cls, connection: sqlite3.Connection, path: Path) -> Store:
+        store = cls(connection, path)
+        try:
+            store._load()
         except BaseException:
             connection.close()
             raise
@@ -134,27 +138,29 @@ class Store:
 
     def flush(self) -> None:
         """Write what changed, in one transaction. Raises StoreError; then it is tried again by the next flush."""
-        with self._lock:
-            changed = self._changed
-            self._changed = set()
-            rows = [_row_of(self._records[url]) for url in changed if url in self._records]
-            dropped = [(url,) for url in changed if url not in self._records]
-        if not changed:
-            return
-        try:
-            with self._connection:
-                self._connection.executemany(_INSERT, rows)
-                self._connection.executemany("delete from page where url = ?", dropped)
-        except sqlite3.Error as error:
+        with self._writing:
             with self._lock:
-                self._changed |= changed
-            raise StoreError(f"cannot write the state database {self.path}: {error}") from error
+                changed = self._changed
+                self._changed = set()
+                rows = [_row_of(self._records[url]) for url in changed if url in self._records]
+                dropped = [(url,) for url in changed if url not in self._records]
+            if not changed:
+                return
+            try:
+                with self._connection:
+                    self._connection.executemany(_INSERT, rows)
+                    self._connection.executemany("delete from page where url = ?", dropped)
+            except sqlite3.Error as error:
+                with self._lock:
+                    self._changed |= changed
+                raise _explained(error, f"cannot write the state database {self.path}") from error
 
     def close(self) -> None:
         """Flush what can be flushed, and close."""
         with contextlib.suppress(StoreError):
             self.flush()
-        self._connection.close()
+        with self._writing:
+            self._connection.close()
 
 
 def _row_of(record: Record) -> tuple[Any, ...]:
@@ -172,6 +178,19 @@ def _record_of(row: tuple[Any, ...]) -> Record:
     values["headers"] = json.loads(values["headers"])
     values["cuts"] = tuple(Cut(*cut) for cut in json.loads(values["cuts"]))
     return Record(**values)
+
+
+_HINTS = {
+    sqlite3.SQLITE_BUSY: "Another program holds a lock on it: a copy, a backup, an sqlite3 shell; let it end",
+    sqlite3.SQLITE_FULL: "The disk is full: what is to be remembered stays in memory until there is room",
+}
+
+
+def _explained(error: Exception, what: str, *, hint: str = "") -> StoreError:
+    usual = "The user that runs staticify must own its directory; nobody else may write to it"
+    # The lower byte of an extended code is the primary one.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return StoreError(f"{what}: {error}", hint=_HINTS.get(code, hint or usual))
 
 
 def _set_aside(path: Path) -> Path:

@@ -16,11 +16,29 @@ from staticify.html import Document
 from staticify.nouns import Cut
 from staticify.rules import Part, Rule
 
+# Toolbar parts that WordPress prints without an id, known by all that they say: wp_admin_bar_header(),
+# _admin_bar_bump_cb() and wp_customize_support_script(). A theme's style that merely mentions the toolbar stays.
+_TOOLBAR_STYLE = re.compile(
+    r"\s*(?:#wpadminbar\s*\{\s*display:\s*none;?\s*\}"
+    r"|html\s*\{\s*margin-top:\s*32px\s*!important;?\s*\}"
+    r"\s*(?:\*\s*html\s+body\s*\{[^{}]*\}\s*)?"
+    r"@media[^{}]*\{\s*html\s*\{\s*margin-top:\s*46px\s*!important;?\s*\}"
+    r"\s*(?:\*\s*html\s+body\s*\{[^{}]*\}\s*)?\})\s*"
+)
+_TOOLBAR_SCRIPT = re.compile(
+    r"(?:\s|/\*.*?\*/)*\(function\(\)\s*\{\s*"
+    r"var request, b = document\.body, c = 'className', cs = 'customize-support',"
+    r"(?:(?!\}\(\)\);).)*\}\(\)\);(?:\s|/\*.*?\*/|//[^\n]*)*",
+    re.DOTALL,
+)
 
-# Toolbar parts that WordPress prints without an id, known by what they say.
-_TOOLBAR_STYLE = re.compile(r"#wpadminbar\s*\{\s*display:\s*none|html\s*\{\s*margin-top:\s*32px\s*!important")
-_TOOLBAR_SCRIPT = re.compile(r"'customize-support'")
+_TOOLBAR_LEFTOVERS = (
+    ("style:not([id])", _TOOLBAR_STYLE, "toolbar style"),
+    ("script:not([id], [src])", _TOOLBAR_SCRIPT, "toolbar script"),
+)
 
+_SPACE = " \t\n\f\r"
+"""ASCII white space of HTML."""
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
@@ -46,7 +64,8 @@ def strip(document: Document, rules: tuple[Rule, ...]) -> Stripped:
     found: list[Cut] = []
     for rule in rules:
         for element in document.tree.select(rule.selector):
-            found.extend(_cut(document, element, rule))
+            if _is_in(document, element):
+                found.extend(_cut(document, element, rule))
     found.extend(_toolbar_leftovers(document))
     if not found:
         return Stripped(document.body, ())
@@ -54,6 +73,11 @@ def strip(document: Document, rules: tuple[Rule, ...]) -> Stripped:
     body = _without(document.body, cuts)
     _verify(document, Document(body))
     return Stripped(body, cuts)
+
+
+def _is_in(document: Document, element: turbohtml.Element) -> bool:
+    """False if the element went with another one around it."""
+    return document.tree in element.ancestors
 
 
 def _cut(document: Document, element: turbohtml.Element, rule: Rule) -> list[Cut]:
@@ -70,13 +94,20 @@ def _cut_element(document: Document, element: turbohtml.Element, name: str) -> C
     location = element.source_location
     if location is None or location.start_tag is None:
         raise CannotCut(f"the element of rule {name!r} is not written in the page")
-    if location.end_tag is None and element.tag not in _VOID:
+    if location.end_tag is None and not _is_void(document, element, location.start_tag):
         raise CannotCut(f"the <{element.tag}> of rule {name!r} has no end tag, so that its end is not certain")
     end = location.end_tag or location.start_tag
     start_byte = document.byte_offset(location.start_tag.start_offset)
     end_byte = document.byte_offset(end.end_offset)
     element.extract()
     return Cut(start_byte, end_byte, name)
+
+
+def _is_void(document: Document, element: turbohtml.Element, start_tag: turbohtml.SourceSpan) -> bool:
+    """True if the start tag is all there is: <br>, or <path/> in an SVG image."""
+    if element.namespace is turbohtml.Namespace.HTML:
+        return element.tag in _VOID
+    return document.source(start_tag.start_offset, start_tag.end_offset).endswith("/>")
 
 
 def _cut_attribute(document: Document, element: turbohtml.Element, rule: Rule) -> list[Cut]:
@@ -87,23 +118,22 @@ def _cut_attribute(document: Document, element: turbohtml.Element, rule: Rule) -
         return [Cut(document.byte_offset(start), document.byte_offset(start + len(text)), name)]
     value_start, value_end = _value_range(text)
     element.attrs[rule.attribute] = ""
-    if text[value_start - 1] not in "\"'":
-        # value=Bob: without quotes an empty value needs the equals sign gone as well.
-        value_start = text.index("=")
+    value_start = _emptied_from(text, value_start)
     return [Cut(document.byte_offset(start + value_start), document.byte_offset(start + value_end), name)]
 
 
 def _cut_classes(document: Document, element: turbohtml.Element, rule: Rule) -> list[Cut]:
-    if not set(rule.classes).intersection((element.attr("class") or "").split()):
+    if not set(rule.classes).intersection(_words(element)):
         return []
     start, text = _attribute_source(document, element, "class", rule.selector)
     value_start, value_end = _value_range(text)
-    kept = " ".join(name for name in (element.attr("class") or "").split() if name not in rule.classes)
+    kept = " ".join(name for name in _words(element) if name not in rule.classes)
     cuts = []
-    for match in re.finditer(r"\S+[ \t\n\f\r]*", text[value_start:value_end]):
-        word = match.group().strip()
+    for match in re.finditer(rf"([^{_SPACE}]+)[{_SPACE}]*", text[value_start:value_end]):
+        word = match[1]
         if word in rule.classes:
-            first, last = value_start + match.start(), value_start + match.end()
+            # Without quotes there is one word only.
+            first, last = _emptied_from(text, value_start) + match.start(), value_start + match.end()
             cuts.append(Cut(document.byte_offset(start + first), document.byte_offset(start + last), f".{word}"))
     if not cuts:
         raise CannotCut(f"the classes of rule {rule.selector!r} are written with character references")
@@ -123,24 +153,32 @@ def _attribute_source(document: Document, element: turbohtml.Element, attribute:
     return span.start_offset, text
 
 
+def _words(element: turbohtml.Element) -> list[str]:
+    """The classes of an element (DOM Standard, ordered set parser: a no-break space is part of a name)."""
+    return [name for name in re.split(f"[{_SPACE}]+", element.attr("class") or "") if name]
+
+
+def _emptied_from(text: str, start: int) -> int:
+    """Where to begin to cut what an attribute says. Without quotes the equals sign must go too, or `value= id=x`."""
+    return start if text[start - 1] in "\"'" else text.index("=")
+
+
 def _value_range(text: str) -> tuple[int, int]:
     """Where the value stands in the source of an attribute, without its quotes."""
     start = text.index("=") + 1
-    start += len(text[start:]) - len(text[start:].lstrip())
+    start += len(text[start:]) - len(text[start:].lstrip(_SPACE))
     if text[start] in "\"'":
         return start + 1, len(text) - 1
     return start, len(text)
 
 
 def _toolbar_leftovers(document: Document) -> list[Cut]:
-    cuts = []
-    for element in document.tree.select("style:not([id])"):
-        if _TOOLBAR_STYLE.search(element.text):
-            cuts.append(_cut_element(document, element, "toolbar style"))
-    for element in document.tree.select("script:not([id]):not([src])"):
-        if _TOOLBAR_SCRIPT.search(element.text):
-            cuts.append(_cut_element(document, element, "toolbar script"))
-    return cuts
+    return [
+        _cut_element(document, element, name)
+        for selector, pattern, name in _TOOLBAR_LEFTOVERS
+        for element in document.tree.select(selector)
+        if pattern.fullmatch(element.text)
+    ]
 
 
 def _merged(cuts: list[Cut]) -> tuple[Cut, ...]:
@@ -168,7 +206,7 @@ def _without(body: bytes, cuts: tuple[Cut, ...]) -> bytes:
 def _verify(expected: Document, actual: Document) -> None:
     for document in (expected, actual):
         for element in document.tree.select("body[class]"):
-            element.attrs["class"] = " ".join((element.attr("class") or "").split())
+            element.attrs["class"] = " ".join(_words(element))
         if document.root is not None:
             document.root.normalize()
     if not expected.tree.equals(actual.tree):

@@ -31,6 +31,6 @@ def watchdog_seconds() -> float | None:
     """How often the manager wants WATCHDOG=1 at the least, or None if it does not watch this process."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     process = os.environ.get("WATCHDOG_PID", "")
-    if not microseconds.isdigit() or (process and process != str(os.getpid())):
+    if not microseconds.isdecimal() or int(microseconds) == 0 or (process and process != str(os.getpid())):
         return None
     return int(microseconds) / 1_000_000

@@ -73,7 +73,9 @@ class Tree:
         Raises TreeLocked if another process has it, TreeError if it cannot be written.
         """
         try:
-            self.path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            if not self.path.is_dir():
+                self.path.mkdir(parents=True)
+                self.path.chmod(_DIRECTORY_MODE)
             self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self._has_exchange is None:
@@ -104,33 +106,33 @@ class Tree:
 
         The mtime is later than the old leaf's by at least a second: nginx makes its ETag of mtime and length, so
         that a second edit within the same second and of the same length would answer a false 304. Pass `mtime`
-        only where the identity bytes stay what they were. Raises TreeError; then the old leaf stands untouched.
+        only where the identity bytes stay what they were. Raises TreeError; then a whole leaf stands there, the old
+        one unless only the last fsync failed.
         """
-        parent = -1
-        temporary = ""
+        what = f"cannot publish {self.path / place.relative}"
         try:
             parent, temporary = self._begin(place)
-            old_mtime = self._mtime_of(parent, place.leaf)
-            if mtime is None:
-                mtime = max(int(self._now()), old_mtime + 1)
-            self._write_leaf(parent, temporary, kind, variants, mtime)
-            if self._has_exchange:
-                self._swap(parent, temporary, place.leaf, is_new=old_mtime == 0)
-            else:
-                self._link(parent, temporary, place.leaf)
+        except OSError as error:
+            raise _explained(error, what) from error
+        try:
+            try:
+                old_mtime = self._mtime_of(parent, place.leaf)
+                if mtime is None:
+                    mtime = max(int(self._now()), old_mtime + 1 if old_mtime is not None else 0)
+                self._write_leaf(parent, temporary, kind, variants, mtime)
+                replaced = self._put_in_place(parent, temporary, place.leaf, is_new=old_mtime is None)
+            except OSError:
+                _remove_all(parent, temporary)
+                raise
             # Before the old leaf goes: a power failure may undo the swap, and must then find the old leaf.
             os.fsync(parent)
+            for name in replaced:
+                _remove_all(parent, name)
         except OSError as error:
-            if parent >= 0 and temporary:
-                _remove_all(parent, temporary)
-            raise _explained(error, f"cannot publish {self.path / place.relative}") from error
-        else:
-            if self._has_exchange:
-                _remove_all(parent, temporary)
-            return mtime
+            raise _explained(error, what) from error
         finally:
-            if parent >= 0:
-                os.close(parent)
+            os.close(parent)
+        return mtime
 
     def remove(self, place: Place) -> bool:
         """Take a page out of the tree, and the directories that it leaves empty. False if it was not there."""
@@ -148,10 +150,8 @@ class Tree:
                 except FileNotFoundError:
                     return False
                 os.fsync(parent)
-                target = _link_target(parent, temporary)
-                _remove_all(parent, temporary)
-                if target:
-                    _remove_all(parent, target)
+                for name in (temporary, *_versions(parent, place.leaf)):
+                    _remove_all(parent, name)
             except OSError as error:
                 raise _explained(error, f"cannot remove {self.path / place.relative}") from error
             finally:
@@ -160,7 +160,7 @@ class Tree:
             return True
 
     def find(self, place: Place) -> Found | None:
-        """What stands at a place, or None. Looks at names and times only."""
+        """What stands at a place, or None. Looks at names and times only. Raises OSError if it may not."""
         leaf = self.path / place.relative
         for kind in Kind:
             try:
@@ -182,25 +182,25 @@ class Tree:
             return False
 
     def scan(self) -> Iterator[Found]:
-        """Every page in the tree."""
-        for host in _directories_of(self.path):
-            yield from self._scan((host,))
+        """Every page in the tree. Raises TreeError if it cannot be read."""
+        try:
+            for host in _directories_of(self.path):
+                yield from self._scan((host,))
+        except OSError as error:
+            raise _explained(error, f"cannot read the tree {self.path}") from error
 
     def sweep(self) -> int:
-        """Take away what a killed process left half done. Returns how many directories went."""
+        """Take away what a killed process left half done. Returns how many names went. Raises TreeError."""
         count = 0
-        for directory, names, _ in os.walk(self.path):
-            links = {os.path.basename(os.readlink(entry.path)) for entry in os.scandir(directory) if entry.is_symlink()}
-            for name in [name for name in names if MARK in name]:
-                names.remove(name)
-                is_left_over = name.startswith(_TEMPORARY) or (name.startswith(_VERSION) and name not in links)
-                if is_left_over:
-                    parent = os.open(directory, _DIRECTORY_FLAGS)
-                    try:
-                        _remove_all(parent, name)
-                    finally:
-                        os.close(parent)
+        try:
+            for _, below, files, directory in os.fwalk(".", dir_fd=self._fd, onerror=_raise):
+                ours = [name for name in (*below, *files) if MARK in name]
+                below[:] = [name for name in below if MARK not in name]
+                for name in _left_over(directory, ours):
+                    _remove_all(directory, name)
                     count += 1
+        except OSError as error:
+            raise _explained(error, f"cannot sweep the tree {self.path}") from error
         return count
 
     def _scan(self, directories: tuple[str, ...]) -> Iterator[Found]:
@@ -235,9 +235,7 @@ class Tree:
                 except FileNotFoundError:
                     if not create:
                         raise
-                    os.mkdir(name, _DIRECTORY_MODE, dir_fd=fd)
-                    os.fsync(fd)
-                    below = os.open(name, _DIRECTORY_FLAGS, dir_fd=fd)
+                    below = _make_directory(fd, name)
             finally:
                 os.close(fd)
             fd = below
@@ -247,53 +245,59 @@ class Tree:
         leaf = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
         try:
             os.fchmod(leaf, _DIRECTORY_MODE)
-            for suffix, content in variants.by_suffix:
-                file = os.open(f"index.{kind}{suffix}", _FILE_FLAGS, _FILE_MODE, dir_fd=leaf)
-                try:
+            with contextlib.ExitStack() as open_files:
+                files = []
+                for suffix, content in variants.by_suffix:
+                    file = os.open(f"index.{kind}{suffix}", _FILE_FLAGS, _FILE_MODE, dir_fd=leaf)
+                    open_files.callback(os.close, file)
+                    files.append(file)
                     os.fchmod(file, _FILE_MODE)
                     _write_all(file, content)
                     os.utime(file, (mtime, mtime))
+                # After the last write: the file system's journal takes all files to the disk at once.
+                for file in files:
                     # A failed fsync is never tried again on the same file: the kernel may have dropped the pages.
                     os.fsync(file)
-                finally:
-                    os.close(file)
             os.fsync(leaf)
         finally:
             os.close(leaf)
 
-    def _mtime_of(self, parent: int, leaf: str) -> int:
-        """Latest mtime of the files of a leaf; 0 if there is none."""
-        target = _link_target(parent, leaf) or leaf
+    def _mtime_of(self, parent: int, leaf: str) -> int | None:
+        """Latest mtime of the files of a leaf, 0 for one that somebody emptied; None if there is no leaf."""
         try:
-            fd = os.open(target, _DIRECTORY_FLAGS, dir_fd=parent)
+            fd = os.open(_version_of(parent, leaf) or leaf, _DIRECTORY_FLAGS, dir_fd=parent)
         except FileNotFoundError:
-            return 0
+            return None
         try:
-            # A leaf without files (somebody emptied it) still needs the exchange: anything but 0.
-            return max((int(os.stat(name, dir_fd=fd).st_mtime) for name in os.listdir(fd)), default=1)
+            return max((int(os.stat(name, dir_fd=fd).st_mtime) for name in os.listdir(fd)), default=0)
         finally:
             os.close(fd)
 
-    def _swap(self, parent: int, temporary: str, leaf: str, *, is_new: bool) -> None:
+    def _put_in_place(self, parent: int, built: str, leaf: str, *, is_new: bool) -> list[str]:
+        """Make what was built the leaf. Returns the names that may go once that is on disk."""
+        if not self._has_exchange:
+            return self._link(parent, built, leaf, is_new=is_new)
         if is_new:
-            os.rename(temporary, leaf, src_dir_fd=parent, dst_dir_fd=parent)
-        else:
-            _exchange(parent, temporary, leaf)
+            os.rename(built, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+            return []
+        _exchange(parent, built, leaf)
+        return [built]
 
-    def _link(self, parent: int, version: str, leaf: str) -> None:
-        old_target = _link_target(parent, leaf)
+    def _link(self, parent: int, version: str, leaf: str, *, is_new: bool) -> list[str]:
+        old_version = _version_of(parent, leaf)
+        # A reader may stand between the link and the old files: they stay until the publish after this one.
+        replaced = [name for name in _versions(parent, leaf) if name not in {version, old_version}]
         link = _TEMPORARY + secrets.token_hex(8)
         os.symlink(version, link, dir_fd=parent)
-        if not old_target and self._mtime_of(parent, leaf):
-            # A real directory, from a file system that had exchange: the one swap that is not atomic.
-            os.rename(leaf, link + ".old", src_dir_fd=parent, dst_dir_fd=parent)
-        os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
-        # A reader may stand between the link and the old files: they stay until the publish after this one.
-        prefix = _version_prefix(leaf)
-        for name in os.listdir(parent):
-            if name.startswith(prefix) and name not in {version, old_target}:
-                _remove_all(parent, name)
-        _remove_all(parent, link + ".old")
+        try:
+            if is_new or old_version:
+                os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+            else:
+                replaced.append(_convert(parent, link, leaf))
+        except OSError:
+            _remove_all(parent, link)
+            raise
+        return replaced
 
     def _prune(self, directories: tuple[str, ...]) -> None:
         for depth in range(len(directories), 1, -1):
@@ -326,6 +330,18 @@ class Tree:
                     os.rmdir(name, dir_fd=self._fd)
 
 
+def _make_directory(parent: int, name: str) -> int:
+    os.mkdir(name, _DIRECTORY_MODE, dir_fd=parent)
+    fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
+    try:
+        os.fchmod(fd, _DIRECTORY_MODE)
+        os.fsync(parent)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _exchange(parent: int, one: str, other: str) -> None:
     renameat2 = getattr(_libc, "renameat2", None)
     if renameat2 is None:
@@ -335,15 +351,44 @@ def _exchange(parent: int, one: str, other: str) -> None:
         raise OSError(number, os.strerror(number), one)
 
 
+def _convert(parent: int, link: str, leaf: str) -> str:
+    """Put a link where a real directory is, from a file system that had exchange: the one swap that is not atomic.
+
+    Returns the old leaf's new name.
+    """
+    old = f"{link}.old"
+    os.rename(leaf, old, src_dir_fd=parent, dst_dir_fd=parent)
+    try:
+        os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+    except OSError:
+        os.rename(old, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+        raise
+    return old
+
+
 def _version_prefix(leaf: str) -> str:
     return f"{_VERSION}{hashlib.sha256(leaf.encode()).hexdigest()[:12]}-"
 
 
-def _link_target(parent: int, name: str) -> str:
+def _versions(parent: int, leaf: str) -> list[str]:
+    """Names of all versioned directories of a leaf."""
+    prefix = _version_prefix(leaf)
+    return [name for name in os.listdir(parent) if name.startswith(prefix)]
+
+
+def _version_of(parent: int, leaf: str) -> str:
+    """Name of the versioned directory that a leaf is a link to; empty if it is none, or somebody else's link."""
     try:
-        return os.readlink(name, dir_fd=parent)
+        target = os.readlink(leaf, dir_fd=parent)
     except OSError:
         return ""
+    return target if target.startswith(_VERSION) and "/" not in target else ""
+
+
+def _left_over(directory: int, names: list[str]) -> list[str]:
+    """Those of our own names in a directory that no page is made of."""
+    live = {_version_of(directory, name) for name in names if not name.startswith(_TEMPORARY)}
+    return [name for name in names if name.startswith(_TEMPORARY) or (name.startswith(_VERSION) and name not in live)]
 
 
 def _write_all(file: int, content: bytes) -> None:
@@ -368,10 +413,10 @@ def _remove_all(parent: int, name: str) -> None:
 
 
 def _directories_of(path: Path) -> list[str]:
-    """Names of the directories, and of links to them, in a fixed order; none if the path is not there."""
+    """Names of the directories in a fixed order; none if the path is not there. Of links, leaves only: no circles."""
     try:
         with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=entry.name.endswith(MARK)))
     except FileNotFoundError:
         return []
 
@@ -386,6 +431,10 @@ _HINTS = {
     errno.ELOOP: "A symbolic link stands where a directory of the tree should be; take it away",
     errno.ENOTDIR: "A file or a symbolic link stands where a directory of the tree should be; take it away",
 }
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _explained(error: OSError, what: str) -> TreeError:

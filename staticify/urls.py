@@ -42,7 +42,8 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 # RFC 1123 section 2.1, and the underscore, which the DNS allows and real sites have.
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
-_BRACKETS = re.compile(r"\[([^\[\]]*)\](:[0-9]*)?")
+# Without a zone identifier (RFC 6874): it means something on one machine only.
+_BRACKETS = re.compile(r"\[([^\[\]%]*)\](:[0-9]*)?")
 # What RFC 3986 lets stand in a path segment beside unreserved characters. Everything else is percent-encoded.
 _SEGMENT_SAFE = "!$&'()*+,;=:@"
 
@@ -190,6 +191,10 @@ def _check_path(path: str) -> None:
         raise UrlError(f"path {path!r} holds {MARK}, which staticify keeps for itself")
     if len(path.encode()) > MAX_PATH_BYTES:
         raise UrlError(f"path {path[:60]!r}... is over {MAX_PATH_BYTES} bytes")
+    _check_components(path)
+
+
+def _check_components(path: str) -> None:
     *directories, last = path.split("/")[1:]
     if "" in directories:
         raise UrlError(f"path {path!r} has an empty segment")
@@ -205,10 +210,7 @@ def _address(netloc: str, text: str) -> str:
     """The one spelling of an IPv6 address in brackets."""
     match = _BRACKETS.fullmatch(netloc)
     try:
-        if match is None or "%" in match.group(1):
-            # A zone identifier means something on one machine only (RFC 6874 section 1).
-            raise ValueError(netloc)
-        return f"[{ipaddress.IPv6Address(match.group(1))}]"
+        return f"[{ipaddress.IPv6Address(match.group(1) if match else '')}]"
     except ValueError:
         raise UrlError(f"{text!r} has a host that is no IPv6 address") from None
 

@@ -88,7 +88,9 @@ async def _verify_site(
         if pages is None:
             listing = await list_pages(origin, site, sites_inside(config, site))
             pages = list(listing.pages)
-            differences.extend(Difference(note.where, note.name, note.message) for note in listing.notes if note.is_loss)
+            differences.extend(
+                Difference(note.where, note.name, note.message) for note in listing.notes if note.is_loss
+            )
             if listing.is_complete:
                 differences.extend(_unlisted(config, site, tree, pages))
         on_list(len(pages))
@@ -102,9 +104,7 @@ async def _verify_site(
     return differences
 
 
-async def _compare(
-    page: Page, origin: OriginClient, tree: Tree, rules: Rules, workers: Workers
-) -> Difference | None:
+async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, workers: Workers) -> Difference | None:
     try:
         answer = await origin.fetch(page.raw_path)
     except OriginError as error:

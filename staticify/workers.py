@@ -21,8 +21,7 @@ class Workers:
     """Two pools: one for journeys, and one thread that yields to everything else. Close them after use."""
 
     def __init__(self) -> None:
-        # One thread more than there are cores: some of them wait for fsync.
-        self._threads = ThreadPoolExecutor((os.cpu_count() or 1) + 1, "worker")
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "worker")
         self._background = ThreadPoolExecutor(1, "background", initializer=_be_nice)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -387,7 +387,7 @@ def test_a_million_urls_end_at_max_pages_and_say_so() -> None:
     listing = read_one(reply, Site(max_pages=500))
     assert paths(listing) == [f"/post-{number}/" for number in range(500)]
     assert notes(listing) == [("too-many-pages", "more than max_pages = 500 pages; the rest is left out")]
-    assert not listing.is_complete
+    assert (listing.is_complete, listing.is_cut) == (True, True)
     assert reply.chunks_consumed == 1 + 6
     assert reply.is_closed
 

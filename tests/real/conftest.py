@@ -1,0 +1,110 @@
+"""Fixtures for tests against a real WordPress, MariaDB, PHP-FPM and nginx. One instance serves the whole session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from real.helpers import Post, Site, Stack, empty_directory, free_ports
+
+HERE = Path(__file__).parent
+MakeSite = Callable[..., Site]
+MakePost = Callable[..., Post]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reason = _reason_to_skip()
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.real)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _reason_to_skip() -> str:
+    if not Path("/etc/debian_version").exists():
+        return "this is no Debian, whose packages of WordPress, MariaDB, PHP-FPM and nginx these tests start"
+    if os.geteuid() != 0:
+        return "only root can start WordPress as an unprivileged user of its own"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def stacks() -> Iterator[Callable[[str], Stack]]:
+    """Brings a WordPress up for each value of `--variants`, once. nginx's workers must be able to enter its directory,
+    and pytest's own temporary ones are closed to others."""
+    running: dict[str, Stack] = {}
+
+    def stack_with(variants: str) -> Stack:
+        if variants not in running:
+            directory = Path(tempfile.mkdtemp(prefix="staticify-", dir="/var/tmp"))
+            directory.chmod(0o755)
+            stack = Stack(directory / "stack", *free_ports(2))
+            running[variants] = stack
+            posts = "40" if variants == "brotli" else "3"
+            stack.command(
+                "up", "--posts", posts, "--variants", variants,
+                "--front-port", str(stack.front_port), "--origin-port", str(stack.origin_port),
+            )  # fmt: skip
+        return running[variants]
+
+    try:
+        yield stack_with
+    finally:
+        for stack in running.values():
+            stack.command("down", "--purge", is_checked=False)
+            shutil.rmtree(stack.directory.parent)
+
+
+@pytest.fixture(scope="session")
+def stack(stacks: Callable[[str], Stack]) -> Stack:
+    """The WordPress of most tests: 40 posts, twentytwentyone, nginx with brotli."""
+    stack = stacks("brotli")
+    # The seed gives its special posts one date, and a database may give equal dates in any order: then /category/news/
+    # differs from one render to the next by itself.
+    stack.php(
+        "global $wpdb; $wpdb->query( \"UPDATE $wpdb->posts SET post_date = post_date + INTERVAL ID SECOND,"
+        " post_date_gmt = post_date_gmt + INTERVAL ID SECOND WHERE post_date = '2024-06-13 12:00:00'\" );"
+    )
+    return stack
+
+
+@pytest.fixture(scope="session")
+def administrator(stack: Stack) -> str:
+    """The Cookie field of somebody who is logged in as administrator."""
+    return stack.log_in("admin", "launch-day")
+
+
+@pytest.fixture
+def make_site(stack: Stack) -> Iterator[MakeSite]:
+    """Makes a staticify over the WordPress: with a tree of its own, or (`is_served`) the one that nginx serves."""
+    directories: list[Path] = []
+
+    def make(*pages: str, is_served: bool = False, **settings: object) -> Site:
+        directory = stack.make_directory()
+        directories.append(directory)
+        return Site(stack, directory, pages, tree=stack.tree if is_served else None, settings=settings)
+
+    yield make
+    for directory in directories:
+        shutil.rmtree(directory)
+    empty_directory(stack.tree)
+
+
+@pytest.fixture
+def make_post(stack: Stack) -> Iterator[MakePost]:
+    """Makes a post that is there for one test."""
+    made: list[Post] = []
+
+    def make(**fields: object) -> Post:
+        made.append(stack.insert_post(**fields))
+        return made[-1]
+
+    yield make
+    for post in made:
+        stack.call("wp_delete_post", post.number, True)

@@ -1,0 +1,413 @@
+"""Bad input gets a clear error: what, where, what to do. And what was published before stands, byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from command import Done, daemon, staticify
+from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
+from stage import files, site_toml, write_config
+
+from staticify import config as configuration, oneshot
+from staticify.nouns import Outcome
+
+GOOD, NOT_GOOD, USAGE = 0, 1, 2
+is_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts or changes the user, which only root can")
+
+Test = Callable[[ScriptedOrigin, dict[str, bytes]], Awaitable[None]]
+
+
+def after_a_good_pass(directory: Path, test: Test, **keys: object) -> None:
+    """Publish two good pages, run the test, and see that both still stand as they were."""
+
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home"), "/a/": html("a")}).running() as origin:
+            write_config(directory, site_toml(origin.address, pages=["/", "/a/"], **keys))
+            config = configuration.load(directory / "staticify.toml")
+            done = await oneshot.render(config, None, on_list=lambda count: None, on_result=lambda result: None)
+            before = files(directory / "tree")
+            assert [result.outcome for result in done.results] == [Outcome.PUBLISHED] * 2
+            assert len(before) == 6
+            await test(origin, before)
+            assert files(directory / "tree") == before
+
+    asyncio.run(main())
+
+
+def said(done: Done) -> str:
+    assert "Traceback" not in done.out + done.err
+    return done.out + done.err
+
+
+# --- The configuration -----------------------------------------------------------------------------------------------
+
+BAD_KEYS: dict[str, tuple[dict[str, object], str]] = {
+    "unknown key": ({"colour": "red"}, "site[0].colour: there is no such key"),
+    "wrong type": ({"concurrency": "four"}, 'site[0].concurrency: must be a whole number, not "four"'),
+    "no unit": ({"interval": 60}, 'site[0].interval: 60 has no unit; write "60s" if seconds are meant'),
+    "page outside the site": (
+        {"pages": ["https://somebody.example/a/"]}, "https://somebody.example/a/ is outside the site",
+    ),
+    "page with a query": ({"pages": ["/?p=1"]}, "has a query string; a page is a path alone"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_KEYS)
+def test_a_bad_configuration(tmp_path: Path, name: str):
+    keys, message = BAD_KEYS[name]
+
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        asked = len(origin.requests)
+        write_config(tmp_path, site_toml(origin.address, **{"pages": ["/"], **keys}))
+        done = await staticify(tmp_path, "run")
+        assert (done.status, done.out) == (USAGE, "")
+        assert message in done.err
+        assert "line " in done.err
+        assert len(origin.requests) == asked
+
+    after_a_good_pass(tmp_path, test)
+
+
+def test_a_page_outside_the_site_on_the_command_line(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        done = await staticify(tmp_path, "render", "https://somebody.example/")
+        assert (done.status, done.out) == (USAGE, "")
+        assert done.err == (
+            "staticify: https://somebody.example/ is on no configured site. Configured are: https://example.org/\n"
+        )
+
+    after_a_good_pass(tmp_path, test)
+
+
+# --- The origin ------------------------------------------------------------------------------------------------------
+
+
+async def loop(exchange: Exchange) -> None:
+    await exchange.send(answer(b"", 301, Location=f"https://example.org{exchange.path}"))
+
+
+ORIGINS: dict[str, tuple[bytes | str | Script, str, tuple[str, ...]]] = {
+    "our own front end": (
+        answer(html("x"), Cache_Status="staticify; hit"), "origin-is-front",
+        ("leads back to our own front end", "set `origin` to WordPress's own address"),
+    ),
+    "redirect to another host": (
+        answer(b"", 301, Location="https://somebody.example/"), "redirect-outside", ("https://somebody.example/",),
+    ),
+    "redirect loop": (loop, "redirect-loop", ("to itself", "X-Forwarded-Proto")),
+    "body over the limit": (answer(html("x" * 40_000)), "too-large", ("over the limit of 32768 bytes",)),
+    "gzip bomb": (
+        answer(gzip.compress(bytes(32 * 2**20)), Content_Encoding="gzip"), "too-large",
+        ("over the limit of 32768 bytes",),
+    ),
+    "half a page": (answer(html()[:-20]), "truncated", ("</html>", "require_html_end")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORIGINS)
+def test_an_origin_that_answers_badly(tmp_path: Path, name: str):
+    script, verdict, words = ORIGINS[name]
+
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        origin.pages["/a/"] = script
+        done = await staticify(tmp_path, "render", "--all", "--json")
+        assert done.status == NOT_GOOD
+        (bad,) = (page for page in json.loads(done.out)["pages"] if page["url"] == "https://example.org/a/")
+        assert bad["verdict"] == verdict
+        assert all(word in bad["reason"] for word in words), bad["reason"]
+
+    after_a_good_pass(tmp_path, test, max_bytes="32KiB")
+
+
+def test_an_origin_that_is_not_there(tmp_path: Path):
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home")}).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=["/"], sitemaps=["/map.xml"]))
+            await staticify(tmp_path, "render", "/")
+            before = files(tmp_path / "tree")
+            assert len(before) == 3
+        done = await staticify(tmp_path, "render", "--all")
+        assert done.status == NOT_GOOD
+        assert f"kept (unreachable): {origin.address}: Cannot connect to host" in said(done)
+        assert "note: https://example.org/map.xml" in said(done)
+        done = await staticify(tmp_path, "verify")
+        assert done.status == NOT_GOOD
+        assert files(tmp_path / "tree") == before
+
+    asyncio.run(main())
+
+
+# --- Sitemaps --------------------------------------------------------------------------------------------------------
+
+SITEMAPS: dict[str, tuple[str, str]] = {
+    "entities": (
+        '<?xml version="1.0"?><!DOCTYPE urlset [<!ENTITY a "https://example.org/b/">]>'
+        "<urlset><url><loc>&a;</loc></url></urlset>",
+        "it has a DOCTYPE, which may declare entities: not read",
+    ),
+    "a billion laughs": (
+        '<?xml version="1.0"?><!DOCTYPE urlset [<!ENTITY a0 "ha">'
+        + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+        + "]><urlset><url><loc>&a9;</loc></url></urlset>",
+        "it has a DOCTYPE, which may declare entities: not read",
+    ),
+    "broken off": ("<urlset><url><loc>https://example.org/a/</loc></url><url>", "the XML is broken"),
+    "HTML": (html(), "it is an HTML page, no sitemap"),
+}
+
+
+@pytest.mark.parametrize("name", SITEMAPS)
+def test_a_broken_sitemap(tmp_path: Path, name: str):
+    body, message = SITEMAPS[name]
+
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        origin.pages["/map.xml"] = answer(body, content_type="application/xml")
+        write_config(tmp_path, site_toml(origin.address, pages=["/"], sitemaps=["/map.xml"]))
+        for _ in range(2):
+            done = await staticify(tmp_path, "render", "--all")
+            assert done.status == NOT_GOOD
+            assert f"note: https://example.org/map.xml: {message}" in said(done)
+
+    after_a_good_pass(tmp_path, test)
+
+
+def test_a_sitemap_of_a_million_urls_is_bounded_and_said_so(tmp_path: Path):
+    sent = 0
+
+    async def endless(exchange: Exchange) -> None:
+        nonlocal sent
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\n\r\n<urlset>")
+        for start in range(0, 1_000_000, 1000):
+            numbers = range(start, start + 1000)
+            await exchange.send(b"".join(b"<url><loc>https://example.org/%d/</loc></url>" % n for n in numbers))
+            sent = start + 1000
+        await exchange.send(b"</urlset>")
+
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        origin.pages["/map.xml"] = endless
+        write_config(tmp_path, site_toml(origin.address, pages=["/", "/a/"], sitemaps=["/map.xml"], max_pages=5))
+        done = await staticify(tmp_path, "render", "--all", "--json")
+        document = json.loads(done.out)
+        assert [note["message"] for note in document["notes"]] == [
+            "more than max_pages = 5 pages; the rest is left out"
+        ]
+        assert len(document["pages"]) == 5
+        # Read no further than needed: what was on its way in buffers counts as sent.
+        assert sent < 200_000
+
+    after_a_good_pass(tmp_path, test)
+
+
+def test_a_million_urls_that_are_all_wanted_take_bounded_memory(tmp_path: Path):
+    async def lines(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+        for start in range(0, 1_000_000, 5000):
+            await exchange.send(b"".join(b"https://other.example/%d/\n" % n for n in range(start, start + 5000)))
+
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        origin.pages["/map.txt"] = lines
+        write_config(tmp_path, site_toml(origin.address, pages=["/", "/a/"], sitemaps=["/map.txt"], max_pages=100))
+        done = await staticify(tmp_path, "render", "--all", "--json")
+        (counted, *rest) = json.loads(done.out)["notes"]
+        assert "is not inside https://example.org/, and" in counted["message"]
+        assert len(rest) == 1
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 250 * 1024
+
+    after_a_good_pass(tmp_path, test)
+
+
+# --- Tree and state --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def mounted(directory: Path, *options: str) -> Iterator[None]:
+    directory.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", directory], capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+@is_root
+def test_a_full_disk(tmp_path: Path):
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home")}).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=["/"]))
+            assert (await staticify(tmp_path, "render", "--all")).status == GOOD
+            before = files(tmp_path / "tree")
+            origin.pages["/"] = html("x" * 200_000)
+            done = await staticify(tmp_path, "render", "--all")
+            assert done.status == NOT_GOOD
+            assert "kept (tree-error): cannot publish" in said(done)
+            assert "No space left on device. The disk is full: the pages in the tree stay as they are" in said(done)
+            assert files(tmp_path / "tree") == before
+            # Nothing is left over, and with room again all is well.
+            assert [path.name for path in (tmp_path / "tree/example.org").iterdir()] == ["@staticify"]
+            origin.pages["/"] = html("small")
+            assert (await staticify(tmp_path, "render", "--all")).status == GOOD
+
+    with mounted(tmp_path / "tree", "-o", "size=64k"):
+        asyncio.run(main())
+
+
+@is_root
+def test_a_read_only_tree(tmp_path: Path):
+    with mounted(tmp_path / "tree"):
+
+        async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+            subprocess.run(["mount", "-o", "remount,ro", tmp_path / "tree"], check=True)
+            for command in (["render", "--all"], ["run"]):
+                done = await staticify(tmp_path, *command)
+                assert (done.status, done.out) == (NOT_GOOD, "")
+                assert f"cannot use the tree {tmp_path}/tree: Read-only file system" in said(done)
+                assert "The file system is mounted read-only" in said(done)
+            # Whoever only reads, can.
+            for command in (["status"], ["explain", "/"], ["verify"]):
+                assert (await staticify(tmp_path, *command)).status == GOOD
+
+        after_a_good_pass(tmp_path, test)
+
+
+def test_a_locked_state_database(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        holder = sqlite3.connect(tmp_path / "state/state.db", isolation_level=None)
+        holder.execute("pragma locking_mode = exclusive")
+        holder.execute("begin exclusive")
+        try:
+            done = await staticify(tmp_path, "render", "--all")
+        finally:
+            holder.close()
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert f"{tmp_path}/state/state.db: database is locked" in said(done)
+        assert "Another program holds a lock on it" in said(done)
+        assert (await staticify(tmp_path, "render", "--all")).status == GOOD
+
+    after_a_good_pass(tmp_path, test)
+
+
+def test_a_corrupt_state_database(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        for suffix in ("-wal", "-shm"):
+            (tmp_path / f"state/state.db{suffix}").unlink(missing_ok=True)
+        (tmp_path / "state/state.db").write_bytes(b"no database at all " * 1000)
+        done = await staticify(tmp_path, "status")
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert f"cannot read the state database {tmp_path}/state/state.db: file is not a database" in said(done)
+        done = await staticify(tmp_path, "render", "--all", "--json")
+        assert done.status == GOOD
+        assert json.loads(done.out)["counts"]["unchanged"] == 2
+        assert len(list((tmp_path / "state").glob("state.db.corrupt-*"))) == 1
+
+    after_a_good_pass(tmp_path, test)
+
+
+def without_rights(directory: Path, *arguments: str) -> Done:
+    """Run a command as a root to whom permissions apply: what belongs to others is closed to it."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("no setpriv (util-linux)")
+    done = subprocess.run(
+        [setpriv, "--bounding-set=-dac_override,-dac_read_search,-fowner,-chown",
+         sys.executable, "-W", "error", "-m", "staticify.cli", *arguments],
+        cwd=directory, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def give_away(path: Path, mode: int) -> None:
+    os.chown(path, 65534, 65534)
+    path.chmod(mode)
+
+
+@is_root
+def test_no_permission(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        give_away(tmp_path / "state", 0o700)
+        done = await asyncio.to_thread(without_rights, tmp_path, "render", "--all")
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert f"cannot use the state database {tmp_path}/state/state.db: unable to open database file" in said(done)
+        assert "must own its directory" in said(done)
+        done = await asyncio.to_thread(without_rights, tmp_path, "status")
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert f"cannot read the state database {tmp_path}/state/state.db" in said(done)
+        assert "Run this as the user that runs the daemon" in said(done)
+        give_away(tmp_path / "tree", 0o755)
+        done = await asyncio.to_thread(without_rights, tmp_path, "render", "--all")
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert f"cannot use the tree {tmp_path}/tree: Permission denied" in said(done)
+        assert "The user that runs staticify must own the tree" in said(done)
+        give_away(tmp_path / "staticify.toml", 0o600)
+        done = await asyncio.to_thread(without_rights, tmp_path, "check")
+        assert (done.status, done.out) == (USAGE, "")
+        assert "staticify.toml: 1 fault\n  the file cannot be read: Permission denied" in said(done)
+
+    after_a_good_pass(tmp_path, test)
+
+
+@is_root
+def test_one_directory_that_is_somebody_elses_keeps_only_its_own_pages_back(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        give_away(tmp_path / "tree/example.org/a", 0o755)
+        origin.pages["/a/"] = html("another a")
+        done = await asyncio.to_thread(without_rights, tmp_path, "render", "--all")
+        assert done.status == NOT_GOOD
+        place = f"{tmp_path}/tree/example.org/a/@staticify"
+        assert f"kept (tree-error): cannot publish {place}: Permission denied. The user that runs" in said(done)
+        assert "0 published, 1 unchanged, 1 kept" in said(done)
+
+    after_a_good_pass(tmp_path, test)
+
+
+def test_a_state_directory_that_cannot_be_made(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        path = write_config(tmp_path, site_toml(origin.address, pages=["/"]))
+        (tmp_path / "file").write_text("in the way")
+        path.write_text(path.read_text().replace('"state"', '"file/state"'))
+        for command in (["render", "--all"], ["run"]):
+            done = await staticify(tmp_path, *command)
+            assert (done.status, done.out) == (NOT_GOOD, "")
+            assert f"cannot use the state database {tmp_path}/file/state/state.db" in said(done)
+
+    after_a_good_pass(tmp_path, test)
+
+
+@is_root
+def test_a_state_database_that_becomes_unwritable_under_the_daemon(tmp_path: Path):
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home")}).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=["/"], interval="1s"))
+            async with daemon(tmp_path) as running:
+                await running.logged("published")
+                (tmp_path / "state/filler").write_bytes(b"")
+                with (tmp_path / "state/filler").open("ab", buffering=0) as filler:
+                    try:
+                        while filler.write(bytes(4096)):
+                            pass
+                    except OSError:
+                        pass
+                (line,) = await running.logged("state not written")
+                assert "disk is full" in line
+                origin.pages["/"] = html("news")
+                await running.logged("published", count=2)
+                (tmp_path / "state/filler").unlink()
+                await running.logged("state written again")
+                assert len(running.lines("state not written")) == 1
+                assert await running.stop() == 0
+
+    with mounted(tmp_path / "state", "-o", "size=256k"):
+        asyncio.run(main())

@@ -1,0 +1,344 @@
+"""What status and header fields allow: every verdict with its reason."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from staticify.gate import charset_of, decide_head, kind_of
+from staticify.nouns import Answer, Kind, Outcome, Verdict
+from staticify.rules import GateRules
+from staticify.urls import parse_page
+
+SITE = parse_page("https://a.example/")
+PAGE = parse_page("https://a.example/about/")
+RULES = GateRules(SITE, 1_000_000, allow_cookies=("theme_*", "country"))
+OK = Verdict("ok", Outcome.PUBLISHED, "status and header fields allow it")
+HTML = ("content-type", "text/html; charset=UTF-8")
+
+
+def answer(*headers: tuple[str, str], status: int = 200) -> Answer:
+    return Answer(status, headers, b"", origin="http://127.0.0.1:8080")
+
+
+def decide(*headers: tuple[str, str], status: int = 200) -> Verdict:
+    return decide_head(answer(*headers, status=status), PAGE, RULES)
+
+
+def kept(name: str, reason: str) -> Verdict:
+    return Verdict(name, Outcome.KEPT, reason)
+
+
+def gone(name: str, reason: str) -> Verdict:
+    return Verdict(name, Outcome.GONE, reason)
+
+
+def refused(name: str, reason: str) -> Verdict:
+    return Verdict(name, Outcome.REFUSED, reason)
+
+
+# --- Content-Type ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content_type", "kind"),
+    [
+        ("text/html", Kind.HTML),
+        ("TEXT/HTML;charset=utf-8", Kind.HTML),
+        ("application/xhtml+xml", Kind.HTML),
+        ("application/rss+xml; charset=UTF-8", Kind.RSS),
+        ("application/atom+xml", Kind.ATOM),
+        ("application/xml; charset=UTF-8", Kind.XML),
+        ("text/xml", Kind.XML),
+        ("application/json", Kind.JSON),
+        ("application/feed+json", Kind.JSON),
+        ("text/plain; charset=utf-8", Kind.TEXT),
+        ("image/png", None),
+        ("application/octet-stream", None),
+        ("text/html, text/html", None),
+        ("", None),
+    ],
+)
+def test_the_kind_is_what_the_content_type_says(content_type: str, kind: Kind | None) -> None:
+    assert kind_of(answer(("content-type", content_type))) is kind
+
+
+@pytest.mark.parametrize(("headers", "found"), [([("content-type", "image/png")], "'image/png'"), ([], "'none'")])
+def test_what_has_no_place_in_the_tree(headers: list[tuple[str, str]], found: str) -> None:
+    expected = refused("content-type", f"Content-Type is {found}, which has no place in the tree")
+    assert decide(*headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "charset"),
+    [
+        ("text/html", ""),
+        ("text/html; charset=UTF-8", "utf-8"),
+        ('text/html; charset="utf-8"', "utf-8"),
+        ("text/html;Charset = utf8", "utf8"),
+        ("text/html; boundary=x; charset=us-ascii", "us-ascii"),
+    ],
+)
+def test_charsets_that_are_utf_8(content_type: str, charset: str) -> None:
+    assert charset_of(answer(("content-type", content_type))) == charset
+    assert decide(("content-type", content_type)) == OK
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "Windows-1252", "utf-16", "'latin1'"])
+def test_other_charsets_are_refused(charset: str) -> None:
+    name = charset.strip("'").lower()
+    assert decide(("content-type", f"text/html; charset={charset}")) == refused(
+        "charset", f"the answer is in '{name}'; the front end says UTF-8 of every page"
+    )
+
+
+# --- Status ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (404, gone("gone", "WordPress answers 404")),
+        (410, gone("gone", "WordPress answers 410")),
+        (401, gone("not-public", "WordPress answers 401: not for everybody any more")),
+        (403, gone("not-public", "WordPress answers 403: not for everybody any more")),
+        (500, kept("status", "WordPress answers 500")),
+        (502, kept("status", "WordPress answers 502")),
+        (503, kept("status", "WordPress answers 503")),
+        (429, kept("status", "WordPress answers 429")),
+        (204, kept("status", "WordPress answers 204")),
+        (206, kept("status", "WordPress answers 206")),
+        (304, kept("status", "WordPress answers 304")),
+    ],
+)
+def test_a_status_that_is_not_200(status: int, expected: Verdict) -> None:
+    assert decide(HTML, status=status) == expected
+
+
+def test_maintenance_says_when_to_come_back() -> None:
+    assert decide(HTML, ("retry-after", "600"), status=503) == kept(
+        "maintenance", "WordPress answers 503, Retry-After: 600"
+    )
+
+
+# --- Redirects -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "expected"),
+    [
+        (301, "https://a.example/new/", gone("moved", "moved (301) to https://a.example/new/: list that instead")),
+        (308, "/new/", gone("moved", "moved (308) to https://a.example/new/: list that instead")),
+        (301, "../new/#top", gone("moved", "moved (301) to https://a.example/new/: list that instead")),
+        (301, "/about", gone("moved", "moved (301) to https://a.example/about: list that instead")),
+        (302, "/new/", kept("redirect", "redirects (302) for now to https://a.example/new/")),
+        (303, "/new/", kept("redirect", "redirects (303) for now to https://a.example/new/")),
+        (307, "/new/", kept("redirect", "redirects (307) for now to https://a.example/new/")),
+        (
+            301,
+            "https://b.example/about/",
+            kept("redirect-outside", "redirects (301) to another site: https://b.example/about/"),
+        ),
+        (
+            301,
+            "//www.a.example/about/",
+            kept("redirect-outside", "redirects (301) to another site: https://www.a.example/about/"),
+        ),
+        (
+            301,
+            "https://a.example/about/",
+            kept(
+                "redirect-loop",
+                "redirects (301) to itself: WordPress does not see the public address; "
+                "it must believe X-Forwarded-Proto (HTTPS) and Host",
+            ),
+        ),
+        (
+            302,
+            "https://A.example:443/about/#x",
+            kept(
+                "redirect-loop",
+                "redirects (302) to itself: WordPress does not see the public address; "
+                "it must believe X-Forwarded-Proto (HTTPS) and Host",
+            ),
+        ),
+        (
+            301,
+            "http://a.example/about/",
+            kept(
+                "redirect-scheme",
+                "redirects (301) to http: set `url` to http:// or let WordPress believe X-Forwarded-Proto",
+            ),
+        ),
+        (
+            302,
+            "https://a.example/wp-login.php?redirect_to=x",
+            gone("not-public", "redirects to the login: not for everybody any more"),
+        ),
+        (302, "/wp-login.php", gone("not-public", "redirects to the login: not for everybody any more")),
+        (301, "", kept("redirect", "redirects (301) without saying where to")),
+        (302, "/?p=1", kept("redirect", "redirects (302) to 'https://a.example/?p=1', which is no page")),
+        (301, "http://[::1", kept("redirect", "redirects (301) to 'http://[::1', which is no page")),
+        (301, "javascript:x", kept("redirect", "redirects (301) to 'javascript:x', which is no page")),
+        (301, "https://a.example:x/", kept("redirect", "redirects (301) to 'https://a.example:x/', which is no page")),
+        (301, "/a\x07b", kept("redirect", "redirects (301) to 'https://a.example/a\\x07b', which is no page")),
+    ],
+)
+def test_a_redirect(status: int, location: str, expected: Verdict) -> None:
+    assert decide(HTML, ("location", location), status=status) == expected
+
+
+def test_a_redirect_without_a_location() -> None:
+    assert decide(HTML, status=301) == kept("redirect", "redirects (301) without saying where to")
+
+
+def test_a_redirect_outside_the_sites_own_path() -> None:
+    rules = GateRules(parse_page("https://a.example/blog/"), 1_000_000)
+    verdict = decide_head(answer(("location", "/shop/"), status=301), parse_page("https://a.example/blog/x/"), rules)
+    assert verdict == kept("redirect-outside", "redirects (301) to another site: https://a.example/shop/")
+
+
+@given(st.text(max_size=30) | st.text(alphabet="htps:/[]@#?.%a", max_size=30))
+def test_any_location_gives_a_verdict(location: str) -> None:
+    verdict = decide(("location", location), status=302)
+    assert not verdict.is_publishable
+    assert verdict.reason
+
+
+# --- Who it is for ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "public", "max-age=60, public", "no-cache", "must-revalidate", "s-maxage=0", 'x="no-storefront"', "privateer"],
+)
+def test_cache_control_that_lets_a_page_out(value: str) -> None:
+    assert decide(HTML, ("cache-control", value)) == OK
+
+
+@pytest.mark.parametrize(
+    ("values", "directive"),
+    [
+        (["private"], "private"),
+        (["Private, max-age=0"], "private"),
+        (['private="x"'], "private"),
+        (['max-age=60,private="set-cookie, x-y"'], "private"),
+        ([" private = x"], "private"),
+        (["max-age=3600", "private"], "private"),
+        (["no-store"], "no-store"),
+        (["no-cache,NO-STORE,must-revalidate"], "no-store"),
+        (["no-cache, must-revalidate, max-age=0, no-store, private"], "private"),
+    ],
+)
+def test_cache_control_that_keeps_a_page_in(values: list[str], directive: str) -> None:
+    assert decide(HTML, *(("cache-control", value) for value in values)) == refused(
+        directive, f"Cache-Control: {directive}: WordPress says that the page is not for everybody"
+    )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("expires", "Wed, 11 Jan 1984 05:00:00 GMT")],
+        [("expires", " Wed, 11 Jan 1984 05:00:00 GMT ")],
+        [("expires", "Wed, 11 Jan 1984 05:00:00 GMT"), ("expires", "0")],
+    ],
+)
+def test_nocache_headers_before_wordpress_6_3(headers: list[tuple[str, str]]) -> None:
+    assert decide(HTML, *headers) == refused(
+        "nocache", "Expires is in 1984: WordPress called nocache_headers() for this page"
+    )
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "Thu, 01 Jan 1970 00:00:00 GMT", "Wed, 11 Jan 2034 05:00:00 GMT"])
+def test_another_expires_says_nothing(value: str) -> None:
+    assert decide(HTML, ("expires", value)) == OK
+
+
+@pytest.mark.parametrize("values", [["*"], ["Accept-Encoding, *"], ["Cookie", " *"]])
+def test_vary_star(values: list[str]) -> None:
+    assert decide(HTML, *(("vary", value) for value in values)) == refused(
+        "vary", "Vary: *: no two visitors get the same page (RFC 9111 section 4.1)"
+    )
+
+
+def test_vary_by_name_is_no_obstacle() -> None:
+    assert decide(HTML, ("vary", "Accept-Encoding, Cookie")) == OK
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # Harmless by name.
+        "AWSALB=abc; Path=/",
+        "AWSALBCORS=abc; SameSite=None",
+        "__cf_bm=x; HttpOnly",
+        "cf_clearance=x",
+        "pll_language=en; Expires=Wed, 23 Nov 2033 10:00:00 GMT",
+        "wordpress_test_cookie=WP%20Cookie%20check",
+        # Allowed by the operator.
+        "theme_mode=dark",
+        "country=GB",
+        # Taken away.
+        "PHPSESSID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/",
+        "PHPSESSID=; expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        "x=; max-age=0",
+        "x=1; MAX-AGE=-5",
+        "x=1; Max-Age=3600; Max-Age=0",
+        'x={"a":1}; Max-Age=0',
+        "wordpress_logged_in_1=%20; expires=Tue, 23-Nov-2032 10:00:00 GMT; Max-Age=0; path=/",
+    ],
+)
+def test_a_harmless_cookie(line: str) -> None:
+    assert decide(HTML, ("set-cookie", line)) == OK
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("PHPSESSID=abc; path=/", "PHPSESSID"),
+        ("wordpress_logged_in_1=admin; HttpOnly", "wordpress_logged_in_1"),
+        ("woocommerce_items_in_cart=1", "woocommerce_items_in_cart"),
+        ("comment_author_1=Bob; Max-Age=30000000", "comment_author_1"),
+        ("x=1; Max-Age=3600; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "x"),
+        ("x=1; Max-Age=0; Max-Age=3600", "x"),
+        ("x=1; Max-Age=soon", "x"),
+        ("x=1; Expires=never", "x"),
+        ("x=1; Expires=", "x"),
+        ("x=Max-Age=0", "x"),
+        ("x=1; Expires=Wed, 23 Nov 2033 10:00:00 GMT", "x"),
+        ("countryside=GB", "countryside"),
+        ("awsalb=x", "awsalb"),
+        ("nonsense", "nonsense"),
+        ("", ""),
+        ("=x", ""),
+    ],
+)
+def test_a_personal_cookie(line: str, name: str) -> None:
+    assert decide(HTML, ("set-cookie", line)) == refused(
+        "set-cookie", f"sets cookie {name!r}; if it says nothing personal, name it in allow_cookies"
+    )
+
+
+def test_every_cookie_is_looked_at() -> None:
+    verdict = decide(HTML, ("set-cookie", "country=GB"), ("set-cookie", "cart=1"))
+    assert verdict.name == "set-cookie"
+    assert "'cart'" in verdict.reason
+
+
+@given(st.text(max_size=40) | st.text(alphabet="aexpirsmg-=; 0189,:JanGMT", max_size=40))
+def test_any_cookie_gives_a_verdict(line: str) -> None:
+    assert decide(HTML, ("set-cookie", line)).name in {"ok", "set-cookie"}
+
+
+@pytest.mark.parametrize("value", ["staticify; hit", "nginx; hit, Staticify;fwd=miss", "staticify"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_our_own_front_end_is_no_origin(value: str, status: int) -> None:
+    assert decide(HTML, ("cache-status", value), status=status) == refused(
+        "origin-is-front",
+        "origin http://127.0.0.1:8080 leads back to our own front end; set `origin` to WordPress's own address",
+    )
+
+
+def test_another_caches_mark_is_none_of_ours() -> None:
+    assert decide(HTML, ("cache-status", "varnish; hit")) == OK

@@ -1,0 +1,507 @@
+"""One site kept fresh: what is listed, what is let go of, when each page is due, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from scripted_origin import Exchange, ScriptedOrigin, answer, html
+from stage import config_of, files, marks, opened, site_toml, until
+
+from staticify.config import Config
+from staticify.discover import Listing, Note
+from staticify.keeper import UNLISTED, Keeper
+from staticify.listing import list_pages, sites_inside
+from staticify.nouns import Outcome, Result
+from staticify.origin import OriginClient
+from staticify.store import Store
+from staticify.tree import Tree
+from staticify.urls import page_of
+
+NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
+
+
+def urlset(*paths: str) -> bytes:
+    entries = "".join(f"<url><loc>https://example.org{path}</loc></url>" for path in paths)
+    return answer(f'<urlset xmlns="{NAMESPACE}">{entries}</urlset>', content_type="application/xml")
+
+
+def origin_of(*paths: str) -> ScriptedOrigin:
+    return ScriptedOrigin(pages={path: html(path) for path in paths})
+
+
+@dataclass
+class Kept:
+    """A keeper with everything round it."""
+
+    keeper: Keeper
+    tree: Tree
+    store: Store
+    results: list[Result] = field(default_factory=list)
+
+    def paths(self) -> set[str]:
+        """The pages that stand in the tree."""
+        return {found.place.path for found in self.tree.scan()}
+
+    def told(self, path: str) -> list[tuple[Outcome, str]]:
+        url = f"https://example.org{path}"
+        return [(result.outcome, result.verdict) for result in self.results if result.url == url]
+
+
+@asynccontextmanager
+async def kept(directory: Path, origin: ScriptedOrigin, **keys: object) -> AsyncIterator[Kept]:
+    config = config_of(directory, site_toml(origin.address, **keys))
+    results: list[Result] = []
+    with opened(config) as (tree, store, workers):
+        keeper = Keeper(config.sites[0], tree, store, workers, on_result=results.append)
+        try:
+            yield Kept(keeper, tree, store, results)
+        finally:
+            await keeper.stop()
+
+
+async def one_pass(directory: Path, origin: ScriptedOrigin, **keys: object) -> tuple[Listing, Kept]:
+    async with kept(directory, origin, **keys) as one:
+        return await one.keeper.render_all_once(lambda count: None), one
+
+
+def names(notes: tuple[Note, ...]) -> list[str]:
+    return [note.name for note in notes]
+
+
+# --- What is listed --------------------------------------------------------------------------------------------------
+
+
+def test_a_pass_renders_the_configured_and_the_listed_pages_once_each(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/", "/a/", "/b/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/", "/a/", "/b/", "/a/")
+            counts: list[int] = []
+            async with kept(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"]) as one:
+                listing = await one.keeper.render_all_once(counts.append)
+                assert [page.path for page in listing.pages] == ["/", "/a/", "/b/"]
+                assert (listing.is_complete, listing.is_cut, listing.notes) == (True, False, ())
+                assert counts == [3]
+                assert sorted(result.url[19:] for result in one.results) == ["/", "/a/", "/b/"]
+                assert one.paths() == {"/", "/a/", "/b/"}
+            assert sorted(origin.paths()) == ["/", "/a/", "/b/", "/map.xml"]
+
+    asyncio.run(main())
+
+
+def test_max_pages_is_kept_and_said_and_leaves_the_list_complete(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/", "/a/", "/b/", "/c/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", "/b/", "/c/")
+            listing, one = await one_pass(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"], max_pages=3)
+            assert [page.path for page in listing.pages] == ["/", "/a/", "/b/"]
+            assert (listing.is_complete, listing.is_cut) == (True, True)
+            assert [note.message for note in listing.notes] == ["more than max_pages = 3 pages; the rest is left out"]
+            assert one.paths() == {"/", "/a/", "/b/"}
+
+    asyncio.run(main())
+
+
+def test_pages_beyond_max_pages_do_not_go_stale_in_the_tree(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/a/", "/b/", "/c/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", "/b/", "/c/")
+            await one_pass(tmp_path, origin, sitemaps=["/map.xml"], max_pages=3)
+            for expected in ({"/a/", "/b/", "/c/"}, {"/a/", "/b/"}):
+                _, one = await one_pass(tmp_path, origin, sitemaps=["/map.xml"], max_pages=2)
+                assert one.paths() == expected
+
+    asyncio.run(main())
+
+
+def test_pages_that_differ_in_case_only_are_not_both_kept(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/about/", "/About/", "/ABOUT/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/About/", "/ABOUT/")
+            listing, one = await one_pass(tmp_path, origin, pages=["/about/"], sitemaps=["/map.xml"])
+            assert one.paths() == {"/about/"}
+            assert [str(note) for note in listing.notes] == [
+                "https://example.org/: https://example.org/About/ is left out: it differs from "
+                "https://example.org/about/ in nothing but case or Unicode form, and 1 more like it"
+            ]
+            assert listing.is_complete
+
+    asyncio.run(main())
+
+
+def test_a_site_leaves_the_pages_of_a_site_inside_it_alone(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of().running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", "/shop/", "/shop/b/", "/shopping/")
+            config = config_of(
+                tmp_path,
+                site_toml(origin.address, sitemaps=["/map.xml"]),
+                site_toml(origin.address, url="https://example.org/shop/"),
+            )
+            outer, inner = config.sites
+            assert sites_inside(config, outer) == (inner.base,)
+            assert sites_inside(config, inner) == ()
+            client = OriginClient(outer)
+            listing = await list_pages(client, outer, sites_inside(config, outer))
+            await client.aclose()
+            assert [page.path for page in listing.pages] == ["/a/", "/shopping/"]
+
+    asyncio.run(main())
+
+
+# --- What is let go of -----------------------------------------------------------------------------------------------
+
+
+def test_an_unlisted_page_goes_after_two_complete_lists(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/a/", "/b/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", "/b/")
+            await one_pass(tmp_path, origin, sitemaps=["/map.xml"])
+            origin.pages["/map.xml"] = urlset("/a/")
+            _, one = await one_pass(tmp_path, origin, sitemaps=["/map.xml"])
+            assert one.told("/b/") == [(Outcome.KEPT, UNLISTED)]
+            assert one.paths() == {"/a/", "/b/"}
+            _, one = await one_pass(tmp_path, origin, sitemaps=["/map.xml"])
+            assert one.told("/b/") == [(Outcome.GONE, UNLISTED)]
+            assert one.paths() == {"/a/"}
+            _, one = await one_pass(tmp_path, origin, sitemaps=["/map.xml"])
+            assert one.told("/b/") == []
+            assert one.store.get("https://example.org/b/") is None
+
+    asyncio.run(main())
+
+
+def test_a_page_that_is_listed_again_starts_anew(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/a/", "/b/").running() as origin:
+            for paths in (("/a/", "/b/"), ("/a/",), ("/a/", "/b/"), ("/a/",)):
+                origin.pages["/map.xml"] = urlset(*paths)
+                _, one = await one_pass(tmp_path, origin, sitemaps=["/map.xml"])
+                assert one.paths() == {"/a/", "/b/"}
+
+    asyncio.run(main())
+
+
+BROKEN = {
+    "absent": answer(b"", 404),
+    "error": answer(b"", 500),
+    "not XML": answer("<urlset", content_type="application/xml"),
+    "HTML": answer(html()),
+    "empty": answer(f'<urlset xmlns="{NAMESPACE}"/>', content_type="application/xml"),
+    "cut short": answer(
+        f'<urlset xmlns="{NAMESPACE}"><url><loc>https://example.org/a/</loc></url>', content_type="application/xml"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_list_that_is_not_complete_removes_nothing(tmp_path: Path, name: str):
+    async def main() -> None:
+        async with origin_of("/", "/a/", "/b/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", "/b/")
+            await one_pass(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"])
+            before = marks(tmp_path / "tree")
+            origin.pages["/map.xml"] = BROKEN[name]
+            for _ in range(3):
+                listing, one = await one_pass(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"])
+                assert not listing.is_complete
+                assert listing.notes != ()
+                assert one.told("/b/") == []
+            assert marks(tmp_path / "tree") == before
+
+    asyncio.run(main())
+
+
+# --- Kept fresh ------------------------------------------------------------------------------------------------------
+
+
+def test_every_page_comes_round_and_none_is_older_than_the_bound(tmp_path: Path):
+    paths = [f"/{number}/" for number in range(40)]
+
+    async def main() -> None:
+        async with origin_of(*paths).running() as origin, kept(tmp_path, origin, pages=paths, interval="1s") as one:
+            one.keeper.start()
+            await until(lambda: len(one.results) >= len(paths))
+            oldest_seconds = 0.0
+            deadline = time.monotonic() + 3
+            while time.monotonic() < deadline:
+                oldest = one.keeper.oldest()
+                assert oldest is not None
+                oldest_seconds = max(oldest_seconds, oldest[1])
+                await asyncio.sleep(0.02)
+            # The interval and one render; the rest is room for a busy machine.
+            assert oldest_seconds < 1.0 + 0.5
+            counts = [origin.paths().count(path) for path in paths]
+            assert min(counts) >= 3
+            assert max(counts) <= 6
+            assert len(one.keeper) == 40
+
+    asyncio.run(main())
+
+
+def test_pages_are_spread_over_the_interval(tmp_path: Path):
+    paths = [f"/{number}/" for number in range(20)]
+
+    async def main() -> None:
+        async with origin_of(*paths).running() as origin, kept(tmp_path, origin, pages=paths, interval="1s") as one:
+            one.keeper.start()
+            await until(lambda: len(one.results) >= len(paths))
+            start = len(one.results)
+            times = []
+            for count in range(40):
+                await until(lambda count=count: len(one.results) > start + count)  # type: ignore[misc]
+                times.append(time.monotonic())
+            # One burst would be twenty pages in one tenth of the interval; evenly spread there are two.
+            assert max(sum(0 <= later - moment < 0.1 for later in times) for moment in times) <= 8
+
+    asyncio.run(main())
+
+
+def test_pages_of_a_group_have_their_own_interval(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/", "/slow/").running() as origin:
+            group = '[[site.group]]\npages = ["/slow/"]\ninterval = "1h"\n'
+            toml = site_toml(origin.address, pages=["/", "/slow/"], interval="1s") + group
+            config = config_of(tmp_path, toml)
+            with opened(config) as (tree, store, workers):
+                keeper = Keeper(config.sites[0], tree, store, workers, on_result=lambda result: None)
+                keeper.start()
+                await until(lambda: origin.paths().count("/") >= 3)
+                assert origin.paths().count("/slow/") == 1
+                await keeper.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_the_origin_is_never_asked_for_more_than_concurrency(tmp_path: Path, concurrency: int):
+    paths = [f"/{number}/" for number in range(20)]
+
+    async def main() -> None:
+        under_way = highest = 0
+
+        async def slow(exchange: Exchange) -> None:
+            nonlocal under_way, highest
+            under_way += 1
+            highest = max(highest, under_way)
+            await asyncio.sleep(0.02)
+            under_way -= 1
+            await exchange.send(answer(html()))
+
+        origin = ScriptedOrigin(pages=dict.fromkeys(paths, slow))
+        async with origin.running():
+            await one_pass(tmp_path, origin, pages=paths, concurrency=concurrency)
+        assert highest == concurrency
+
+    asyncio.run(main())
+
+
+def test_waiting_for_a_slot_does_not_count_against_the_deadline(tmp_path: Path):
+    paths = [f"/{number}/" for number in range(6)]
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.3)
+        await exchange.send(answer(html()))
+
+    async def main() -> None:
+        async with ScriptedOrigin(pages=dict.fromkeys(paths, slow)).running() as origin:
+            _, one = await one_pass(tmp_path, origin, pages=paths, concurrency=1, deadline="1s")
+            assert [result.outcome for result in one.results] == [Outcome.PUBLISHED] * 6
+
+    asyncio.run(main())
+
+
+def test_a_new_page_begins_and_an_unlisted_one_ends_with_the_list(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/a/", "/b/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/")
+            async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="1s") as one:
+                one.keeper.start()
+                await one.keeper.update_list()
+                await until(lambda: one.told("/a/"))
+                origin.pages["/map.xml"] = urlset("/b/")
+                await one.keeper.update_list()
+                await until(lambda: one.told("/b/"))
+                assert one.paths() == {"/a/", "/b/"}
+                assert len(one.keeper) == 1
+                await one.keeper.update_list()
+                assert one.paths() == {"/b/"}
+                asked = origin.paths().count("/a/")
+                await until(lambda: origin.paths().count("/b/") >= 3)
+                assert origin.paths().count("/a/") == asked
+
+    asyncio.run(main())
+
+
+def test_incomplete_lists_together_do_not_go_over_max_pages(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of().running() as origin:
+            async with kept(tmp_path, origin, sitemaps=["/map.xml", "/absent.xml"], max_pages=5) as one:
+                one.keeper.start()
+                for start in range(0, 20, 4):
+                    origin.pages["/map.xml"] = urlset(*(f"/{number}/" for number in range(start, start + 4)))
+                    await one.keeper.update_list()
+                    assert len(one.keeper) <= 5
+
+    asyncio.run(main())
+
+
+def test_a_page_that_the_tree_does_not_hold_is_never_old(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/").running() as origin:
+            async with kept(tmp_path, origin, pages=["/", "/absent/"], interval="1s") as one:
+                one.keeper.start()
+                await until(lambda: len(one.results) >= 6)
+                oldest = one.keeper.oldest()
+                assert oldest is not None
+                assert oldest[1] < 1.5
+                origin.pages["/"] = answer(b"", 500)
+                await until(lambda: (one.keeper.oldest() or (None, 0.0))[1] > 1.5)
+                page, _ = one.keeper.oldest() or (None, 0.0)
+                assert page == page_of(one.keeper.site.base, "/")
+
+    asyncio.run(main())
+
+
+def test_what_goes_wrong_with_one_page_reaches_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """A defect of our own, which no answer of an origin should be able to cause: so one is made."""
+
+    async def main() -> None:
+        async with origin_of("/a/", "/b/").running() as origin:
+            async with kept(tmp_path, origin, pages=["/a/", "/b/"], interval="1s") as one:
+                render = one.keeper._renderer.render
+
+                async def defective(page: object) -> Result:
+                    if getattr(page, "path", "") == "/a/":
+                        raise ZeroDivisionError("by zero")
+                    return await render(page)  # type: ignore[arg-type]
+
+                monkeypatch.setattr(one.keeper._renderer, "render", defective)
+                one.keeper.start()
+                await until(lambda: len(one.told("/a/")) >= 2 and len(one.told("/b/")) >= 2)
+                assert set(one.told("/a/")) == {(Outcome.KEPT, "internal-error")}
+                assert one.paths() == {"/b/"}
+        assert {record.message for record in caplog.records if record.levelname == "ERROR"} == {"a journey failed"}
+
+    asyncio.run(main())
+
+
+# --- The end ---------------------------------------------------------------------------------------------------------
+
+
+async def hang(exchange: Exchange) -> None:
+    await asyncio.sleep(60)
+
+
+def test_journeys_under_way_may_end_and_no_new_one_begins(tmp_path: Path):
+    release = asyncio.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await release.wait()
+        await exchange.send(answer(html("slow")))
+
+    async def main() -> None:
+        origin = ScriptedOrigin(pages={"/a/": slow, "/b/": html()})
+        async with origin.running(), kept(tmp_path, origin, pages=["/a/", "/b/"], concurrency=1) as one:
+            one.keeper.start()
+            await until(lambda: origin.paths() == ["/a/"])
+            stopping = asyncio.create_task(one.keeper.stop(5.0))
+            await asyncio.sleep(0.05)
+            release.set()
+            await stopping
+            assert one.told("/a/") == [(Outcome.PUBLISHED, "ok")]
+            assert "/a/" in one.paths()
+
+    asyncio.run(main())
+
+
+def test_a_hanging_journey_is_cancelled_after_the_drain(tmp_path: Path):
+    async def main() -> None:
+        origin = ScriptedOrigin(pages={"/": hang, "/map.xml": hang})
+        async with origin.running(), kept(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"]) as one:
+            one.keeper.start()
+            listing = asyncio.create_task(one.keeper.update_list())
+            await until(lambda: sorted(origin.paths()) == ["/", "/map.xml"])
+            started = time.monotonic()
+            await one.keeper.stop(0.2)
+            assert time.monotonic() - started < 1
+            await asyncio.wait_for(listing, 1)
+            assert one.results == []
+            # Stopped is stopped: a job that comes late opens no connection.
+            await one.keeper.update_list()
+            assert len(origin.paths()) == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("way", ["render_once", "render_all_once", "update_list", "stop"])
+def test_a_cancelled_keeper_leaves_nothing_behind(tmp_path: Path, way: str):
+    """Unclosed sessions and lost tasks are warnings, and warnings are errors here."""
+
+    async def main() -> None:
+        origin = ScriptedOrigin(pages={"/": hang, "/map.xml": hang})
+        async with origin.running(), kept(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"]) as one:
+            keeper = one.keeper
+            ways: dict[str, Callable[[], object]] = {
+                "render_once": lambda: keeper.render_once(keeper.site.pages, lambda count: None),
+                "render_all_once": lambda: keeper.render_all_once(lambda count: None),
+                "update_list": keeper.update_list,
+                "stop": lambda: keeper.stop(60),
+            }
+            if way == "stop":
+                keeper.start()
+                await until(lambda: bool(origin.requests))
+            task = asyncio.ensure_future(ways[way]())  # type: ignore[arg-type]
+            await until(lambda: bool(origin.requests))
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        others = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+        assert others == set()
+
+    asyncio.run(main())
+
+
+def test_a_queue_that_dies_is_seen(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/").running() as origin, kept(tmp_path, origin, pages=["/"], interval="1s") as one:
+            running = one.keeper.start()
+            await until(lambda: bool(one.results))
+            one.keeper._queue._heap.append(None)  # type: ignore[arg-type]
+            one.keeper._queue._changed.set()
+            await asyncio.wait([running], timeout=5)
+            assert isinstance(running.exception(), TypeError)
+
+    asyncio.run(main())
+
+
+def test_adopting_makes_records_of_pages_that_the_store_does_not_know(tmp_path: Path):
+    async def main() -> None:
+        async with origin_of("/a/", "/b/").running() as origin:
+            await one_pass(tmp_path, origin, pages=["/a/", "/b/"])
+            before = files(tmp_path / "tree")
+            async with kept(tmp_path, origin, pages=["/a/", "/b/"]) as one:
+                one.store.forget(["https://example.org/b/"])
+                standing = [(page_of(one.keeper.site.base, found.place.path), found) for found in one.tree.scan()]
+                assert one.keeper.adopt(standing) == 1
+                record = one.store.get("https://example.org/b/")
+                assert record is not None
+                assert (record.is_published, record.verified_at) == (True, 0.0)
+            assert files(tmp_path / "tree") == before
+
+    asyncio.run(main())
+
+
+def test_configured_sites_are_hashable_by_value(tmp_path: Path):
+    one: Config = config_of(tmp_path, site_toml("http://127.0.0.1:1"))
+    other: Config = config_of(tmp_path, site_toml("http://127.0.0.1:1"))
+    assert one.sites[0] == other.sites[0]
+    assert len({one.sites[0], other.sites[0]}) == 1

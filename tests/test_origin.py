@@ -1,0 +1,489 @@
+"""The origin client against a server that misbehaves on command: each failure is bounded and has its name."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+import socket
+import struct
+import time
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import brotli
+import pytest
+from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
+from stage import site_of, until
+
+from staticify import __version__
+from staticify.errors import (
+    AnswerIncomplete,
+    AnswerMalformed,
+    AnswerTooLarge,
+    OriginError,
+    OriginTimeout,
+    OriginUnreachable,
+)
+from staticify.nouns import Answer
+from staticify.origin import OriginClient
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@asynccontextmanager
+async def client_of(origin: str | list[str], **keys: object) -> AsyncIterator[OriginClient]:
+    client = OriginClient(site_of(origin, **keys))
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def fetch(script: bytes | str | Script, **keys: object) -> Answer:
+    """One fetch of a page that is answered so."""
+
+    async def run() -> Answer:
+        async with ScriptedOrigin(pages={"/": script}).running() as origin, client_of(origin.address, **keys) as client:
+            return await client.fetch("/")
+
+    return asyncio.run(run())
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await test()
+
+    asyncio.run(main())
+
+
+def unused_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def sends(*pieces: bytes, then: float = 0.0) -> Script:
+    """A script that sends the pieces, waits, and closes."""
+
+    async def script(exchange: Exchange) -> None:
+        for piece in pieces:
+            await exchange.send(piece)
+        await asyncio.sleep(then)
+
+    return script
+
+
+# --- What is asked ---------------------------------------------------------------------------------------------------
+
+
+def test_the_request_is_that_of_a_stranger_to_the_public_site():
+    async def test() -> None:
+        async with ScriptedOrigin(pages={"/a%20b/": html()}).running() as origin:
+            async with client_of(origin.address) as client:
+                await client.fetch("/a%20b/")
+            assert [exchange.path for exchange in origin.requests] == ["/a%20b/"]
+            assert origin.requests[0].headers == {
+                "host": "example.org",
+                "user-agent": f"staticify/{__version__} (shared cache)",
+                "accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                "accept-encoding": "identity",
+                "x-forwarded-proto": "https",
+                "x-forwarded-host": "example.org",
+            }
+
+    run(test)
+
+
+def test_a_port_of_the_public_site_is_part_of_its_host():
+    async def test() -> None:
+        async with ScriptedOrigin(pages={"/": html()}).running() as origin:
+            async with client_of(origin.address, url="http://example.org:8080/") as client:
+                await client.fetch("/")
+            assert origin.requests[0].headers["host"] == "example.org:8080"
+            assert origin.requests[0].headers["x-forwarded-proto"] == "http"
+
+    run(test)
+
+
+def test_cookies_are_never_sent_back():
+    async def test() -> None:
+        cookies = ("wordpress_logged_in_1=admin; Path=/", "PHPSESSID=1; Path=/; HttpOnly")
+        lines = "".join(f"Set-Cookie: {cookie}\r\n" for cookie in cookies).encode()
+        page = b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 2\r\n\r\nhi"
+        async with ScriptedOrigin(pages={"/": page}).running() as origin, client_of(origin.address) as client:
+            for _ in range(3):
+                answered = await client.fetch("/")
+                assert answered.header_values("set-cookie") == list(cookies)
+            assert [exchange.headers.get("cookie") for exchange in origin.requests] == [None] * 3
+
+    run(test)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_not_followed(status: int):
+    async def test() -> None:
+        moved = answer(b"", status, Location="/elsewhere/")
+        async with ScriptedOrigin(pages={"/": moved}).running() as origin, client_of(origin.address) as client:
+            answered = await client.fetch("/")
+            assert (answered.status, answered.header("location")) == (status, "/elsewhere/")
+            assert origin.paths() == ["/"]
+
+    run(test)
+
+
+# --- Where it is asked -----------------------------------------------------------------------------------------------
+
+
+def test_a_unix_socket(tmp_path: Path):
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": "over a socket"}).running(path=str(tmp_path / "web.sock")) as origin,
+            client_of(origin.address) as client,
+        ):
+            answered = await client.fetch("/")
+            assert (answered.body, answered.origin) == (b"over a socket", origin.address)
+            assert origin.requests[0].headers["host"] == "example.org"
+
+    run(test)
+
+
+def test_an_ipv6_address():
+    async def test() -> None:
+        try:
+            async with (
+                ScriptedOrigin(pages={"/": "over IPv6"}).running(host="::1") as origin,
+                client_of(origin.address) as client,
+            ):
+                assert (await client.fetch("/")).body == b"over IPv6"
+        except OSError:
+            pytest.skip("this machine has no ::1")
+
+    run(test)
+
+
+def test_the_second_address_is_used_while_the_first_refuses():
+    async def test() -> None:
+        refusing = f"http://127.0.0.1:{unused_port()}"
+        async with (
+            ScriptedOrigin(pages={"/": "second"}).running() as origin,
+            client_of([refusing, origin.address]) as client,
+        ):
+            answered = await client.fetch("/")
+            assert (answered.body, answered.origin) == (b"second", origin.address)
+
+    run(test)
+
+
+def test_the_second_address_is_not_asked_when_the_first_answers_badly():
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": sends(b"this is not HTTP\r\n\r\n")}).running() as first,
+            ScriptedOrigin(pages={"/": "second"}).running() as second,
+            client_of([first.address, second.address]) as client,
+        ):
+            with pytest.raises(AnswerMalformed):
+                await client.fetch("/")
+            assert second.paths() == []
+
+    run(test)
+
+
+def test_nobody_there_names_every_address_that_was_tried(tmp_path: Path):
+    async def test() -> None:
+        addresses = [f"http://127.0.0.1:{unused_port()}", f"unix:{tmp_path}/absent.sock"]
+        async with client_of(addresses) as client:
+            with pytest.raises(OriginUnreachable) as raised:
+                await client.fetch("/")
+            assert all(address in str(raised.value) for address in addresses)
+
+    run(test)
+
+
+# --- The answer ------------------------------------------------------------------------------------------------------
+
+
+def test_the_answer_is_what_was_sent():
+    answered = fetch(answer("grüß", 404, content_type="text/plain", X_One="1", x_two="2"))
+    assert (answered.status, answered.body, answered.is_framed) == (404, "grüß".encode(), True)
+    assert answered.headers == (
+        ("content-type", "text/plain"), ("content-length", "6"), ("x-one", "1"), ("x-two", "2"),
+    )  # fmt: skip
+    assert 0 < answered.seconds < 5
+
+
+def test_chunks_are_joined():
+    answered = fetch(CHUNKED + b"5\r\nhello\r\n6;ext=1\r\n there\r\n0\r\n\r\n")
+    assert (answered.body, answered.is_framed) == (b"hello there", True)
+
+
+def test_a_body_that_only_the_close_ends_is_not_framed():
+    answered = fetch(sends(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n", b"half or whole"))
+    assert (answered.body, answered.is_framed) == (b"half or whole", False)
+
+
+TEXT = b"a page that compresses well " * 1000
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(TEXT)),
+        ("x-gzip", gzip.compress(TEXT)),
+        ("br", brotli.compress(TEXT)),
+        ("identity", TEXT),
+    ],
+)
+def test_a_content_coding_that_nobody_asked_for_is_undone(coding: str, body: bytes):
+    assert fetch(answer(body, Content_Encoding=coding)).body == TEXT
+
+
+def test_gzip_of_several_members_is_read_whole():
+    assert fetch(answer(gzip.compress(TEXT) + gzip.compress(b"end"), Content_Encoding="gzip")).body == TEXT + b"end"
+
+
+# --- Failures --------------------------------------------------------------------------------------------------------
+
+
+async def reset(exchange: Exchange) -> None:
+    await exchange.send(CHUNKED + b"5\r\nhello\r\n")
+    await asyncio.sleep(0.05)
+    # Closing with unsent data dropped at once is a reset.
+    exchange.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    exchange.writer.transport.abort()
+
+
+async def never(exchange: Exchange) -> None:
+    await asyncio.sleep(60)
+
+
+async def drip(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2000\r\n\r\n")
+    while True:
+        await exchange.send(b".")
+        await asyncio.sleep(0.02)
+
+
+async def drip_headers(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while True:
+        await exchange.send(b".")
+        await asyncio.sleep(0.02)
+
+
+async def chunks_without_end(exchange: Exchange) -> None:
+    await exchange.send(CHUNKED)
+    while True:
+        await exchange.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+
+
+async def headers_without_end(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\n")
+    for number in range(100_000):
+        await exchange.send(b"X-%d: %s\r\n" % (number, b"y" * 4000))
+
+
+FAILURES: dict[str, tuple[bytes | Script, type[OriginError]]] = {
+    "closed at once": (sends(), OriginUnreachable),
+    "reset in the body": (reset, AnswerIncomplete),
+    "never answers": (never, OriginTimeout),
+    "drips its body": (drip, OriginTimeout),
+    "drips its header": (drip_headers, OriginTimeout),
+    "Content-Length not reached": (
+        sends(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", b"half a page"), AnswerIncomplete,
+    ),
+    "chunk not whole": (sends(CHUNKED, b"ff\r\nhalf a page"), AnswerIncomplete),
+    "last chunk missing": (sends(CHUNKED, b"5\r\nhello\r\n"), AnswerIncomplete),
+    "Content-Length too large": (answer(b"x" * 5000), AnswerTooLarge),
+    "chunks too large": (chunks_without_end, AnswerTooLarge),
+    "garbage for a status line": (sends(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\r\n\r\n"), AnswerMalformed),
+    "garbage for a chunk size": (CHUNKED + b"zz\r\nhello\r\n0\r\n\r\n", AnswerMalformed),
+    "garbage for a Content-Length": (b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello", AnswerMalformed),
+    "two Content-Lengths": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", AnswerMalformed,
+    ),
+    "headers without end": (headers_without_end, AnswerMalformed),
+    "gzip cut short": (answer(gzip.compress(random.Random(1).randbytes(900))[:-9], Content_Encoding="gzip"), AnswerIncomplete),
+    "brotli cut short": (answer(brotli.compress(random.Random(1).randbytes(900))[:-9], Content_Encoding="br"), AnswerIncomplete),
+    "gzip that is none": (answer(b"this is no gzip", Content_Encoding="gzip"), AnswerMalformed),
+    "brotli that is none": (answer(b"this is no brotli" * 9, Content_Encoding="br"), AnswerMalformed),
+    "unknown coding": (answer(b"?", Content_Encoding="zstd"), AnswerMalformed),
+    "two codings": (answer(gzip.compress(gzip.compress(b"?")), Content_Encoding="gzip, gzip"), AnswerMalformed),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_each_failure_has_its_class(name: str):
+    script, expected = FAILURES[name]
+    started = time.monotonic()
+    with pytest.raises(OriginError) as raised:
+        fetch(script, max_bytes="2KiB", deadline="500ms")
+    assert raised.type is expected, str(raised.value)
+    assert time.monotonic() - started < 3
+    assert str(raised.value)
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_no_failure_costs_the_client_anything(name: str):
+    script, _ = FAILURES[name]
+
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/bad/": script, "/": html()}).running() as origin,
+            client_of(origin.address, max_bytes="2KiB", deadline="300ms", concurrency=1) as client,
+        ):
+            for _ in range(3):
+                with pytest.raises(OriginError):
+                    await client.fetch("/bad/")
+            assert (await client.fetch("/")).body == html().encode()
+
+    run(test)
+
+
+def bomb(coding: str) -> bytes:
+    """256 MiB in a few hundred kilobytes, or much less."""
+    piece, count = bytes(2**20), 256
+    if coding == "br":
+        compressor = brotli.Compressor(quality=9)
+        return b"".join(compressor.process(piece) for _ in range(count)) + compressor.finish()
+    stream = zlib.compressobj(9, wbits=zlib.MAX_WBITS + 16)
+    return b"".join(stream.compress(piece) for _ in range(count)) + stream.flush()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_a_bomb_is_never_inflated(coding: str):
+    body = bomb(coding)
+    assert len(body) < 512 * 1024
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerTooLarge):
+            fetch(answer(body, Content_Encoding=coding))
+        assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not():
+    assert len(fetch(answer(b"x" * 2048), max_bytes="2KiB").body) == 2048
+    assert len(fetch(answer(gzip.compress(b"x" * 2048), Content_Encoding="gzip"), max_bytes="2KiB").body) == 2048
+    for body, fields in ((b"x" * 2049, {}), (gzip.compress(b"x" * 2049), {"Content_Encoding": "gzip"})):
+        with pytest.raises(AnswerTooLarge):
+            fetch(answer(body, **fields), max_bytes="2KiB")
+
+
+def test_a_kept_connection_that_the_server_closed_meanwhile_is_no_failure():
+    async def test() -> None:
+        async def answer_and_close(exchange: Exchange) -> None:
+            # Says nothing of closing, so that the client keeps the connection for the next fetch.
+            await exchange.send(answer(html()))
+
+        async with (
+            ScriptedOrigin(pages={"/": answer_and_close}).running() as origin,
+            client_of(origin.address, concurrency=1) as client,
+        ):
+            for _ in range(20):
+                assert (await client.fetch("/")).status == 200
+            assert len(origin.requests) == 20
+
+    run(test)
+
+
+def test_connections_are_kept_and_bounded():
+    async def test() -> None:
+        ports = set()
+
+        async def slow(exchange: Exchange) -> None:
+            ports.add(exchange.writer.get_extra_info("peername")[1])
+            await asyncio.sleep(0.01)
+            await exchange.send(answer(html()))
+
+        async with ScriptedOrigin(pages={"/": html()}).running() as origin, client_of(origin.address) as client:
+            for _ in range(10):
+                await client.fetch("/")
+            ports = {exchange.writer.get_extra_info("peername")[1] for exchange in origin.requests}
+            assert len(ports) == 1
+
+    run(test)
+
+
+def test_after_many_random_cancellations_every_connection_works():
+    """httpx's own pool did not survive this."""
+
+    async def test() -> None:
+        chance = random.Random(7)
+
+        async def sometimes_slow(exchange: Exchange) -> None:
+            body = html().encode()
+            head, rest = answer(body)[:60], answer(body)[60:]
+            await asyncio.sleep(chance.random() * 0.01)
+            await exchange.send(head)
+            await asyncio.sleep(chance.random() * 0.01)
+            await exchange.send(rest)
+
+        async with (
+            ScriptedOrigin(pages={"/slow/": sometimes_slow, "/": html()}).running() as origin,
+            client_of(origin.address, concurrency=4, deadline="5s") as client,
+        ):
+            for _ in range(20):
+                fetches = [asyncio.create_task(client.fetch("/slow/")) for _ in range(10)]
+                for one in fetches:
+                    await asyncio.sleep(chance.random() * 0.003)
+                    one.cancel()
+                await asyncio.gather(*fetches, return_exceptions=True)
+            answers = await asyncio.gather(*(client.fetch("/") for _ in range(20)))
+            assert [one.status for one in answers] == [200] * 20
+
+    run(test)
+
+
+def test_leaving_a_stream_early_closes_its_connection():
+    async def test() -> None:
+        closed = asyncio.Event()
+
+        async def endless(exchange: Exchange) -> None:
+            try:
+                await chunks_without_end(exchange)
+            except ConnectionError:
+                closed.set()
+
+        async with (
+            ScriptedOrigin(pages={"/big/": endless, "/": html()}).running() as origin,
+            client_of(origin.address, concurrency=1) as client,
+        ):
+            async with client.stream("/big/", 2**30) as stream:
+                assert stream.status == 200
+                async for chunk in stream.chunks():
+                    assert chunk
+                    break
+            await until(closed.is_set)
+            for _ in range(4):
+                assert (await client.fetch("/")).status == 200
+
+    run(test)
+
+
+def test_an_error_of_the_reader_stays_what_it_is():
+    async def test() -> None:
+        async with ScriptedOrigin(pages={"/": html()}).running() as origin, client_of(origin.address) as client:
+            with pytest.raises(ZeroDivisionError):
+                async with client.stream("/", 1000):
+                    raise ZeroDivisionError
+
+    run(test)
+
+
+def test_the_deadline_stands_round_the_reader_too():
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": html()}).running() as origin,
+            client_of(origin.address, deadline="200ms") as client,
+        ):
+            with pytest.raises(OriginTimeout):
+                async with client.stream("/", 1000):
+                    await asyncio.sleep(10)
+
+    run(test)

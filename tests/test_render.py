@@ -1,0 +1,609 @@
+"""The journey: from what the origin answers to what stands in the tree and in the record."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import brotli
+import pytest
+from scripted_origin import ScriptedOrigin, answer, html
+from stage import Stage, files, marks, staged
+
+from staticify.noise import MAX_NOISE_SECONDS
+from staticify.nouns import Cut, Kind, Outcome, Record, Result
+from staticify.render import MAX_DENSE_BYTES, rules_of
+
+Journey = Callable[[ScriptedOrigin, Stage], Awaitable[None]]
+
+
+def journey(directory: Path, test: Journey, *, dense_after: int | None = None, **keys: object) -> None:
+    """Run a test on a scripted origin whose home page is good, and a renderer that has not seen it yet."""
+
+    async def main() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": answer(html())}).running() as origin,
+            staged(directory, origin.address, dense_after=dense_after, **keys) as stage,
+        ):
+            await test(origin, stage)
+
+    asyncio.run(main())
+
+
+def told(result: Result) -> tuple[Outcome, str]:
+    return result.outcome, result.verdict
+
+
+PUBLISHED = (Outcome.PUBLISHED, "ok")
+UNCHANGED = (Outcome.UNCHANGED, "ok")
+
+
+def variants(name: str, body: bytes | str) -> dict[str, bytes]:
+    """What a leaf holds, its compressed files undone."""
+    content = body.encode() if isinstance(body, str) else body
+    return {f"index.{name}": content, f"index.{name}.gz": content, f"index.{name}.br": content}
+
+
+def undone(leaf: Path) -> dict[str, bytes]:
+    found = files(leaf)
+    undo = {".gz": gzip.decompress, ".br": brotli.decompress}
+    return {name: undo.get(Path(name).suffix, bytes)(content) for name, content in found.items()}
+
+
+# --- Published and unchanged -----------------------------------------------------------------------------------------
+
+
+def test_a_good_page_is_published_and_recorded(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        result = await stage.render()
+        status = (stage.leaf() / "index.html").stat()
+        assert undone(stage.leaf()) == variants("html", html())
+        assert (int(status.st_mtime), status.st_mode & 0o777) == (result.record.mtime, 0o644)
+        assert result == Result(
+            "https://example.org/", Outcome.PUBLISHED, "ok", "a whole page for everybody", 0.0, result.record
+        )
+        assert result.record == stage.store.get("https://example.org/")
+        assert result.record == Record(
+            url="https://example.org/",
+            site="https://example.org/",
+            kind=Kind.HTML,
+            source_digest=result.record.source_digest,
+            output_digest=result.record.output_digest,
+            rules_digest=rules_of(stage.site).digest,
+            size_bytes=len(html()),
+            mtime=int(status.st_mtime),
+            first_seen_at=stage.seconds,
+            checked_at=stage.seconds,
+            verified_at=stage.seconds,
+            changed_at=stage.seconds,
+            render_seconds=result.record.render_seconds,
+            outcome=Outcome.PUBLISHED,
+            verdict="ok",
+            reason="a whole page for everybody",
+            status=200,
+            headers={"content-type": "text/html; charset=UTF-8", "content-length": str(len(html()))},
+        )
+        assert result.record.source_digest == result.record.output_digest != ""
+
+    journey(tmp_path, test)
+
+
+def test_unchanged_pages_leave_everything_on_disk_alone(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages |= {f"/{number}/": html(str(number)) for number in range(20)}
+        paths = ["/", *(f"/{number}/" for number in range(20))]
+        for path in paths:
+            assert told(await stage.render(path)) == PUBLISHED
+        before = marks(stage.tree.path)
+        for _ in range(3):
+            stage.seconds += 60
+            for path in paths:
+                assert told(await stage.render(path)) == UNCHANGED
+        assert marks(stage.tree.path) == before
+        record = stage.store.get("https://example.org/7/")
+        assert record is not None
+        assert (record.verified_at, record.changed_at, record.unchanged_count) == (
+            stage.seconds, stage.seconds - 180, 3,
+        )  # fmt: skip
+
+    journey(tmp_path, test)
+
+
+def test_a_changed_page_has_other_bytes_and_a_later_mtime(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        mtimes = []
+        for text in ("one", "two", "one"):
+            origin.pages["/"] = html(text)
+            result = await stage.render()
+            assert told(result) == PUBLISHED
+            assert undone(stage.leaf()) == variants("html", html(text))
+            mtimes.append(result.record.mtime)
+        assert mtimes[0] < mtimes[1] < mtimes[2]
+
+    journey(tmp_path, test)
+
+
+KINDS = {
+    "/feed/": ("rss", answer("<rss/>", content_type="application/rss+xml; charset=UTF-8")),
+    "/feed/atom/": ("atom", answer("<feed/>", content_type="application/atom+xml")),
+    "/wp-sitemap.xml": ("xml", answer("<urlset/>", content_type="application/xml; charset=UTF-8")),
+    "/old-sitemap.xml": ("xml", answer("<urlset/>", content_type="text/xml")),
+    "/robots.txt": ("txt", answer("User-agent: *\n", content_type="text/plain; charset=utf-8")),
+    "/wp-json/wp/v2/posts/1": ("json", answer('{"id": 1}', content_type="application/json")),
+    "/xhtml/": ("html", answer(html(), content_type="application/xhtml+xml")),
+}
+
+
+@pytest.mark.parametrize("path", KINDS)
+def test_each_kind_has_its_own_extension(tmp_path: Path, path: str):
+    name, answered = KINDS[path]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages[path] = answered
+        assert told(await stage.render(path)) == PUBLISHED
+        assert undone(stage.leaf(path)) == variants(name, answered.partition(b"\r\n\r\n")[2])
+        assert told(await stage.render(path)) == UNCHANGED
+
+    journey(tmp_path, test)
+
+
+def test_a_page_that_becomes_a_feed_leaves_no_html_behind(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        origin.pages["/"] = answer("<rss/>", content_type="application/rss+xml")
+        assert told(await stage.render()) == PUBLISHED
+        assert undone(stage.leaf()) == variants("rss", "<rss/>")
+
+    journey(tmp_path, test)
+
+
+def test_the_same_bytes_under_another_content_type_are_published_anew(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for content_type, name in (("application/xml", "xml"), ("application/rss+xml", "rss")):
+            origin.pages["/feed/"] = answer("<rss/>", content_type=content_type)
+            assert told(await stage.render("/feed/")) == PUBLISHED
+            assert undone(stage.leaf("/feed/")) == variants(name, "<rss/>")
+
+    journey(tmp_path, test)
+
+
+def test_what_is_stripped_is_recorded(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = html('a<b class="ad">buy</b>z')
+        result = await stage.render()
+        start = html().index("hello") + 1
+        assert told(result) == PUBLISHED
+        assert undone(stage.leaf()) == variants("html", html("az"))
+        assert result.record.cuts == (Cut(start, start + len('<b class="ad">buy</b>'), ".ad"),)
+        origin.pages["/"] = html('a<b class="ad">buy more</b>z')
+        before = marks(stage.tree.path)
+        assert told(await stage.render()) == UNCHANGED
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test, strip=[".ad"])
+
+
+# --- Everything that keeps the last good page ------------------------------------------------------------------------
+
+HALF = html()[:-20]
+PUBLIC = "https://example.org"
+# What the origin answers after a good page, the verdict, and words that the reason must have.
+LAST_GOOD_PAGE_STAYS: dict[str, tuple[bytes | str, Outcome, str, str]] = {
+    "500": (answer(html("oops"), 500), Outcome.KEPT, "status", "500"),
+    "502": (answer(b"", 502), Outcome.KEPT, "status", "502"),
+    "204": (answer(b"", 204), Outcome.KEPT, "status", "204"),
+    "206": (answer(html(), 206), Outcome.KEPT, "status", "206"),
+    "429": (answer(b"", 429), Outcome.KEPT, "status", "429"),
+    "maintenance": (answer(html(), 503, Retry_After="600"), Outcome.KEPT, "maintenance", "600"),
+    "302 inside": (answer(b"", 302, Location="/new/"), Outcome.KEPT, "redirect", "/new/"),
+    "301 outside": (answer(b"", 301, Location="https://evil.example/"), Outcome.KEPT, "redirect-outside", "evil"),
+    "301 to itself": (answer(b"", 301, Location=f"{PUBLIC}/"), Outcome.KEPT, "redirect-loop", "X-Forwarded-Proto"),
+    "301 to http": (answer(b"", 301, Location="http://example.org/"), Outcome.KEPT, "redirect-scheme", "http://"),
+    "301 to nowhere": (answer(b"", 301), Outcome.KEPT, "redirect", "without saying where"),
+    "half a page": (answer(HALF), Outcome.REFUSED, "truncated", "</html>"),
+    "empty": (answer(b" \n"), Outcome.REFUSED, "empty", "empty"),
+    "image": (answer(b"GIF89a", content_type="image/gif"), Outcome.REFUSED, "content-type", "image/gif"),
+    "no type": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Outcome.REFUSED, "content-type", "none"),
+    "latin-1": (answer(html(), content_type="text/html; charset=ISO-8859-1"), Outcome.REFUSED, "charset", "8859"),
+    "private": (answer(html(), Cache_Control="private, max-age=0"), Outcome.REFUSED, "private", "private"),
+    "no-store": (answer(html(), Cache_Control="No-Store"), Outcome.REFUSED, "no-store", "no-store"),
+    "cookie": (answer(html(), Set_Cookie="cart=1; Path=/"), Outcome.REFUSED, "set-cookie", "'cart'"),
+    "vary": (answer(html(), Vary="Accept, *"), Outcome.REFUSED, "vary", "*"),
+    "own front end": (answer(html("x"), Cache_Status="staticify; hit"), Outcome.REFUSED, "origin-is-front", "origin"),
+    "logged in": (answer(html(body_class="logged-in home")), Outcome.REFUSED, "logged-in", "logged-in"),
+    "database": (answer("<html><body><h1>Error establishing a database connection</h1></body></html>"),
+                 Outcome.REFUSED, "database-error", "database"),
+    "PHP error": (answer(html("<br />\n<b>Fatal error</b>:  Uncaught")), Outcome.REFUSED, "php-error", "PHP"),
+    "not XML": (answer("<rss>", content_type="application/rss+xml"), Outcome.REFUSED, "malformed", "XML"),
+    "not JSON": (answer("{", content_type="application/json"), Outcome.REFUSED, "malformed", "JSON"),
+    "too large": (answer(b"x" * 20_000), Outcome.KEPT, "too-large", "20000"),
+    "broken off": (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 10\r\n\r\n12", Outcome.KEPT,
+                   "timeout", "0.5 s"),
+    "not HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Outcome.KEPT, "malformed", "HTTP"),
+    "gzip bomb": (answer(gzip.compress(bytes(2**20)), Content_Encoding="gzip"), Outcome.KEPT, "too-large", "limit"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAST_GOOD_PAGE_STAYS)
+def test_the_last_good_page_stays(tmp_path: Path, name: str):
+    answered, outcome, verdict, word = LAST_GOOD_PAGE_STAYS[name]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        good = (await stage.render()).record
+        before = marks(stage.tree.path)
+        origin.pages["/"] = answered
+        for failures in (1, 2, 3):
+            stage.seconds += 60
+            result = await stage.render()
+            assert told(result) == (outcome, verdict), result.reason
+            assert word in result.reason
+            assert result.record == replace(
+                good,
+                checked_at=stage.seconds,
+                outcome=outcome,
+                verdict=verdict,
+                reason=result.reason,
+                failures=failures,
+                status=result.record.status,
+                headers=result.record.headers,
+                location=result.record.headers.get("location", ""),
+                render_seconds=result.record.render_seconds,
+            )
+        assert marks(stage.tree.path) == before
+        origin.pages["/"] = html()
+        stage.seconds += 60
+        result = await stage.render()
+        assert (told(result), result.record.failures, result.record.verified_at) == (UNCHANGED, 0, stage.seconds)
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test, deadline="500ms", max_bytes="10KiB")
+
+
+@pytest.mark.parametrize("name", LAST_GOOD_PAGE_STAYS)
+def test_what_was_never_good_is_not_published(tmp_path: Path, name: str):
+    answered, outcome, verdict, _ = LAST_GOOD_PAGE_STAYS[name]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = answered
+        result = await stage.render()
+        assert told(result) == (outcome, verdict)
+        assert not result.record.is_published
+        assert files(stage.tree.path) == {}
+
+    journey(tmp_path, test, deadline="500ms", max_bytes="10KiB")
+
+
+# --- Gone ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_page_that_wordpress_does_not_have_goes_at_once(tmp_path: Path, status: int):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/b/"] = html()
+        await stage.render("/")
+        first = (await stage.render("/a/b/")).record
+        origin.pages["/a/b/"] = answer(b"gone", status)
+        stage.seconds += 60
+        result = await stage.render("/a/b/")
+        assert told(result) == (Outcome.GONE, "gone")
+        assert result.record == Record(
+            url=first.url, site=first.site, kind=Kind.HTML, rules_digest=first.rules_digest, status=status,
+            first_seen_at=stage.seconds - 60, checked_at=stage.seconds, verified_at=stage.seconds,
+            changed_at=stage.seconds, render_seconds=result.record.render_seconds, outcome=Outcome.GONE,
+            verdict="gone", reason=f"WordPress answers {status}", failures=1, headers=result.record.headers,
+        )  # fmt: skip
+        assert {path.name for path in (stage.tree.path / "example.org").iterdir()} == {"@staticify"}
+        origin.pages["/a/b/"] = html("back")
+        assert told(await stage.render("/a/b/")) == PUBLISHED
+        assert undone(stage.leaf("/a/b/")) == variants("html", html("back"))
+
+    journey(tmp_path, test)
+
+
+DOUBTFUL = {
+    "401": (answer(b"", 401), "not-public"),
+    "403": (answer(b"", 403), "not-public"),
+    "password": (answer(html('<form action="/wp-login.php?action=postpass"></form>')), "password"),
+    "login": (answer(b"", 302, Location=f"{PUBLIC}/wp-login.php?redirect_to=%2F"), "not-public"),
+    "moved": (answer(b"", 301, Location="/new/"), "moved"),
+    "moved for good": (answer(b"", 308, Location=f"{PUBLIC}/new/"), "moved"),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTFUL)
+def test_a_doubtful_sign_must_be_seen_twice(tmp_path: Path, name: str):
+    answered, verdict = DOUBTFUL[name]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        before = marks(stage.tree.path)
+        origin.pages["/"] = answered
+        first = await stage.render()
+        assert told(first) == (Outcome.KEPT, verdict)
+        assert "removed if the next fetch agrees" in first.reason
+        assert marks(stage.tree.path) == before
+        assert told(await stage.render()) == (Outcome.GONE, verdict)
+        assert files(stage.tree.path) == {}
+
+    journey(tmp_path, test)
+
+
+@pytest.mark.parametrize("name", DOUBTFUL)
+def test_a_doubtful_sign_that_passes_removes_nothing(tmp_path: Path, name: str):
+    answered, verdict = DOUBTFUL[name]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        before = marks(stage.tree.path)
+        for between in (answer(html()), answer(b"", 500)):
+            origin.pages["/"] = answered
+            assert told(await stage.render()) == (Outcome.KEPT, verdict)
+            origin.pages["/"] = between
+            await stage.render()
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test)
+
+
+def test_where_a_page_moved_to_is_recorded_and_forgotten(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = answer(b"", 301, Location="/new/")
+        assert (await stage.render()).record.location == "/new/"
+        origin.pages["/"] = html()
+        assert (await stage.render()).record.location == ""
+
+    journey(tmp_path, test)
+
+
+# --- Noise -----------------------------------------------------------------------------------------------------------
+
+
+def noisy(number: int) -> str:
+    return html(f'<input type="hidden" name="ak_js" value="{number}"><i>render {number}</i>')
+
+
+def test_noise_touches_nothing(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = noisy(1)
+        await stage.render()
+        before = marks(stage.tree.path)
+        for number in range(2, 5):
+            stage.seconds += 60
+            origin.pages["/"] = noisy(number)
+            assert told(await stage.render()) == UNCHANGED
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test, ignore=["<i>render \\d+</i>"])
+
+
+@pytest.mark.parametrize("is_still_changing", [True, False])
+def test_old_noise_is_published_all_the_same(tmp_path: Path, is_still_changing: bool):
+    """A page may hide something behind its noise that expires, whether the noise goes on changing or not."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = noisy(1)
+        await stage.render()
+        origin.pages["/"] = noisy(2)
+        stage.seconds += 60
+        assert told(await stage.render()) == UNCHANGED
+        stage.seconds += MAX_NOISE_SECONDS - 120
+        assert told(await stage.render()) == UNCHANGED
+        stage.seconds += 120
+        last = noisy(3) if is_still_changing else noisy(2)
+        origin.pages["/"] = last
+        assert told(await stage.render()) == PUBLISHED
+        assert undone(stage.leaf()) == variants("html", last)
+
+    journey(tmp_path, test, ignore=["<i>render \\d+</i>"])
+
+
+def test_an_old_page_without_noise_is_not_published_again(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        before = marks(stage.tree.path)
+        stage.seconds += 10 * MAX_NOISE_SECONDS
+        assert told(await stage.render()) == UNCHANGED
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test)
+
+
+# --- Rules, records and trees that change under us -------------------------------------------------------------------
+
+
+async def with_rules(directory: Path, origin: ScriptedOrigin, **keys: object) -> Result:
+    async with staged(directory, origin.address, **keys) as stage:
+        return await stage.render()
+
+
+def test_other_rules_mean_another_look(tmp_path: Path):
+    async def main() -> None:
+        page = html('a<b class="ad">buy</b>z')
+        async with ScriptedOrigin(pages={"/": answer(page, Set_Cookie="lang=en")}).running() as origin:
+            leaf = tmp_path / "tree/example.org/@staticify"
+            assert told(await with_rules(tmp_path, origin, allow_cookies=["lang"])) == PUBLISHED
+            assert undone(leaf) == variants("html", page)
+            assert told(await with_rules(tmp_path, origin, allow_cookies=["lang"], strip=[".ad"])) == PUBLISHED
+            assert undone(leaf) == variants("html", html("az"))
+            before = marks(tmp_path / "tree")
+            # A selector that matches nothing: looked at, and found to be the same.
+            assert told(await with_rules(tmp_path, origin, allow_cookies=["lang"], strip=[".ad", ".no"])) == UNCHANGED
+            # And rules that do not let it out any more: never worse than the last good page.
+            assert told(await with_rules(tmp_path, origin, strip=[".ad"])) == (Outcome.REFUSED, "set-cookie")
+            assert marks(tmp_path / "tree") == before
+
+    asyncio.run(main())
+
+
+def test_a_lost_record_is_found_again_without_a_write(tmp_path: Path):
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html()}).running() as origin:
+            first = (await with_rules(tmp_path, origin)).record
+            before = marks(tmp_path / "tree")
+            shutil.rmtree(tmp_path / "state")
+            result = await with_rules(tmp_path, origin)
+            assert told(result) == UNCHANGED
+            assert marks(tmp_path / "tree") == before
+            assert result.record == replace(
+                first,
+                first_seen_at=result.record.first_seen_at,
+                checked_at=result.record.checked_at,
+                verified_at=result.record.verified_at,
+                # Nobody knows when it was published; the files' own time is the best guess.
+                changed_at=first.mtime,
+                outcome=Outcome.UNCHANGED,
+                reason="the origin says what the tree says",
+                unchanged_count=1,
+                render_seconds=result.record.render_seconds,
+            )
+
+    asyncio.run(main())
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "leaf deleted": shutil.rmtree,
+    "host deleted": lambda leaf: shutil.rmtree(leaf.parent),
+    "identity deleted": lambda leaf: (leaf / "index.html").unlink(),
+    "gzip deleted": lambda leaf: (leaf / "index.html.gz").unlink(),
+    "brotli deleted": lambda leaf: (leaf / "index.html.br").unlink(),
+    "identity changed": lambda leaf: (leaf / "index.html").write_text("defaced"),
+    "identity touched": lambda leaf: os.utime(leaf / "index.html", (1, 1)),
+    "leaf emptied": lambda leaf: [file.unlink() for file in leaf.iterdir()] and None,
+    "identity is a directory": lambda leaf: ((leaf / "index.html").unlink(), (leaf / "index.html").mkdir()) and None,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_tree_that_was_damaged_is_mended(tmp_path: Path, name: str):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        DAMAGES[name](stage.leaf())
+        assert told(await stage.render()) == PUBLISHED
+        assert undone(stage.leaf()) == variants("html", html())
+        assert told(await stage.render()) == UNCHANGED
+
+    journey(tmp_path, test)
+
+
+def test_something_in_the_way_keeps_the_page_out_and_says_what_to_do(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/b/"] = html()
+        (stage.tree.path / "example.org").mkdir()
+        (stage.tree.path / "example.org/a").write_text("mine")
+        result = await stage.render("/a/b/")
+        assert told(result) == (Outcome.KEPT, "tree-error")
+        assert f"{stage.tree.path}/example.org/a/b/@staticify: Not a directory" in result.reason
+        assert "take it away" in result.reason
+        assert files(stage.tree.path) == {"example.org/a": b"mine"}
+
+    journey(tmp_path, test)
+
+
+def test_a_symbolic_link_in_the_tree_is_not_followed(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html()
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (stage.tree.path / "example.org").mkdir()
+        (stage.tree.path / "example.org/a").symlink_to(outside)
+        assert told(await stage.render("/a/")) == (Outcome.KEPT, "tree-error")
+        assert list(outside.iterdir()) == []
+
+    journey(tmp_path, test)
+
+
+# --- Dense variants --------------------------------------------------------------------------------------------------
+
+LONG = html("".join(f"<p>{number} {number * 7919 % 1000} words of some sort</p>" for number in range(800)))
+
+
+def test_a_stable_page_gets_dense_variants_once(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = LONG
+        await stage.render()
+        fast = files(stage.leaf())
+        for _ in range(2):
+            await stage.render()
+            assert files(stage.leaf()) == fast
+        result = await stage.render()
+        dense = files(stage.leaf())
+        record = stage.store.get("https://example.org/")
+        assert record is not None
+        assert record.is_dense
+        assert told(result) == UNCHANGED
+        assert undone(stage.leaf()) == variants("html", LONG)
+        assert len(dense["index.html.br"]) < len(fast["index.html.br"])
+        assert stage.tree.is_holding(stage.page().place, Kind.HTML, record.mtime, len(LONG))
+        assert {int(path.stat().st_mtime) for path in stage.leaf().iterdir()} == {record.mtime}
+        before = marks(stage.tree.path)
+        for _ in range(5):
+            assert told(await stage.render()) == UNCHANGED
+        assert marks(stage.tree.path) == before
+        # A change starts anew.
+        origin.pages["/"] = LONG.replace("words", "worts")
+        result = await stage.render()
+        assert (told(result), result.record.is_dense) == (PUBLISHED, False)
+        assert result.record.mtime > record.mtime
+
+    journey(tmp_path, test, dense_after=3)
+
+
+def test_a_large_page_keeps_its_fast_variants(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = html("x" * MAX_DENSE_BYTES)
+        await stage.render()
+        before = marks(stage.tree.path)
+        for _ in range(5):
+            assert not (await stage.render()).record.is_dense
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test, dense_after=1)
+
+
+def test_dense_variants_that_cannot_be_written_are_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        record = stage.store.get("https://example.org/")
+        assert record is not None
+        shutil.rmtree(stage.leaf())
+        await stage.renderer._make_dense(stage.page(), replace(record, unchanged_count=1))
+        assert [entry.message for entry in caplog.records] == ["dense variants not written"]
+
+    journey(tmp_path, test, dense_after=1)
+
+
+# --- Adopted from the tree -------------------------------------------------------------------------------------------
+
+
+def test_an_adopted_page_is_known_and_stale(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        first = (await stage.render()).record
+        stage.store.forget([first.url])
+        (found,) = stage.tree.scan()
+        stage.renderer.adopt(stage.page(), found)
+        assert stage.store.get(first.url) == Record(
+            url=first.url, site=first.site, kind=Kind.HTML, output_digest=first.output_digest,
+            size_bytes=first.size_bytes, mtime=first.mtime, first_seen_at=first.mtime, changed_at=first.mtime,
+        )  # fmt: skip
+        before = marks(stage.tree.path)
+        assert told(await stage.render()) == UNCHANGED
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test)
+
+
+def test_a_defect_of_our_own_is_recorded_and_keeps_the_page(tmp_path: Path):
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        before = marks(stage.tree.path)
+        result = stage.renderer.fail(stage.page(), ZeroDivisionError("by zero"))
+        assert told(result) == (Outcome.KEPT, "internal-error")
+        assert result.reason == "staticify failed on this page, please report it: ZeroDivisionError: by zero"
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test)
