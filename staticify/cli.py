@@ -247,11 +247,8 @@ def verify(config: Config, urls: tuple[str, ...], *, as_json: bool) -> None:
         )
     if as_json:
         report.print_json({"compared": compared, "differences": [asdict(difference) for difference in differences]})
-    elif differences:
-        rows = [(difference.url, difference.name, difference.reason) for difference in differences]
-        report.print_table(f"{len(differences)} of {compared} pages differ", rows, "page", "what", "why")
     else:
-        click.echo(f"{compared} pages: the tree says what the origin says")
+        report.print_differences(differences, compared)
     sys.exit(EXIT_NOT_GOOD if differences else EXIT_GOOD)
 
 

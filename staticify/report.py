@@ -159,16 +159,6 @@ def summary_json(results: Sequence[Result], notes: Iterable[Any], seconds: float
     }
 
 
-def print_table(title: str, rows: Iterable[tuple[str, ...]], *columns: str) -> None:
-    """A table with a line above it."""
-    table = _table(*columns)
-    for row in rows:
-        table.add_row(*(_text(cell) for cell in row))
-    console = out()
-    console.print(title)
-    console.print(table)
-
-
 def print_differences(differences: Sequence[Difference], compared: int) -> None:
     """What `verify` found."""
     console = out()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_ROUNDING_SECONDS = 1e-6
 
 
 class Timetable:
@@ -27,8 +28,8 @@ class Timetable:
             self._count += 1
         offset = place * interval_seconds
         due = offset + math.floor((after - offset) / interval_seconds + 1) * interval_seconds
-        # Rounding may put a time that is a multiple of the interval on the wrong side.
-        return due if due > after else due + interval_seconds
+        # Who asks exactly when it is due means the next time; rounding may have put that a hair before or after.
+        return due if due > after + _ROUNDING_SECONDS else due + interval_seconds
 
     def forget(self, name: Hashable) -> None:
         """Give a place up."""

@@ -16,21 +16,26 @@ import termios
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from command import Done, staticify
-from scripted_origin import Exchange, ScriptedOrigin, answer, html
-from stage import site_toml, until, write_config
+from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
+from stage import files, site_toml, until, write_config
 
 from staticify import __version__
 from staticify.cli import main
 
 GOOD, NOT_GOOD, USAGE = 0, 1, 2
-FIXED_PAGES = {"/": html("home"), "/a/": html("a"), "/feed/": answer("<rss/>", content_type="application/rss+xml")}
+FIXED_PAGES: dict[str, bytes | str | Script] = {
+    "/": html("home"),
+    "/a/": html("a"),
+    "/feed/": answer("<rss/>", content_type="application/rss+xml"),
+}
 
 
-def scene(directory: Path, test: Callable[[ScriptedOrigin], Awaitable[None]], **keys: object) -> None:
+def scene(directory: Path, test: Callable[[ScriptedOrigin], Awaitable[None]], **keys: Any) -> None:
     """A configuration in the directory, with an origin of three good pages behind it."""
 
     async def main() -> None:
@@ -51,7 +56,7 @@ def as_json(done: Done) -> dict[str, object]:
 # --- Help ------------------------------------------------------------------------------------------------------------
 
 
-def test_help_comes_at_once_and_imports_nothing_heavy():
+def test_help_comes_at_once_and_imports_nothing_heavy() -> None:
     code = (
         "import sys; from staticify.cli import main\n"
         "try: main(['--help'])\n"
@@ -68,13 +73,13 @@ def test_help_comes_at_once_and_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize("command", ["init", "render", "run", "status", "explain", "verify", "check"])
-def test_every_command_has_help(command: str):
+def test_every_command_has_help(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert (done.exit_code, done.stderr) == (GOOD, "")
     assert "--config" in done.stdout
 
 
-def test_the_version():
+def test_the_version() -> None:
     done = CliRunner().invoke(main, ["--version"])
     assert (done.exit_code, done.stdout) == (GOOD, f"staticify, version {__version__}\n")
 
@@ -100,7 +105,7 @@ def test_the_version():
 )
 def test_usage_faults_are_2_and_nothing_is_fetched_or_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     async def test(origin: ScriptedOrigin) -> None:
@@ -114,9 +119,8 @@ def test_usage_faults_are_2_and_nothing_is_fetched_or_written(
     scene(tmp_path, test)
 
 
-def test_render_is_0_only_if_every_page_is_good(tmp_path: Path):
+def test_render_is_0_only_if_every_page_is_good(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
-        assert (await staticify(tmp_path, "render", "--all")).status == GOOD
         assert (await staticify(tmp_path, "render", "--all")).status == GOOD
         assert (await staticify(tmp_path, "render", "/", "https://example.org/a/")).status == GOOD
         origin.pages["/a/"] = answer(b"", 500)
@@ -128,7 +132,7 @@ def test_render_is_0_only_if_every_page_is_good(tmp_path: Path):
     scene(tmp_path, test)
 
 
-def test_render_is_1_if_a_sitemap_cannot_be_read(tmp_path: Path):
+def test_render_is_1_if_a_sitemap_cannot_be_read(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         done = await staticify(tmp_path, "render", "--all")
         assert done.status == NOT_GOOD
@@ -138,7 +142,7 @@ def test_render_is_1_if_a_sitemap_cannot_be_read(tmp_path: Path):
     scene(tmp_path, test, sitemaps=["/map.xml"])
 
 
-def test_verify_is_1_where_tree_and_origin_differ(tmp_path: Path):
+def test_verify_is_1_where_tree_and_origin_differ(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")
         done = await staticify(tmp_path, "verify")
@@ -165,7 +169,7 @@ def test_verify_is_1_where_tree_and_origin_differ(tmp_path: Path):
     scene(tmp_path, test)
 
 
-def test_verify_is_1_if_a_page_or_a_sitemap_cannot_be_compared(tmp_path: Path):
+def test_verify_is_1_if_a_page_or_a_sitemap_cannot_be_compared(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")
         leaf = tmp_path / "tree/example.org/a/@staticify/index.html"
@@ -181,7 +185,7 @@ def test_verify_is_1_if_a_page_or_a_sitemap_cannot_be_compared(tmp_path: Path):
     scene(tmp_path, test, sitemaps=["/map.xml"])
 
 
-def test_check_prints_all_faults_with_line_and_key(tmp_path: Path):
+def test_check_prints_all_faults_with_line_and_key(tmp_path: Path) -> None:
     path = tmp_path / "staticify.toml"
     path.write_text('[tree]\npath = 5\n[[site]]\nurl = "https://example.org/"\nintervall = "60s"\nconcurrency = 0\n')
     done = asyncio.run(staticify(tmp_path, "check"))
@@ -198,25 +202,25 @@ def test_check_prints_all_faults_with_line_and_key(tmp_path: Path):
     ]  # fmt: skip
 
 
-def test_check_of_a_good_file_asks_nobody(tmp_path: Path):
+def test_check_of_a_good_file_asks_nobody(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         done = await staticify(tmp_path, "check")
         assert done.status == GOOD
         assert done.out.startswith("staticify.toml: good.")
         assert as_json(await staticify(tmp_path, "check", "--json")) == {"path": "staticify.toml", "faults": []}
         assert origin.requests == []
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["staticify.toml"]
+        assert list(files(tmp_path)) == ["staticify.toml"]
 
     scene(tmp_path, test)
 
 
-def test_no_configuration_says_what_to_do(tmp_path: Path):
+def test_no_configuration_says_what_to_do(tmp_path: Path) -> None:
     done = asyncio.run(staticify(tmp_path, "status"))
     assert done.status == USAGE
     assert "staticify init URL" in done.err
 
 
-def test_before_anything_was_rendered(tmp_path: Path):
+def test_before_anything_was_rendered(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         for arguments in (["status"], ["explain", "/"], ["status", "--json"]):
             done = await staticify(tmp_path, *arguments)
@@ -226,12 +230,12 @@ def test_before_anything_was_rendered(tmp_path: Path):
                 "Nothing was rendered yet: staticify render --all\n"
             )
         # Reading makes nothing.
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["staticify.toml"]
+        assert list(files(tmp_path)) == ["staticify.toml"]
 
     scene(tmp_path, test)
 
 
-def test_a_page_that_was_never_rendered(tmp_path: Path):
+def test_a_page_that_was_never_rendered(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "/")
         done = await staticify(tmp_path, "explain", "/a/")
@@ -251,7 +255,7 @@ def test_a_page_that_was_never_rendered(tmp_path: Path):
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def test_render_as_json(tmp_path: Path):
+def test_render_as_json(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages["/a/"] = answer(b"", 500)
         document = as_json(await staticify(tmp_path, "render", "--all", "--json"))
@@ -270,7 +274,7 @@ def test_render_as_json(tmp_path: Path):
     scene(tmp_path, test)
 
 
-def test_status_as_json(tmp_path: Path):
+def test_status_as_json(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")
         document = as_json(await staticify(tmp_path, "status", "--json"))
@@ -291,7 +295,7 @@ def test_status_as_json(tmp_path: Path):
     scene(tmp_path, test)
 
 
-def test_explain_as_json_and_for_people(tmp_path: Path):
+def test_explain_as_json_and_for_people(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages["/a/"] = html('x<b class="ad">buy [bold]now[/bold]</b>')
         await staticify(tmp_path, "render", "--all")
@@ -310,7 +314,7 @@ def test_explain_as_json_and_for_people(tmp_path: Path):
     scene(tmp_path, test, strip=[".ad"])
 
 
-def test_names_that_look_like_markup_are_only_text(tmp_path: Path):
+def test_names_that_look_like_markup_are_only_text(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages["/%5Bred%5D/"] = answer(b"", 301, Location="https://evil.example/[bold]x[/nope]")
         for arguments in (["render", "/[red]/"], ["status"], ["explain", "/[red]/"]):
@@ -325,25 +329,24 @@ def test_names_that_look_like_markup_are_only_text(tmp_path: Path):
 # --- People ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_pass_is_plain_lines_where_nobody_looks(tmp_path: Path):
+def test_a_pass_is_plain_lines_where_nobody_looks(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages |= {"/a/": answer(b"", 500), "/b/": answer(b"", 500), "/c/": answer(html()[:-20])}
         done = await staticify(tmp_path, "render", "/", "/a/", "/b/", "/c/", "/absent/")
         lines = done.out.splitlines()
         assert (done.status, done.err) == (NOT_GOOD, "")
+        truncated = "the page does not end in </html>; if the theme never writes it, set require_html_end = false"
         assert sorted(re.sub(r" +\d+ ms +", " ", line) for line in lines[:5]) == [
             "gone https://example.org/absent/  gone: WordPress answers 404",
             "kept https://example.org/a/  status: WordPress answers 500",
             "kept https://example.org/b/  status: WordPress answers 500",
             "published https://example.org/",
-            "refused https://example.org/c/  truncated: the page does not end in </html>; "
-            "if the theme never writes it, set require_html_end = false",
+            f"refused https://example.org/c/  truncated: {truncated}",
         ]
         # Each reason once, with the pages that it is true of.
         assert sorted(lines[5:12]) == sorted([
             "kept (status): WordPress answers 500", "  https://example.org/a/", "  https://example.org/b/",
-            "refused (truncated): the page does not end in </html>; "
-            "if the theme never writes it, set require_html_end = false",
+            f"refused (truncated): {truncated}",
             "  https://example.org/c/", "gone: WordPress answers 404", "  https://example.org/absent/",
         ])  # fmt: skip
         assert re.fullmatch(r"5 pages in \d+\.\d\d s: 1 published, 0 unchanged, 2 kept, 1 refused, 1 gone", lines[12])
@@ -352,7 +355,7 @@ def test_a_pass_is_plain_lines_where_nobody_looks(tmp_path: Path):
     scene(tmp_path, test)
 
 
-def test_status_is_one_whole_line_a_page_where_nobody_looks(tmp_path: Path):
+def test_status_is_one_whole_line_a_page_where_nobody_looks(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         long = f"/{'very-' * 40}long/"
         origin.pages[long] = html()
@@ -392,7 +395,7 @@ def on_terminal(directory: Path, *arguments: str, columns: int) -> tuple[int, st
 
 
 @pytest.mark.parametrize("columns", [80, 160])
-def test_on_a_terminal_nothing_is_wider_than_it(tmp_path: Path, columns: int):
+def test_on_a_terminal_nothing_is_wider_than_it(tmp_path: Path, columns: int) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         path = "/2024/05/a-reader-from-osaka-rewrites-the-first-ten-thousand-boards/"
         origin.pages |= {path: html(), "/absent/": answer(b"", 404)}
@@ -417,7 +420,7 @@ def test_on_a_terminal_nothing_is_wider_than_it(tmp_path: Path, columns: int):
     scene(tmp_path, test)
 
 
-def test_a_reader_that_leaves_does_not_stop_the_pass(tmp_path: Path):
+def test_a_reader_that_leaves_does_not_stop_the_pass(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages |= {f"/{number}/": html() for number in range(30)}
         write_config(tmp_path, site_toml(origin.address, pages=[f"/{number}/" for number in range(30)]))
@@ -433,7 +436,7 @@ def test_a_reader_that_leaves_does_not_stop_the_pass(tmp_path: Path):
     scene(tmp_path, test)
 
 
-def test_an_interrupted_pass_ends_at_once_and_cleanly(tmp_path: Path):
+def test_an_interrupted_pass_ends_at_once_and_cleanly(tmp_path: Path) -> None:
     async def hang(exchange: Exchange) -> None:
         await asyncio.sleep(60)
 

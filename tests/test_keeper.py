@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_origin import Exchange, ScriptedOrigin, answer, html
@@ -23,6 +24,12 @@ from staticify.store import Store
 from staticify.tree import Tree
 from staticify.urls import page_of
 
+
+def ignore(_: object) -> None:
+    """What this test does not want to hear."""
+
+
+PUBLIC = "https://example.org"
 NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 
 
@@ -54,7 +61,7 @@ class Kept:
 
 
 @asynccontextmanager
-async def kept(directory: Path, origin: ScriptedOrigin, **keys: object) -> AsyncIterator[Kept]:
+async def kept(directory: Path, origin: ScriptedOrigin, **keys: Any) -> AsyncIterator[Kept]:
     config = config_of(directory, site_toml(origin.address, **keys))
     results: list[Result] = []
     with opened(config) as (tree, store, workers):
@@ -65,9 +72,9 @@ async def kept(directory: Path, origin: ScriptedOrigin, **keys: object) -> Async
             await keeper.stop()
 
 
-async def one_pass(directory: Path, origin: ScriptedOrigin, **keys: object) -> tuple[Listing, Kept]:
+async def one_pass(directory: Path, origin: ScriptedOrigin, **keys: Any) -> tuple[Listing, Kept]:
     async with kept(directory, origin, **keys) as one:
-        return await one.keeper.render_all_once(lambda count: None), one
+        return await one.keeper.render_all_once(ignore), one
 
 
 def names(notes: tuple[Note, ...]) -> list[str]:
@@ -77,7 +84,7 @@ def names(notes: tuple[Note, ...]) -> list[str]:
 # --- What is listed --------------------------------------------------------------------------------------------------
 
 
-def test_a_pass_renders_the_configured_and_the_listed_pages_once_each(tmp_path: Path):
+def test_a_pass_renders_the_configured_and_the_listed_pages_once_each(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/", "/a/", "/b/").running() as origin:
             origin.pages["/map.xml"] = urlset("/", "/a/", "/b/", "/a/")
@@ -94,7 +101,7 @@ def test_a_pass_renders_the_configured_and_the_listed_pages_once_each(tmp_path: 
     asyncio.run(main())
 
 
-def test_max_pages_is_kept_and_said_and_leaves_the_list_complete(tmp_path: Path):
+def test_max_pages_is_kept_and_said_and_leaves_the_list_complete(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/", "/a/", "/b/", "/c/").running() as origin:
             origin.pages["/map.xml"] = urlset("/a/", "/b/", "/c/")
@@ -107,7 +114,7 @@ def test_max_pages_is_kept_and_said_and_leaves_the_list_complete(tmp_path: Path)
     asyncio.run(main())
 
 
-def test_pages_beyond_max_pages_do_not_go_stale_in_the_tree(tmp_path: Path):
+def test_pages_beyond_max_pages_do_not_go_stale_in_the_tree(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/a/", "/b/", "/c/").running() as origin:
             origin.pages["/map.xml"] = urlset("/a/", "/b/", "/c/")
@@ -119,22 +126,28 @@ def test_pages_beyond_max_pages_do_not_go_stale_in_the_tree(tmp_path: Path):
     asyncio.run(main())
 
 
-def test_pages_that_differ_in_case_only_are_not_both_kept(tmp_path: Path):
+def test_pages_that_differ_in_case_only_are_not_both_kept(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/about/", "/About/", "/ABOUT/").running() as origin:
             origin.pages["/map.xml"] = urlset("/About/", "/ABOUT/")
             listing, one = await one_pass(tmp_path, origin, pages=["/about/"], sitemaps=["/map.xml"])
             assert one.paths() == {"/about/"}
-            assert [str(note) for note in listing.notes] == [
-                "https://example.org/: https://example.org/About/ is left out: it differs from "
-                "https://example.org/about/ in nothing but case or Unicode form, and 1 more like it"
-            ]
+            (note,) = listing.notes
+            about = (
+                f"{PUBLIC}/About/ is left out: it differs from {PUBLIC}/about/ in nothing but case or Unicode form, "
+            )
+            assert (note.where, note.name, note.count, note.message) == (
+                "https://example.org/",
+                "url-folded",
+                2,
+                about + "and 1 more like it",
+            )
             assert listing.is_complete
 
     asyncio.run(main())
 
 
-def test_a_site_leaves_the_pages_of_a_site_inside_it_alone(tmp_path: Path):
+def test_a_site_leaves_the_pages_of_a_site_inside_it_alone(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of().running() as origin:
             origin.pages["/map.xml"] = urlset("/a/", "/shop/", "/shop/b/", "/shopping/")
@@ -157,7 +170,7 @@ def test_a_site_leaves_the_pages_of_a_site_inside_it_alone(tmp_path: Path):
 # --- What is let go of -----------------------------------------------------------------------------------------------
 
 
-def test_an_unlisted_page_goes_after_two_complete_lists(tmp_path: Path):
+def test_an_unlisted_page_goes_after_two_complete_lists(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/a/", "/b/").running() as origin:
             origin.pages["/map.xml"] = urlset("/a/", "/b/")
@@ -176,7 +189,7 @@ def test_an_unlisted_page_goes_after_two_complete_lists(tmp_path: Path):
     asyncio.run(main())
 
 
-def test_a_page_that_is_listed_again_starts_anew(tmp_path: Path):
+def test_a_page_that_is_listed_again_starts_anew(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/a/", "/b/").running() as origin:
             for paths in (("/a/", "/b/"), ("/a/",), ("/a/", "/b/"), ("/a/",)):
@@ -200,7 +213,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_list_that_is_not_complete_removes_nothing(tmp_path: Path, name: str):
+def test_a_list_that_is_not_complete_removes_nothing(tmp_path: Path, name: str) -> None:
     async def main() -> None:
         async with origin_of("/", "/a/", "/b/").running() as origin:
             origin.pages["/map.xml"] = urlset("/a/", "/b/")
@@ -220,7 +233,7 @@ def test_a_list_that_is_not_complete_removes_nothing(tmp_path: Path, name: str):
 # --- Kept fresh ------------------------------------------------------------------------------------------------------
 
 
-def test_every_page_comes_round_and_none_is_older_than_the_bound(tmp_path: Path):
+def test_every_page_comes_round_and_none_is_older_than_the_bound(tmp_path: Path) -> None:
     paths = [f"/{number}/" for number in range(40)]
 
     async def main() -> None:
@@ -228,7 +241,7 @@ def test_every_page_comes_round_and_none_is_older_than_the_bound(tmp_path: Path)
             one.keeper.start()
             await until(lambda: len(one.results) >= len(paths))
             oldest_seconds = 0.0
-            deadline = time.monotonic() + 3
+            deadline = time.monotonic() + 2
             while time.monotonic() < deadline:
                 oldest = one.keeper.oldest()
                 assert oldest is not None
@@ -237,14 +250,14 @@ def test_every_page_comes_round_and_none_is_older_than_the_bound(tmp_path: Path)
             # The interval and one render; the rest is room for a busy machine.
             assert oldest_seconds < 1.0 + 0.5
             counts = [origin.paths().count(path) for path in paths]
-            assert min(counts) >= 3
-            assert max(counts) <= 6
+            assert min(counts) >= 2
+            assert max(counts) <= 5
             assert len(one.keeper) == 40
 
     asyncio.run(main())
 
 
-def test_pages_are_spread_over_the_interval(tmp_path: Path):
+def test_pages_are_spread_over_the_interval(tmp_path: Path) -> None:
     paths = [f"/{number}/" for number in range(20)]
 
     async def main() -> None:
@@ -262,14 +275,14 @@ def test_pages_are_spread_over_the_interval(tmp_path: Path):
     asyncio.run(main())
 
 
-def test_pages_of_a_group_have_their_own_interval(tmp_path: Path):
+def test_pages_of_a_group_have_their_own_interval(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/", "/slow/").running() as origin:
             group = '[[site.group]]\npages = ["/slow/"]\ninterval = "1h"\n'
             toml = site_toml(origin.address, pages=["/", "/slow/"], interval="1s") + group
             config = config_of(tmp_path, toml)
             with opened(config) as (tree, store, workers):
-                keeper = Keeper(config.sites[0], tree, store, workers, on_result=lambda result: None)
+                keeper = Keeper(config.sites[0], tree, store, workers, on_result=ignore)
                 keeper.start()
                 await until(lambda: origin.paths().count("/") >= 3)
                 assert origin.paths().count("/slow/") == 1
@@ -279,7 +292,7 @@ def test_pages_of_a_group_have_their_own_interval(tmp_path: Path):
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_the_origin_is_never_asked_for_more_than_concurrency(tmp_path: Path, concurrency: int):
+def test_the_origin_is_never_asked_for_more_than_concurrency(tmp_path: Path, concurrency: int) -> None:
     paths = [f"/{number}/" for number in range(20)]
 
     async def main() -> None:
@@ -301,22 +314,22 @@ def test_the_origin_is_never_asked_for_more_than_concurrency(tmp_path: Path, con
     asyncio.run(main())
 
 
-def test_waiting_for_a_slot_does_not_count_against_the_deadline(tmp_path: Path):
-    paths = [f"/{number}/" for number in range(6)]
+def test_waiting_for_a_slot_does_not_count_against_the_deadline(tmp_path: Path) -> None:
+    paths = [f"/{number}/" for number in range(5)]
 
     async def slow(exchange: Exchange) -> None:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.2)
         await exchange.send(answer(html()))
 
     async def main() -> None:
         async with ScriptedOrigin(pages=dict.fromkeys(paths, slow)).running() as origin:
-            _, one = await one_pass(tmp_path, origin, pages=paths, concurrency=1, deadline="1s")
-            assert [result.outcome for result in one.results] == [Outcome.PUBLISHED] * 6
+            _, one = await one_pass(tmp_path, origin, pages=paths, concurrency=1, deadline="700ms")
+            assert [result.outcome for result in one.results] == [Outcome.PUBLISHED] * 5
 
     asyncio.run(main())
 
 
-def test_a_new_page_begins_and_an_unlisted_one_ends_with_the_list(tmp_path: Path):
+def test_a_new_page_begins_and_an_unlisted_one_ends_with_the_list(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/a/", "/b/").running() as origin:
             origin.pages["/map.xml"] = urlset("/a/")
@@ -338,56 +351,62 @@ def test_a_new_page_begins_and_an_unlisted_one_ends_with_the_list(tmp_path: Path
     asyncio.run(main())
 
 
-def test_incomplete_lists_together_do_not_go_over_max_pages(tmp_path: Path):
+def test_incomplete_lists_together_do_not_go_over_max_pages(tmp_path: Path) -> None:
     async def main() -> None:
-        async with origin_of().running() as origin:
-            async with kept(tmp_path, origin, sitemaps=["/map.xml", "/absent.xml"], max_pages=5) as one:
-                one.keeper.start()
-                for start in range(0, 20, 4):
-                    origin.pages["/map.xml"] = urlset(*(f"/{number}/" for number in range(start, start + 4)))
-                    await one.keeper.update_list()
-                    assert len(one.keeper) <= 5
+        async with (
+            origin_of().running() as origin,
+            kept(tmp_path, origin, sitemaps=["/map.xml", "/absent.xml"], max_pages=5) as one,
+        ):
+            one.keeper.start()
+            for start in range(0, 20, 4):
+                origin.pages["/map.xml"] = urlset(*(f"/{number}/" for number in range(start, start + 4)))
+                await one.keeper.update_list()
+                assert len(one.keeper) <= 5
 
     asyncio.run(main())
 
 
-def test_a_page_that_the_tree_does_not_hold_is_never_old(tmp_path: Path):
+def test_a_page_that_the_tree_does_not_hold_is_never_old(tmp_path: Path) -> None:
     async def main() -> None:
-        async with origin_of("/").running() as origin:
-            async with kept(tmp_path, origin, pages=["/", "/absent/"], interval="1s") as one:
-                one.keeper.start()
-                await until(lambda: len(one.results) >= 6)
-                oldest = one.keeper.oldest()
-                assert oldest is not None
-                assert oldest[1] < 1.5
-                origin.pages["/"] = answer(b"", 500)
-                await until(lambda: (one.keeper.oldest() or (None, 0.0))[1] > 1.5)
-                page, _ = one.keeper.oldest() or (None, 0.0)
-                assert page == page_of(one.keeper.site.base, "/")
+        async with (
+            origin_of("/").running() as origin,
+            kept(tmp_path, origin, pages=["/", "/absent/"], interval="1s") as one,
+        ):
+            one.keeper.start()
+            await until(lambda: len(one.results) >= 6)
+            oldest = one.keeper.oldest()
+            assert oldest is not None
+            assert oldest[1] < 1.5
+            origin.pages["/"] = answer(b"", 500)
+            await until(lambda: (one.keeper.oldest() or (None, 0.0))[1] > 1.5)
+            page, _ = one.keeper.oldest() or (None, 0.0)
+            assert page == page_of(one.keeper.site.base, "/")
 
     asyncio.run(main())
 
 
 def test_what_goes_wrong_with_one_page_reaches_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """A defect of our own, which no answer of an origin should be able to cause: so one is made."""
 
     async def main() -> None:
-        async with origin_of("/a/", "/b/").running() as origin:
-            async with kept(tmp_path, origin, pages=["/a/", "/b/"], interval="1s") as one:
-                render = one.keeper._renderer.render
+        async with (
+            origin_of("/a/", "/b/").running() as origin,
+            kept(tmp_path, origin, pages=["/a/", "/b/"], interval="1s") as one,
+        ):
+            render = one.keeper._renderer.render
 
-                async def defective(page: object) -> Result:
-                    if getattr(page, "path", "") == "/a/":
-                        raise ZeroDivisionError("by zero")
-                    return await render(page)  # type: ignore[arg-type]
+            async def defective(page: object) -> Result:
+                if getattr(page, "path", "") == "/a/":
+                    raise ZeroDivisionError("by zero")
+                return await render(page)  # type: ignore[arg-type]
 
-                monkeypatch.setattr(one.keeper._renderer, "render", defective)
-                one.keeper.start()
-                await until(lambda: len(one.told("/a/")) >= 2 and len(one.told("/b/")) >= 2)
-                assert set(one.told("/a/")) == {(Outcome.KEPT, "internal-error")}
-                assert one.paths() == {"/b/"}
+            monkeypatch.setattr(one.keeper._renderer, "render", defective)
+            one.keeper.start()
+            await until(lambda: len(one.told("/a/")) >= 2 and len(one.told("/b/")) >= 2)
+            assert set(one.told("/a/")) == {(Outcome.KEPT, "internal-error")}
+            assert one.paths() == {"/b/"}
         assert {record.message for record in caplog.records if record.levelname == "ERROR"} == {"a journey failed"}
 
     asyncio.run(main())
@@ -400,7 +419,7 @@ async def hang(exchange: Exchange) -> None:
     await asyncio.sleep(60)
 
 
-def test_journeys_under_way_may_end_and_no_new_one_begins(tmp_path: Path):
+def test_journeys_under_way_may_end_and_no_new_one_begins(tmp_path: Path) -> None:
     release = asyncio.Event()
 
     async def slow(exchange: Exchange) -> None:
@@ -422,7 +441,7 @@ def test_journeys_under_way_may_end_and_no_new_one_begins(tmp_path: Path):
     asyncio.run(main())
 
 
-def test_a_hanging_journey_is_cancelled_after_the_drain(tmp_path: Path):
+def test_a_hanging_journey_is_cancelled_after_the_drain(tmp_path: Path) -> None:
     async def main() -> None:
         origin = ScriptedOrigin(pages={"/": hang, "/map.xml": hang})
         async with origin.running(), kept(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"]) as one:
@@ -442,23 +461,23 @@ def test_a_hanging_journey_is_cancelled_after_the_drain(tmp_path: Path):
 
 
 @pytest.mark.parametrize("way", ["render_once", "render_all_once", "update_list", "stop"])
-def test_a_cancelled_keeper_leaves_nothing_behind(tmp_path: Path, way: str):
+def test_a_cancelled_keeper_leaves_nothing_behind(tmp_path: Path, way: str) -> None:
     """Unclosed sessions and lost tasks are warnings, and warnings are errors here."""
 
     async def main() -> None:
         origin = ScriptedOrigin(pages={"/": hang, "/map.xml": hang})
         async with origin.running(), kept(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"]) as one:
             keeper = one.keeper
-            ways: dict[str, Callable[[], object]] = {
-                "render_once": lambda: keeper.render_once(keeper.site.pages, lambda count: None),
-                "render_all_once": lambda: keeper.render_all_once(lambda count: None),
+            ways: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
+                "render_once": lambda: keeper.render_once(keeper.site.pages, ignore),
+                "render_all_once": lambda: keeper.render_all_once(ignore),
                 "update_list": keeper.update_list,
                 "stop": lambda: keeper.stop(60),
             }
             if way == "stop":
                 keeper.start()
                 await until(lambda: bool(origin.requests))
-            task = asyncio.ensure_future(ways[way]())  # type: ignore[arg-type]
+            task = asyncio.create_task(ways[way]())
             await until(lambda: bool(origin.requests))
             await asyncio.sleep(0.01)
             task.cancel()
@@ -470,20 +489,19 @@ def test_a_cancelled_keeper_leaves_nothing_behind(tmp_path: Path, way: str):
     asyncio.run(main())
 
 
-def test_a_queue_that_dies_is_seen(tmp_path: Path):
+def test_a_queue_that_dies_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with origin_of("/").running() as origin, kept(tmp_path, origin, pages=["/"], interval="1s") as one:
             running = one.keeper.start()
             await until(lambda: bool(one.results))
-            one.keeper._queue._heap.append(None)  # type: ignore[arg-type]
-            one.keeper._queue._changed.set()
+            monkeypatch.setattr(one.keeper._queue, "_seconds_to_first", lambda now: now / 0)
             await asyncio.wait([running], timeout=5)
-            assert isinstance(running.exception(), TypeError)
+            assert isinstance(running.exception(), ZeroDivisionError)
 
     asyncio.run(main())
 
 
-def test_adopting_makes_records_of_pages_that_the_store_does_not_know(tmp_path: Path):
+def test_adopting_makes_records_of_pages_that_the_store_does_not_know(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/a/", "/b/").running() as origin:
             await one_pass(tmp_path, origin, pages=["/a/", "/b/"])
@@ -500,8 +518,27 @@ def test_adopting_makes_records_of_pages_that_the_store_does_not_know(tmp_path: 
     asyncio.run(main())
 
 
-def test_configured_sites_are_hashable_by_value(tmp_path: Path):
+def test_configured_sites_are_hashable_by_value(tmp_path: Path) -> None:
     one: Config = config_of(tmp_path, site_toml("http://127.0.0.1:1"))
     other: Config = config_of(tmp_path, site_toml("http://127.0.0.1:1"))
     assert one.sites[0] == other.sites[0]
     assert len({one.sites[0], other.sites[0]}) == 1
+
+
+@pytest.mark.xfail(strict=True, reason="Queue.run cancels its journeys only when it is cancelled itself")
+def test_a_queue_that_dies_takes_its_journeys_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        origin = ScriptedOrigin(pages={"/": hang})
+        async with origin.running(), kept(tmp_path, origin, pages=["/"], interval="1s") as one:
+            running = one.keeper.start()
+            await until(lambda: bool(origin.requests))
+            monkeypatch.setattr(one.keeper._queue, "_seconds_to_first", lambda now: now / 0)
+            one.keeper._queue._changed.set()
+            await asyncio.wait([running], timeout=5)
+            journeys = [task for task in asyncio.all_tasks() if task.get_name() == "https://example.org/"]
+            for task in journeys:
+                task.cancel()
+            await asyncio.gather(*journeys, return_exceptions=True)
+            assert journeys == []
+
+    asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,14 @@ LAYERS = (CORE, EDGES, MIDDLE, TOP)
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 
 
+@cache
 def parsed(module: str) -> ast.Module:
     return ast.parse((PACKAGE / f"{module}.py").read_text())
 
 
 def imports_of(module: str) -> set[str]:
     """The package's modules that a module imports, wherever in it."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(parsed(module)):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             assert node.level == 0, f"{module} imports relatively"
@@ -46,12 +48,12 @@ def imports_of(module: str) -> set[str]:
     return found
 
 
-def test_every_module_has_a_layer():
+def test_every_module_has_a_layer() -> None:
     assert sorted(set().union(*LAYERS)) == MODULES
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_point_down(module: str):
+def test_imports_point_down(module: str) -> None:
     level = next(index for index, layer in enumerate(LAYERS) if module in layer)
     if module in CONFIGURATION:
         allowed = CORE | CONFIGURATION
@@ -63,7 +65,7 @@ def test_imports_point_down(module: str):
     assert imports_of(module) - allowed == set()
 
 
-def test_no_two_modules_import_each_other():
+def test_no_two_modules_import_each_other() -> None:
     below = {module: imports_of(module) for module in MODULES}
     while leaves := {module for module, imported in below.items() if not imported & below.keys()}:
         for module in leaves:
@@ -72,8 +74,8 @@ def test_no_two_modules_import_each_other():
 
 
 @pytest.mark.parametrize("module", sorted(CORE))
-def test_the_core_does_no_io_and_asks_no_clock(module: str):
-    names = set()
+def test_the_core_does_no_io_and_asks_no_clock(module: str) -> None:
+    names: set[str] = set()
     for node in ast.walk(parsed(module)):
         assert not isinstance(node, ast.AsyncFunctionDef | ast.Await)
         if isinstance(node, ast.Import):
@@ -88,7 +90,7 @@ def test_the_core_does_no_io_and_asks_no_clock(module: str):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_mutable_globals(module: str):
+def test_no_mutable_globals(module: str) -> None:
     for node in ast.walk(parsed(module)):
         assert not isinstance(node, ast.Global), f"{module} changes a global"
     for node in parsed(module).body:
@@ -103,7 +105,7 @@ def test_no_mutable_globals(module: str):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_nothing_assigns_to_a_constant_table(module: str):
+def test_nothing_assigns_to_a_constant_table(module: str) -> None:
     for node in ast.walk(parsed(module)):
         targets = (
             node.targets

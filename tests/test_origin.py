@@ -13,6 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import brotli
 import pytest
@@ -35,7 +36,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chu
 
 
 @asynccontextmanager
-async def client_of(origin: str | list[str], **keys: object) -> AsyncIterator[OriginClient]:
+async def client_of(origin: str | list[str], **keys: Any) -> AsyncIterator[OriginClient]:
     client = OriginClient(site_of(origin, **keys))
     try:
         yield client
@@ -43,7 +44,7 @@ async def client_of(origin: str | list[str], **keys: object) -> AsyncIterator[Or
         await client.aclose()
 
 
-def fetch(script: bytes | str | Script, **keys: object) -> Answer:
+def fetch(script: bytes | str | Script, **keys: Any) -> Answer:
     """One fetch of a page that is answered so."""
 
     async def run() -> Answer:
@@ -81,7 +82,7 @@ def sends(*pieces: bytes, then: float = 0.0) -> Script:
 # --- What is asked ---------------------------------------------------------------------------------------------------
 
 
-def test_the_request_is_that_of_a_stranger_to_the_public_site():
+def test_the_request_is_that_of_a_stranger_to_the_public_site() -> None:
     async def test() -> None:
         async with ScriptedOrigin(pages={"/a%20b/": html()}).running() as origin:
             async with client_of(origin.address) as client:
@@ -99,7 +100,7 @@ def test_the_request_is_that_of_a_stranger_to_the_public_site():
     run(test)
 
 
-def test_a_port_of_the_public_site_is_part_of_its_host():
+def test_a_port_of_the_public_site_is_part_of_its_host() -> None:
     async def test() -> None:
         async with ScriptedOrigin(pages={"/": html()}).running() as origin:
             async with client_of(origin.address, url="http://example.org:8080/") as client:
@@ -110,7 +111,7 @@ def test_a_port_of_the_public_site_is_part_of_its_host():
     run(test)
 
 
-def test_cookies_are_never_sent_back():
+def test_cookies_are_never_sent_back() -> None:
     async def test() -> None:
         cookies = ("wordpress_logged_in_1=admin; Path=/", "PHPSESSID=1; Path=/; HttpOnly")
         lines = "".join(f"Set-Cookie: {cookie}\r\n" for cookie in cookies).encode()
@@ -125,7 +126,7 @@ def test_cookies_are_never_sent_back():
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirects_are_not_followed(status: int):
+def test_redirects_are_not_followed(status: int) -> None:
     async def test() -> None:
         moved = answer(b"", status, Location="/elsewhere/")
         async with ScriptedOrigin(pages={"/": moved}).running() as origin, client_of(origin.address) as client:
@@ -139,7 +140,7 @@ def test_redirects_are_not_followed(status: int):
 # --- Where it is asked -----------------------------------------------------------------------------------------------
 
 
-def test_a_unix_socket(tmp_path: Path):
+def test_a_unix_socket(tmp_path: Path) -> None:
     async def test() -> None:
         async with (
             ScriptedOrigin(pages={"/": "over a socket"}).running(path=str(tmp_path / "web.sock")) as origin,
@@ -152,7 +153,7 @@ def test_a_unix_socket(tmp_path: Path):
     run(test)
 
 
-def test_an_ipv6_address():
+def test_an_ipv6_address() -> None:
     async def test() -> None:
         try:
             async with (
@@ -166,7 +167,7 @@ def test_an_ipv6_address():
     run(test)
 
 
-def test_the_second_address_is_used_while_the_first_refuses():
+def test_the_second_address_is_used_while_the_first_refuses() -> None:
     async def test() -> None:
         refusing = f"http://127.0.0.1:{unused_port()}"
         async with (
@@ -179,7 +180,7 @@ def test_the_second_address_is_used_while_the_first_refuses():
     run(test)
 
 
-def test_the_second_address_is_not_asked_when_the_first_answers_badly():
+def test_the_second_address_is_not_asked_when_the_first_answers_badly() -> None:
     async def test() -> None:
         async with (
             ScriptedOrigin(pages={"/": sends(b"this is not HTTP\r\n\r\n")}).running() as first,
@@ -193,7 +194,7 @@ def test_the_second_address_is_not_asked_when_the_first_answers_badly():
     run(test)
 
 
-def test_nobody_there_names_every_address_that_was_tried(tmp_path: Path):
+def test_nobody_there_names_every_address_that_was_tried(tmp_path: Path) -> None:
     async def test() -> None:
         addresses = [f"http://127.0.0.1:{unused_port()}", f"unix:{tmp_path}/absent.sock"]
         async with client_of(addresses) as client:
@@ -207,7 +208,7 @@ def test_nobody_there_names_every_address_that_was_tried(tmp_path: Path):
 # --- The answer ------------------------------------------------------------------------------------------------------
 
 
-def test_the_answer_is_what_was_sent():
+def test_the_answer_is_what_was_sent() -> None:
     answered = fetch(answer("grüß", 404, content_type="text/plain", X_One="1", x_two="2"))
     assert (answered.status, answered.body, answered.is_framed) == (404, "grüß".encode(), True)
     assert answered.headers == (
@@ -216,12 +217,12 @@ def test_the_answer_is_what_was_sent():
     assert 0 < answered.seconds < 5
 
 
-def test_chunks_are_joined():
+def test_chunks_are_joined() -> None:
     answered = fetch(CHUNKED + b"5\r\nhello\r\n6;ext=1\r\n there\r\n0\r\n\r\n")
     assert (answered.body, answered.is_framed) == (b"hello there", True)
 
 
-def test_a_body_that_only_the_close_ends_is_not_framed():
+def test_a_body_that_only_the_close_ends_is_not_framed() -> None:
     answered = fetch(sends(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n", b"half or whole"))
     assert (answered.body, answered.is_framed) == (b"half or whole", False)
 
@@ -238,11 +239,11 @@ TEXT = b"a page that compresses well " * 1000
         ("identity", TEXT),
     ],
 )
-def test_a_content_coding_that_nobody_asked_for_is_undone(coding: str, body: bytes):
+def test_a_content_coding_that_nobody_asked_for_is_undone(coding: str, body: bytes) -> None:
     assert fetch(answer(body, Content_Encoding=coding)).body == TEXT
 
 
-def test_gzip_of_several_members_is_read_whole():
+def test_gzip_of_several_members_is_read_whole() -> None:
     assert fetch(answer(gzip.compress(TEXT) + gzip.compress(b"end"), Content_Encoding="gzip")).body == TEXT + b"end"
 
 
@@ -287,6 +288,8 @@ async def headers_without_end(exchange: Exchange) -> None:
         await exchange.send(b"X-%d: %s\r\n" % (number, b"y" * 4000))
 
 
+NOISE = random.Random(1).randbytes(900)
+
 FAILURES: dict[str, tuple[bytes | Script, type[OriginError]]] = {
     "closed at once": (sends(), OriginUnreachable),
     "reset in the body": (reset, AnswerIncomplete),
@@ -307,8 +310,8 @@ FAILURES: dict[str, tuple[bytes | Script, type[OriginError]]] = {
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", AnswerMalformed,
     ),
     "headers without end": (headers_without_end, AnswerMalformed),
-    "gzip cut short": (answer(gzip.compress(random.Random(1).randbytes(900))[:-9], Content_Encoding="gzip"), AnswerIncomplete),
-    "brotli cut short": (answer(brotli.compress(random.Random(1).randbytes(900))[:-9], Content_Encoding="br"), AnswerIncomplete),
+    "gzip cut short": (answer(gzip.compress(NOISE)[:-9], Content_Encoding="gzip"), AnswerIncomplete),
+    "brotli cut short": (answer(brotli.compress(NOISE)[:-9], Content_Encoding="br"), AnswerIncomplete),
     "gzip that is none": (answer(b"this is no gzip", Content_Encoding="gzip"), AnswerMalformed),
     "brotli that is none": (answer(b"this is no brotli" * 9, Content_Encoding="br"), AnswerMalformed),
     "unknown coding": (answer(b"?", Content_Encoding="zstd"), AnswerMalformed),
@@ -317,7 +320,7 @@ FAILURES: dict[str, tuple[bytes | Script, type[OriginError]]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_each_failure_has_its_class(name: str):
+def test_each_failure_has_its_class(name: str) -> None:
     script, expected = FAILURES[name]
     started = time.monotonic()
     with pytest.raises(OriginError) as raised:
@@ -328,7 +331,7 @@ def test_each_failure_has_its_class(name: str):
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_no_failure_costs_the_client_anything(name: str):
+def test_no_failure_costs_the_client_anything(name: str) -> None:
     script, _ = FAILURES[name]
 
     async def test() -> None:
@@ -349,13 +352,13 @@ def bomb(coding: str) -> bytes:
     piece, count = bytes(2**20), 256
     if coding == "br":
         compressor = brotli.Compressor(quality=9)
-        return b"".join(compressor.process(piece) for _ in range(count)) + compressor.finish()
+        return bytes(b"".join(compressor.process(piece) for _ in range(count)) + compressor.finish())
     stream = zlib.compressobj(9, wbits=zlib.MAX_WBITS + 16)
     return b"".join(stream.compress(piece) for _ in range(count)) + stream.flush()
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br"])
-def test_a_bomb_is_never_inflated(coding: str):
+def test_a_bomb_is_never_inflated(coding: str) -> None:
     body = bomb(coding)
     assert len(body) < 512 * 1024
     tracemalloc.start()
@@ -367,15 +370,15 @@ def test_a_bomb_is_never_inflated(coding: str):
         tracemalloc.stop()
 
 
-def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not():
+def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not() -> None:
     assert len(fetch(answer(b"x" * 2048), max_bytes="2KiB").body) == 2048
     assert len(fetch(answer(gzip.compress(b"x" * 2048), Content_Encoding="gzip"), max_bytes="2KiB").body) == 2048
-    for body, fields in ((b"x" * 2049, {}), (gzip.compress(b"x" * 2049), {"Content_Encoding": "gzip"})):
+    for answered in (answer(b"x" * 2049), answer(gzip.compress(b"x" * 2049), Content_Encoding="gzip")):
         with pytest.raises(AnswerTooLarge):
-            fetch(answer(body, **fields), max_bytes="2KiB")
+            fetch(answered, max_bytes="2KiB")
 
 
-def test_a_kept_connection_that_the_server_closed_meanwhile_is_no_failure():
+def test_a_kept_connection_that_the_server_closed_meanwhile_is_no_failure() -> None:
     async def test() -> None:
         async def answer_and_close(exchange: Exchange) -> None:
             # Says nothing of closing, so that the client keeps the connection for the next fetch.
@@ -392,7 +395,7 @@ def test_a_kept_connection_that_the_server_closed_meanwhile_is_no_failure():
     run(test)
 
 
-def test_connections_are_kept_and_bounded():
+def test_connections_are_kept_and_bounded() -> None:
     async def test() -> None:
         ports = set()
 
@@ -410,7 +413,7 @@ def test_connections_are_kept_and_bounded():
     run(test)
 
 
-def test_after_many_random_cancellations_every_connection_works():
+def test_after_many_random_cancellations_every_connection_works() -> None:
     """httpx's own pool did not survive this."""
 
     async def test() -> None:
@@ -440,7 +443,7 @@ def test_after_many_random_cancellations_every_connection_works():
     run(test)
 
 
-def test_leaving_a_stream_early_closes_its_connection():
+def test_leaving_a_stream_early_closes_its_connection() -> None:
     async def test() -> None:
         closed = asyncio.Event()
 
@@ -466,7 +469,7 @@ def test_leaving_a_stream_early_closes_its_connection():
     run(test)
 
 
-def test_an_error_of_the_reader_stays_what_it_is():
+def test_an_error_of_the_reader_stays_what_it_is() -> None:
     async def test() -> None:
         async with ScriptedOrigin(pages={"/": html()}).running() as origin, client_of(origin.address) as client:
             with pytest.raises(ZeroDivisionError):
@@ -476,7 +479,7 @@ def test_an_error_of_the_reader_stays_what_it_is():
     run(test)
 
 
-def test_the_deadline_stands_round_the_reader_too():
+def test_the_deadline_stands_round_the_reader_too() -> None:
     async def test() -> None:
         async with (
             ScriptedOrigin(pages={"/": html()}).running() as origin,

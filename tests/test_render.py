@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import brotli
 import pytest
@@ -22,7 +23,7 @@ from staticify.render import MAX_DENSE_BYTES, rules_of
 Journey = Callable[[ScriptedOrigin, Stage], Awaitable[None]]
 
 
-def journey(directory: Path, test: Journey, *, dense_after: int | None = None, **keys: object) -> None:
+def journey(directory: Path, test: Journey, *, dense_after: int | None = None, **keys: Any) -> None:
     """Run a test on a scripted origin whose home page is good, and a renderer that has not seen it yet."""
 
     async def main() -> None:
@@ -58,7 +59,7 @@ def undone(leaf: Path) -> dict[str, bytes]:
 # --- Published and unchanged -----------------------------------------------------------------------------------------
 
 
-def test_a_good_page_is_published_and_recorded(tmp_path: Path):
+def test_a_good_page_is_published_and_recorded(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         result = await stage.render()
         status = (stage.leaf() / "index.html").stat()
@@ -93,7 +94,7 @@ def test_a_good_page_is_published_and_recorded(tmp_path: Path):
     journey(tmp_path, test)
 
 
-def test_unchanged_pages_leave_everything_on_disk_alone(tmp_path: Path):
+def test_unchanged_pages_leave_everything_on_disk_alone(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages |= {f"/{number}/": html(str(number)) for number in range(20)}
         paths = ["/", *(f"/{number}/" for number in range(20))]
@@ -114,7 +115,7 @@ def test_unchanged_pages_leave_everything_on_disk_alone(tmp_path: Path):
     journey(tmp_path, test)
 
 
-def test_a_changed_page_has_other_bytes_and_a_later_mtime(tmp_path: Path):
+def test_a_changed_page_has_other_bytes_and_a_later_mtime(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         mtimes = []
         for text in ("one", "two", "one"):
@@ -140,7 +141,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("path", KINDS)
-def test_each_kind_has_its_own_extension(tmp_path: Path, path: str):
+def test_each_kind_has_its_own_extension(tmp_path: Path, path: str) -> None:
     name, answered = KINDS[path]
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
@@ -152,7 +153,7 @@ def test_each_kind_has_its_own_extension(tmp_path: Path, path: str):
     journey(tmp_path, test)
 
 
-def test_a_page_that_becomes_a_feed_leaves_no_html_behind(tmp_path: Path):
+def test_a_page_that_becomes_a_feed_leaves_no_html_behind(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         await stage.render()
         origin.pages["/"] = answer("<rss/>", content_type="application/rss+xml")
@@ -162,7 +163,7 @@ def test_a_page_that_becomes_a_feed_leaves_no_html_behind(tmp_path: Path):
     journey(tmp_path, test)
 
 
-def test_the_same_bytes_under_another_content_type_are_published_anew(tmp_path: Path):
+def test_the_same_bytes_under_another_content_type_are_published_anew(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         for content_type, name in (("application/xml", "xml"), ("application/rss+xml", "rss")):
             origin.pages["/feed/"] = answer("<rss/>", content_type=content_type)
@@ -172,7 +173,7 @@ def test_the_same_bytes_under_another_content_type_are_published_anew(tmp_path: 
     journey(tmp_path, test)
 
 
-def test_what_is_stripped_is_recorded(tmp_path: Path):
+def test_what_is_stripped_is_recorded(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = html('a<b class="ad">buy</b>z')
         result = await stage.render()
@@ -230,7 +231,7 @@ LAST_GOOD_PAGE_STAYS: dict[str, tuple[bytes | str, Outcome, str, str]] = {
 
 
 @pytest.mark.parametrize("name", LAST_GOOD_PAGE_STAYS)
-def test_the_last_good_page_stays(tmp_path: Path, name: str):
+def test_the_last_good_page_stays(tmp_path: Path, name: str) -> None:
     answered, outcome, verdict, word = LAST_GOOD_PAGE_STAYS[name]
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
@@ -265,7 +266,7 @@ def test_the_last_good_page_stays(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("name", LAST_GOOD_PAGE_STAYS)
-def test_what_was_never_good_is_not_published(tmp_path: Path, name: str):
+def test_what_was_never_good_is_not_published(tmp_path: Path, name: str) -> None:
     answered, outcome, verdict, _ = LAST_GOOD_PAGE_STAYS[name]
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
@@ -282,7 +283,7 @@ def test_what_was_never_good_is_not_published(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_page_that_wordpress_does_not_have_goes_at_once(tmp_path: Path, status: int):
+def test_a_page_that_wordpress_does_not_have_goes_at_once(tmp_path: Path, status: int) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/a/b/"] = html()
         await stage.render("/")
@@ -316,7 +317,7 @@ DOUBTFUL = {
 
 
 @pytest.mark.parametrize("name", DOUBTFUL)
-def test_a_doubtful_sign_must_be_seen_twice(tmp_path: Path, name: str):
+def test_a_doubtful_sign_must_be_seen_twice(tmp_path: Path, name: str) -> None:
     answered, verdict = DOUBTFUL[name]
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
@@ -334,7 +335,7 @@ def test_a_doubtful_sign_must_be_seen_twice(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("name", DOUBTFUL)
-def test_a_doubtful_sign_that_passes_removes_nothing(tmp_path: Path, name: str):
+def test_a_doubtful_sign_that_passes_removes_nothing(tmp_path: Path, name: str) -> None:
     answered, verdict = DOUBTFUL[name]
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
@@ -350,7 +351,7 @@ def test_a_doubtful_sign_that_passes_removes_nothing(tmp_path: Path, name: str):
     journey(tmp_path, test)
 
 
-def test_where_a_page_moved_to_is_recorded_and_forgotten(tmp_path: Path):
+def test_where_a_page_moved_to_is_recorded_and_forgotten(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = answer(b"", 301, Location="/new/")
         assert (await stage.render()).record.location == "/new/"
@@ -367,7 +368,7 @@ def noisy(number: int) -> str:
     return html(f'<input type="hidden" name="ak_js" value="{number}"><i>render {number}</i>')
 
 
-def test_noise_touches_nothing(tmp_path: Path):
+def test_noise_touches_nothing(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = noisy(1)
         await stage.render()
@@ -382,7 +383,7 @@ def test_noise_touches_nothing(tmp_path: Path):
 
 
 @pytest.mark.parametrize("is_still_changing", [True, False])
-def test_old_noise_is_published_all_the_same(tmp_path: Path, is_still_changing: bool):
+def test_old_noise_is_published_all_the_same(tmp_path: Path, *, is_still_changing: bool) -> None:
     """A page may hide something behind its noise that expires, whether the noise goes on changing or not."""
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
@@ -402,7 +403,7 @@ def test_old_noise_is_published_all_the_same(tmp_path: Path, is_still_changing: 
     journey(tmp_path, test, ignore=["<i>render \\d+</i>"])
 
 
-def test_an_old_page_without_noise_is_not_published_again(tmp_path: Path):
+def test_an_old_page_without_noise_is_not_published_again(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         await stage.render()
         before = marks(stage.tree.path)
@@ -416,12 +417,12 @@ def test_an_old_page_without_noise_is_not_published_again(tmp_path: Path):
 # --- Rules, records and trees that change under us -------------------------------------------------------------------
 
 
-async def with_rules(directory: Path, origin: ScriptedOrigin, **keys: object) -> Result:
+async def with_rules(directory: Path, origin: ScriptedOrigin, **keys: Any) -> Result:
     async with staged(directory, origin.address, **keys) as stage:
         return await stage.render()
 
 
-def test_other_rules_mean_another_look(tmp_path: Path):
+def test_other_rules_mean_another_look(tmp_path: Path) -> None:
     async def main() -> None:
         page = html('a<b class="ad">buy</b>z')
         async with ScriptedOrigin(pages={"/": answer(page, Set_Cookie="lang=en")}).running() as origin:
@@ -440,7 +441,7 @@ def test_other_rules_mean_another_look(tmp_path: Path):
     asyncio.run(main())
 
 
-def test_a_lost_record_is_found_again_without_a_write(tmp_path: Path):
+def test_a_lost_record_is_found_again_without_a_write(tmp_path: Path) -> None:
     async def main() -> None:
         async with ScriptedOrigin(pages={"/": html()}).running() as origin:
             first = (await with_rules(tmp_path, origin)).record
@@ -465,7 +466,25 @@ def test_a_lost_record_is_found_again_without_a_write(tmp_path: Path):
     asyncio.run(main())
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+@pytest.mark.xfail(strict=True, reason="Tree.open makes and removes two directories to see whether it can exchange")
+def test_a_pass_that_changes_nothing_does_not_touch_the_root_of_the_tree(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html()}).running() as origin:
+            assert told(await with_rules(tmp_path, origin)) == PUBLISHED
+            before = (tmp_path / "tree").stat().st_mtime_ns
+            await asyncio.sleep(0.02)
+            assert told(await with_rules(tmp_path, origin)) == UNCHANGED
+            assert (tmp_path / "tree").stat().st_mtime_ns == before
+
+    asyncio.run(main())
+
+
+def replace_by_directory(leaf: Path) -> None:
+    (leaf / "index.html").unlink()
+    (leaf / "index.html").mkdir()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "leaf deleted": shutil.rmtree,
     "host deleted": lambda leaf: shutil.rmtree(leaf.parent),
     "identity deleted": lambda leaf: (leaf / "index.html").unlink(),
@@ -473,13 +492,13 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "brotli deleted": lambda leaf: (leaf / "index.html.br").unlink(),
     "identity changed": lambda leaf: (leaf / "index.html").write_text("defaced"),
     "identity touched": lambda leaf: os.utime(leaf / "index.html", (1, 1)),
-    "leaf emptied": lambda leaf: [file.unlink() for file in leaf.iterdir()] and None,
-    "identity is a directory": lambda leaf: ((leaf / "index.html").unlink(), (leaf / "index.html").mkdir()) and None,
+    "leaf emptied": lambda leaf: [os.unlink(file) for file in leaf.iterdir()],  # type: ignore[func-returns-value]
+    "identity is a directory": replace_by_directory,
 }
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_tree_that_was_damaged_is_mended(tmp_path: Path, name: str):
+def test_a_tree_that_was_damaged_is_mended(tmp_path: Path, name: str) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         await stage.render()
         DAMAGES[name](stage.leaf())
@@ -490,7 +509,7 @@ def test_a_tree_that_was_damaged_is_mended(tmp_path: Path, name: str):
     journey(tmp_path, test)
 
 
-def test_something_in_the_way_keeps_the_page_out_and_says_what_to_do(tmp_path: Path):
+def test_something_in_the_way_keeps_the_page_out_and_says_what_to_do(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/a/b/"] = html()
         (stage.tree.path / "example.org").mkdir()
@@ -504,7 +523,7 @@ def test_something_in_the_way_keeps_the_page_out_and_says_what_to_do(tmp_path: P
     journey(tmp_path, test)
 
 
-def test_a_symbolic_link_in_the_tree_is_not_followed(tmp_path: Path):
+def test_a_symbolic_link_in_the_tree_is_not_followed(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/a/"] = html()
         outside = tmp_path / "outside"
@@ -522,7 +541,7 @@ def test_a_symbolic_link_in_the_tree_is_not_followed(tmp_path: Path):
 LONG = html("".join(f"<p>{number} {number * 7919 % 1000} words of some sort</p>" for number in range(800)))
 
 
-def test_a_stable_page_gets_dense_variants_once(tmp_path: Path):
+def test_a_stable_page_gets_dense_variants_once(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = LONG
         await stage.render()
@@ -553,7 +572,7 @@ def test_a_stable_page_gets_dense_variants_once(tmp_path: Path):
     journey(tmp_path, test, dense_after=3)
 
 
-def test_a_large_page_keeps_its_fast_variants(tmp_path: Path):
+def test_a_large_page_keeps_its_fast_variants(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = html("x" * MAX_DENSE_BYTES)
         await stage.render()
@@ -565,7 +584,7 @@ def test_a_large_page_keeps_its_fast_variants(tmp_path: Path):
     journey(tmp_path, test, dense_after=1)
 
 
-def test_dense_variants_that_cannot_be_written_are_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_dense_variants_that_cannot_be_written_are_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         await stage.render()
         record = stage.store.get("https://example.org/")
@@ -580,7 +599,7 @@ def test_dense_variants_that_cannot_be_written_are_no_failure(tmp_path: Path, ca
 # --- Adopted from the tree -------------------------------------------------------------------------------------------
 
 
-def test_an_adopted_page_is_known_and_stale(tmp_path: Path):
+def test_an_adopted_page_is_known_and_stale(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         first = (await stage.render()).record
         stage.store.forget([first.url])
@@ -597,7 +616,7 @@ def test_an_adopted_page_is_known_and_stale(tmp_path: Path):
     journey(tmp_path, test)
 
 
-def test_a_defect_of_our_own_is_recorded_and_keeps_the_page(tmp_path: Path):
+def test_a_defect_of_our_own_is_recorded_and_keeps_the_page(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         await stage.render()
         before = marks(stage.tree.path)

@@ -137,7 +137,7 @@ MARKUP: list[tuple[str, str, str, list[str]]] = [
     (
         "toolbar assets",
         (
-            "<link rel='stylesheet' id='admin-bar-css' href='/wp-includes/css/admin-bar.min.css?ver=6.1.9' media='all' />"
+            "<link rel='stylesheet' id='admin-bar-css' href='/wp-includes/css/admin-bar.min.css?ver=6.1.9' />"
             "<script src='/wp-includes/js/hoverintent-js.min.js?ver=2.2.1' id='hoverintent-js-js'></script>"
             "<script src='/wp-includes/js/admin-bar.min.js?ver=6.1.9' id='admin-bar-js'></script>"
         ),

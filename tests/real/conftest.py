@@ -68,7 +68,7 @@ def stack(stacks: Callable[[str], Stack]) -> Stack:
     # The seed gives its special posts one date, and a database may give equal dates in any order: then /category/news/
     # differs from one render to the next by itself.
     stack.php(
-        "global $wpdb; $wpdb->query( \"UPDATE $wpdb->posts SET post_date = post_date + INTERVAL ID SECOND,"
+        'global $wpdb; $wpdb->query( "UPDATE $wpdb->posts SET post_date = post_date + INTERVAL ID SECOND,'
         " post_date_gmt = post_date_gmt + INTERVAL ID SECOND WHERE post_date = '2024-06-13 12:00:00'\" );"
     )
     return stack

@@ -84,7 +84,7 @@ class Stack:
         return f"http://127.0.0.1:{self.origin_port}"
 
     def command(self, name: str, *arguments: str, is_checked: bool = True) -> str:
-        """Run a command of `stack` on this directory. What it starts must not hold our pipes: files take their place."""
+        """Run a command of `stack` on this directory. What it starts would hold a pipe open: a file takes its place."""
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
                 [EXAMPLE / "stack", name, "--dir", self.directory, *arguments],

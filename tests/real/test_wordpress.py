@@ -97,8 +97,9 @@ def test_a_pass_in_which_nothing_changed_writes_nothing(whole: Site, tmp_path: P
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)["counts"]
     assert counts["unchanged"] == sum(counts.values()) > 60
-    changes = changes_traced(trace, whole.tree)
-    assert [line for line in changes if "@staticify.new-" not in line] == []
+    # Those in the tree's own root are the business of the test after this one.
+    own = f'<{whole.tree}>, "@staticify.new-'
+    assert [line for line in changes_traced(trace, whole.tree) if own not in line] == []
     assert snapshot(whole.tree) == before
 
 
@@ -156,7 +157,9 @@ def test_nothing_that_is_not_public_is_in_the_tree(
     # The key pages, and the addresses of the hidden posts as well.
     site = make_site(*WHOLE, public.path, *(post.path for post in hidden), **SITEMAPS)
     results = site.render()
-    assert {name: results[post.path][0] for name, post in zip(HIDDEN, hidden, strict=True)} == dict.fromkeys(HIDDEN, "gone")
+    assert {name: results[post.path][0] for name, post in zip(HIDDEN, hidden, strict=True)} == dict.fromkeys(
+        HIDDEN, "gone"
+    )
     bodies = {file: file.read_bytes() for file in site.tree.rglob("index.*") if file.suffix not in {".gz", ".br"}}
     assert len(bodies) > 60
     assert any(b"HIDDEN-NOT for everybody" in body for body in bodies.values())
@@ -347,7 +350,7 @@ def test_the_daemon_keeps_every_page_within_the_bound(stack: Stack, make_site: M
         ages = []
         edited = seconds = 0.0
         began = time.monotonic()
-        while (elapsed := time.monotonic() - began) < 14:
+        while (elapsed := time.monotonic() - began) < 13:
             ages.append(site.status()["sites"][0]["oldest_seconds"])
             if not edited and elapsed > 2:
                 stack.update_post(post, post_content="after the edit")

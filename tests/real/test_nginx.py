@@ -1,0 +1,581 @@
+"""deploy/nginx as it is, run by a real nginx: which requests the tree answers, with what, and which it passes on.
+
+The pages are made by the tree itself, so that its rule of places and nginx's are proved to be the same one. What is
+passed on reaches a real WordPress.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import brotli
+import pytest
+
+from real.helpers import Reply, Stack, empty_directory
+from staticify.encode import encode
+from staticify.nouns import Kind
+from staticify.tree import Tree
+from staticify.urls import Page
+
+PAGES = {
+    "/": Kind.HTML,
+    "/about/": Kind.HTML,
+    "/about/team/": Kind.HTML,
+    "/without-slash": Kind.HTML,
+    "/2024/06/日本語 x?y%41&z=é/": Kind.HTML,
+    f"/{'x' * 240}": Kind.HTML,
+    "/feed/": Kind.RSS,
+    "/comments/feed/atom/": Kind.ATOM,
+    "/wp-sitemap.xml": Kind.XML,
+    "/wp-json/": Kind.JSON,
+    "/robots.txt": Kind.TEXT,
+}
+CONTENT_TYPES = {
+    Kind.HTML: "text/html; charset=UTF-8",
+    Kind.RSS: "application/rss+xml; charset=UTF-8",
+    Kind.ATOM: "application/atom+xml; charset=UTF-8",
+    Kind.XML: "application/xml; charset=UTF-8",
+    Kind.JSON: "application/json; charset=UTF-8",
+    Kind.TEXT: "text/plain; charset=UTF-8",
+}
+DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gzip": gzip.decompress,
+    "br": brotli.decompress,
+}
+CODINGS = {"brotli": ("", "gzip", "br"), "gzip": ("", "gzip")}
+
+
+@dataclass(frozen=True)
+class Front:
+    """nginx over a tree with one page of each sort."""
+
+    stack: Stack
+    variants: str
+    tree: Tree
+
+    @property
+    def codings(self) -> tuple[str, ...]:
+        """Those that this nginx sends."""
+        return CODINGS[self.variants]
+
+    def page(self, path: str) -> Page:
+        return Page("http", self.stack.netloc, path)
+
+    def publish(self, path: str, kind: Kind, body: bytes) -> None:
+        self.tree.publish(self.page(path).place, kind, encode(body))
+
+    def leaf(self, path: str) -> Path:
+        return self.tree.path / self.page(path).place.relative
+
+    def get(self, path: str, coding: str = "", **headers: str) -> Reply:
+        """GET of a path as it goes over the wire, by somebody who accepts one content coding."""
+        return self.stack.from_front(path, headers=fields(coding, headers))
+
+    def head(self, path: str, coding: str = "", **headers: str) -> Reply:
+        return self.stack.from_front(path, method="HEAD", headers=fields(coding, headers))
+
+
+def fields(coding: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """Header fields; in names of arguments underscores stand for hyphens."""
+    accepted = {"Accept-Encoding": coding} if coding else {}
+    return accepted | {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def body_of(path: str) -> bytes:
+    return f"<p>the page {path}</p>\n".encode() * 40
+
+
+@pytest.fixture(scope="session")
+def published(stacks: Callable[[str], Stack]) -> Callable[[Stack], Path]:
+    """A tree of all pages, made once for each nginx, to be copied."""
+    made: dict[Stack, Path] = {}
+
+    def published_for(stack: Stack) -> Path:
+        if stack not in made:
+            directory = stack.make_directory()
+            directory.chmod(0o755)
+            tree = Tree(directory)
+            tree.open()
+            for path, kind in PAGES.items():
+                Front(stack, "", tree).publish(path, kind, body_of(path))
+            tree.close()
+            made[stack] = directory
+        return made[stack]
+
+    return published_for
+
+
+@pytest.fixture(params=["brotli", "gzip"])
+def front(
+    stacks: Callable[[str], Stack], published: Callable[[Stack], Path], request: pytest.FixtureRequest
+) -> Iterator[Front]:
+    stack = stacks(request.param)
+    shutil.copytree(published(stack), stack.tree, dirs_exist_ok=True)
+    tree = Tree(stack.tree)
+    tree.open()
+    try:
+        yield Front(stack, request.param, tree)
+    finally:
+        tree.close()
+        empty_directory(stack.tree)
+
+
+def assert_is_page(answer: Reply, path: str, coding: str = "") -> None:
+    """A whole hit, with all that deploy/nginx says of one."""
+    assert (answer.status, answer.cache_status) == (200, "staticify; hit")
+    assert answer.headers.get("content-encoding", "") == coding
+    assert DECODERS[coding](answer.body) == body_of(path)
+    assert answer.headers["content-type"] == CONTENT_TYPES[PAGES[path]]
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert answer.headers["cache-control"] == "max-age=0, must-revalidate"
+    assert answer.headers["x-served-by"]
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert {"etag", "last-modified"} < set(answer.headers)
+    assert not {"expires", "set-cookie", "x-powered-by"} & set(answer.headers)
+
+
+# --- hits ---
+
+
+def test_every_page_is_served_in_every_coding(front: Front) -> None:
+    for path in PAGES:
+        for coding in front.codings:
+            assert_is_page(front.get(front.page(path).raw_path, coding), path, coding)
+
+
+def test_head_says_what_get_says(front: Front) -> None:
+    for path in PAGES:
+        for coding in front.codings:
+            get, head = (ask(front.page(path).raw_path, coding) for ask in (front.get, front.head))
+            assert head.body == b""
+            assert (head.status, without_date(head)) == (get.status, without_date(get))
+
+
+def without_date(answer: Reply) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name != "date"}
+
+
+# What a client accepts, and the coding that it gets from an nginx with and without brotli.
+NEGOTIATION = {
+    "gzip, deflate, br": ("br", "gzip"),
+    "gzip, deflate": ("gzip", "gzip"),
+    "gzip;q=0, br;q=0": ("", ""),
+    "br": ("br", ""),
+    "identity": ("", ""),
+    "deflate": ("", ""),
+    "zstd, gzip": ("gzip", "gzip"),
+}
+
+
+@pytest.mark.parametrize("accepted", NEGOTIATION)
+def test_the_best_coding_that_both_know_is_sent(front: Front, accepted: str) -> None:
+    with_brotli, without = NEGOTIATION[accepted]
+    coding = with_brotli if front.variants == "brotli" else without
+    assert_is_page(front.get("/about/", accepted), "/about/", coding)
+    # To a proxy as well, which nginx's defaults deny.
+    assert_is_page(front.get("/about/", accepted, Via="1.1 proxy"), "/about/", coding)
+
+
+# Whoever sends these gets the page that everybody gets.
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cookie": "wordpress_logged_in_0=admin%7C1; comment_author_0=Bob; wp-postpass_0=secret"},
+        {"Authorization": "Basic YWRtaW46eA=="},
+        {"Cache_Control": "no-cache", "Pragma": "no-cache"},
+        {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "www.example.com"},
+        {"Accept": "application/json"},
+        {"User_Agent": "Mozilla/5.0 (iPhone)"},
+    ],
+    ids="+".join,
+)
+def test_what_a_visitor_says_of_himself_changes_nothing(front: Front, headers: dict[str, str]) -> None:
+    assert_is_page(front.get("/about/", **headers), "/about/")
+
+
+# A URL may be spelled in more than one way and still be the plain one.
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (quote("/2024/06/日本語 x?y%41&z=é/").lower(), "/2024/06/日本語 x?y%41&z=é/"),
+        ("/%61bout/", "/about/"),
+        ("/about/t%65am/", "/about/team/"),
+    ],
+)
+def test_escapes_that_need_not_be_are_undone(front: Front, target: str, path: str) -> None:
+    assert_is_page(front.get(target), path)
+
+
+def test_the_absolute_form_is_the_same_request(front: Front) -> None:
+    assert_is_page(front.get(f"{front.stack.url}/about/"), "/about/")
+
+
+# --- validators ---
+
+
+def test_validators_answer_304_only_if_nothing_changed(front: Front) -> None:
+    for coding in front.codings:
+        whole = front.get("/about/", coding)
+        tag, date = whole.headers["etag"], whole.headers["last-modified"]
+        table: dict[int, list[dict[str, str]]] = {
+            304: [
+                {"If_None_Match": tag},
+                {"If_None_Match": f'"x", {tag}'},
+                {"If_None_Match": "*"},
+                {"If_Modified_Since": date},
+                {"If_None_Match": tag, "If_Modified_Since": date},
+            ],
+            200: [
+                {"If_None_Match": '"x"'},
+                {"If_None_Match": '"x"', "If_Modified_Since": date},
+                # Exactly that date: another edge's clock is nobody's business.
+                {"If_Modified_Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
+                {"If_Modified_Since": "nonsense"},
+                # RFC 9110 section 13.1.3 lets the tag alone decide; nginx wants both to agree, which is the safe side.
+                {"If_None_Match": tag, "If_Modified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
+            ],
+        }
+        for status, conditions in table.items():
+            for condition in conditions:
+                answer = front.get("/about/", coding, **condition)
+                assert (answer.status, answer.is_hit) == (status, True), condition
+                assert answer.headers["etag"] == tag
+                assert answer.headers["vary"] == "Accept-Encoding"
+                assert answer.headers["cache-control"] == "max-age=0, must-revalidate"
+                assert (answer.body == b"") == (status == 304)
+
+
+def test_each_variant_has_an_etag_of_its_own_and_all_one_time(front: Front) -> None:
+    answers = [front.get("/about/", coding) for coding in front.codings]
+    assert len({answer.headers["etag"] for answer in answers}) == len(front.codings)
+    assert len({answer.headers["last-modified"] for answer in answers}) == 1
+
+
+def test_an_edit_of_the_same_length_within_the_same_second_is_no_304(front: Front) -> None:
+    for letter in "abcd":
+        old = front.get("/about/")
+        front.publish("/about/", Kind.HTML, letter.encode() * 1000)
+        answer = front.get("/about/", If_None_Match=old.headers["etag"])
+        assert (answer.status, answer.body) == (200, letter.encode() * 1000)
+        later = front.get("/about/", If_Modified_Since=old.headers["last-modified"])
+        assert later.status == 200
+
+
+def test_a_part_of_the_identity_is_sent_to_who_asks_for_it(front: Front) -> None:
+    answer = front.get("/about/", Range="bytes=3-10")
+    assert (answer.status, answer.body) == (206, body_of("/about/")[3:11])
+    # nginx sends no part of a file that is compressed already; the whole is a right answer (RFC 9110 section 14.2).
+    assert_is_page(front.get("/about/", "gzip", Range="bytes=3-10"), "/about/", "gzip")
+
+
+# --- what is passed on ---
+
+BYPASS, MISS, METHOD = (f"staticify; fwd={why}" for why in ("bypass", "uri-miss", "method"))
+HTML = "text/html; charset=UTF-8"
+
+
+# Target, status of WordPress's answer, the reason why it was asked. The tree has /about/ and / in each case.
+@pytest.mark.parametrize(
+    ("target", "status", "cache_status"),
+    [
+        # A query string, even an empty one.
+        ("/about/?", 200, BYPASS),
+        ("/about/?a=1", 200, BYPASS),
+        ("/?p=1", 404, BYPASS),
+        ("/?s=board", 200, BYPASS),
+        ("/about/?utm_source=x", 200, BYPASS),
+        # Other spellings.
+        ("//", 200, BYPASS),
+        ("//about/", 200, BYPASS),
+        ("/about//", 200, BYPASS),
+        ("/x/../about/", 200, BYPASS),
+        ("/./about/", 200, BYPASS),
+        ("/%2e/about/", 200, BYPASS),
+        ("/x/%2E%2e/about/", 200, BYPASS),
+        ("/about%2F", 200, BYPASS),
+        ("/x/..%2fabout/", 404, BYPASS),
+        # Pages that the tree has not.
+        ("/contact/", 200, MISS),
+        ("/no-such-page/", 404, MISS),
+        ("/About/", 200, MISS),  # The database compares names without case.
+        ("/without-slash/", 404, MISS),
+        ("/about/team", 301, MISS),
+    ],
+)
+def test_wordpress_answers_whatever_is_not_the_plain_url_of_a_page(
+    front: Front, target: str, status: int, cache_status: str
+) -> None:
+    answer = front.get(target)
+    assert b"<p>the page " not in answer.body
+    if answer.status in {301, 302} and status == 200:
+        # WordPress leads to the plain spelling.
+        assert answer.headers["location"].startswith(front.stack.url)
+        assert cache_status == BYPASS
+    else:
+        assert answer.status == status
+    assert answer.cache_status == cache_status
+    assert not {"x-served-by", "etag", "last-modified"} & set(answer.headers)
+    assert answer.headers.get("cache-control") != "max-age=0, must-revalidate"
+
+
+def test_a_redirect_of_wordpress_names_the_public_address(front: Front) -> None:
+    answer = front.get("/about")
+    assert (answer.status, answer.headers["location"]) == (301, f"{front.stack.url}/about/")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_only_get_and_head_are_looked_up(front: Front, method: str) -> None:
+    answer = front.stack.from_front("/about/", method=method)
+    assert answer.cache_status == METHOD
+    assert b"<p>the page " not in answer.body
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/@staticify/index.html",
+        "/@staticify/index.html.gz",
+        "/about/@staticify/index.html",
+        "/about/@staticify/index.html.br",
+        "/about/@staticify/",
+        "/about/@staticify",
+        "/about/%40staticify/index.html",
+        "/about/@%73taticify/index.html",
+        "/about/@STATICIFY/index.html",
+        "/robots.txt@staticify/index.txt",
+        "/about/x/../@staticify/index.html",
+    ],
+)
+def test_the_trees_own_names_are_no_pages(front: Front, target: str) -> None:
+    answer = front.get(target)
+    assert (answer.status in {301, 404}, answer.is_hit) == (True, False)
+    assert b"<p>the page " not in answer.body
+
+
+def test_wordpress_answers_for_hosts_that_the_tree_does_not_know(front: Front) -> None:
+    for host in ("www.other.example", "127.0.0.1", f"127.0.0.1:{front.stack.origin_port}", "localhost"):
+        answer = front.stack.from_front("/about/", host=host)
+        assert not answer.is_hit, host
+        assert b"<p>the page " not in answer.body, host
+    for host in ("..", "a/../b", "", "a b"):
+        assert front.stack.from_front("/about/", host=host).status == 400, host
+
+
+def test_the_host_is_compared_as_the_dns_does(stacks: Callable[[str], Stack]) -> None:
+    stack = stacks("brotli")
+    tree = Tree(stack.tree)
+    tree.open()
+    try:
+        page = Page("http", f"www.example.org:{stack.front_port}", "/about/")
+        tree.publish(page.place, Kind.HTML, encode(b"named"))
+        for host in (page.netloc, page.netloc.upper(), f"www.example.org.:{stack.front_port}"):
+            answer = stack.from_front("/about/", host=host)
+            assert (answer.is_hit, answer.body) == (True, b"named"), host
+        default = Page("http", "www.example.org", "/about/")
+        tree.publish(default.place, Kind.HTML, encode(b"default port"))
+        for host in ("www.example.org", "www.example.org:80", "www.example.org:443"):
+            assert stack.from_front("/about/", host=host).body == b"default port", host
+    finally:
+        tree.close()
+        empty_directory(stack.tree)
+
+
+def test_a_visitor_over_ipv6_gets_the_same_page(front: Front) -> None:
+    if not Path("/proc/net/if_inet6").exists() or "00000001 01" not in Path("/proc/net/if_inet6").read_text():
+        pytest.skip("this machine has no IPv6 loopback")
+    assert_is_page(front.stack.from_front("/about/", address="::1"), "/about/")
+
+
+# --- what stands beside the pages ---
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "content_type"),
+    [
+        ("/wp-login.php", 200, HTML),
+        ("/wp-admin/", 302, HTML),
+        ("/wp-includes/js/jquery/jquery.min.js", 200, "application/javascript"),
+        ("/wp-includes/js/jquery/jquery.min.js?ver=1", 200, "application/javascript"),
+        ("/wp-content/uploads/2024/01/board-1.jpg", 200, "image/jpeg"),
+        ("/wp-content/uploads/2024/01/x.php", 404, "text/html"),
+        ("/.git/config", 404, "text/html"),
+        ("/wp-config.php", 200, HTML),  # Runs, and prints nothing.
+    ],
+)
+def test_the_rest_of_wordpress_is_what_it_was(front: Front, target: str, status: int, content_type: str) -> None:
+    answer = front.get(target)
+    assert (answer.status, answer.headers["content-type"]) == (status, content_type)
+    assert not answer.is_hit
+    assert b"DB_PASSWORD" not in answer.body
+
+
+def test_the_origin_never_looks_at_the_tree(front: Front) -> None:
+    answer = front.stack.from_origin("/about/")
+    assert answer.status == 200
+    assert b"<p>the page " not in answer.body
+    assert not {"cache-status", "x-served-by"} & set(answer.headers)
+    assert f"{front.stack.url}/about/".encode() in answer.body
+    own = front.stack.from_origin("/about/", host=f"127.0.0.1:{front.stack.origin_port}")
+    assert f"{front.stack.origin}/about/".encode() in own.body
+
+
+def test_the_origin_believes_the_scheme_and_the_front_does_not(front: Front) -> None:
+    https = {"X-Forwarded-Proto": "https"}
+    # WordPress writes its own scripts' addresses in the scheme that it believes to be asked by.
+    script = f"//{front.stack.netloc}/wp-includes/"
+    assert f"https:{script}".encode() in front.stack.from_origin("/about/", headers=https).body
+    assert f"https:{script}".encode() not in front.stack.from_origin("/about/").body
+    assert f"https:{script}".encode() not in front.get("/contact/", X_Forwarded_Proto="https").body
+
+
+# --- a tree in a bad state ---
+
+
+@pytest.mark.parametrize("name", ["index.html", "."])
+def test_what_cannot_be_read_is_wordpresss_to_answer(front: Front, name: str) -> None:
+    path = front.leaf("/about/") / name
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        answer = front.get("/about/")
+    finally:
+        path.chmod(mode)
+    assert (answer.status, answer.cache_status) == (200, MISS)
+    assert b"<p>the page " not in answer.body
+
+
+def test_a_variant_that_is_missing_is_not_missed(front: Front) -> None:
+    (front.leaf("/about/") / "index.html.br").unlink()
+    assert_is_page(front.get("/about/", "br, gzip"), "/about/", "gzip")
+    (front.leaf("/about/") / "index.html.gz").unlink()
+    alone = front.get("/about/", "br, gzip")
+    assert (alone.status, alone.is_hit, alone.body) == (200, True, body_of("/about/"))
+    assert "content-encoding" not in alone.headers
+
+
+def test_a_directory_without_a_page_is_a_miss(front: Front) -> None:
+    (front.leaf("/about/").parent / "empty/@staticify").mkdir(parents=True)
+    for path in ("/about/empty/", "/comments/", "/2024/06/"):
+        assert not front.get(path).is_hit
+
+
+def test_without_a_tree_the_site_is_what_it_was(front: Front) -> None:
+    away = front.stack.tree.with_name("away")
+    front.stack.tree.rename(away)
+    try:
+        answer = front.get("/about/")
+    finally:
+        away.rename(front.stack.tree)
+    assert (answer.status, answer.cache_status) == (200, MISS)
+
+
+@pytest.mark.parametrize("front", ["gzip"], indirect=True)
+def test_a_link_that_somebody_else_has_made_is_not_followed(front: Front, tmp_path: Path) -> None:
+    outside = front.stack.make_directory()
+    outside.chmod(0o755)
+    (outside / "index.html").write_text("SECRET")
+    os.chown(outside / "index.html", 0, 0)
+    os.chown(outside, 0, 0)
+    for path, target in {"/linked-leaf/": outside, "/linked-file/": outside / "index.html"}.items():
+        leaf = front.leaf(path)
+        leaf.parent.mkdir()
+        link = leaf
+        if target.is_file():
+            leaf.mkdir()
+            link = leaf / "index.html"
+        link.symlink_to(target)
+        assert front.get(path).body == b"SECRET"  # While both belong to one user.
+        os.lchown(link, 65534, 65534)
+        answer = front.get(path)
+        assert (answer.status, answer.is_hit) == (404, False), path
+        assert b"SECRET" not in answer.body
+
+
+def test_staticifys_own_links_are_followed(front: Front) -> None:
+    # Where the file system has no RENAME_EXCHANGE, a leaf is a link to one of its versions.
+    linking = Tree(front.stack.tree, has_exchange=False)
+    front.tree.close()
+    linking.open()
+    try:
+        place = front.page("/linked/").place
+        for number in range(3):
+            linking.publish(place, Kind.HTML, encode(f"version {number}".encode()))
+            assert front.leaf("/linked/").is_symlink()
+            for coding in front.codings:
+                answer = front.get("/linked/", coding)
+                assert answer.is_hit
+                assert DECODERS[answer.headers.get("content-encoding", "")](answer.body) == b"version %d" % number
+    finally:
+        linking.close()
+
+
+# --- publishing under load ---
+
+REQUESTS_PER_READER = 1500
+
+
+def test_readers_see_whole_pages_and_never_an_older_one(front: Front) -> None:
+    """Readers that mix codings: each answer is one version as a whole, and versions only go forward."""
+    front.publish("/busy/", Kind.HTML, version(0))
+    is_over = threading.Event()
+    faults: list[str] = []
+    seen: set[int] = set()
+
+    def publish() -> None:
+        for number in itertools.count(1):
+            if is_over.is_set():
+                return
+            front.publish("/busy/", Kind.HTML, version(number))
+
+    def read() -> None:
+        newest = 0
+        with closing(http.client.HTTPConnection("127.0.0.1", front.stack.front_port, timeout=30)) as connection:
+            for coding in itertools.islice(itertools.cycle(front.codings), REQUESTS_PER_READER):
+                connection.request("GET", "/busy/", headers={"Host": front.stack.netloc, "Accept-Encoding": coding})
+                response = connection.getresponse()
+                number, fault = judge(response, response.read(), newest)
+                if fault:
+                    faults.append(f"{coding or 'identity'}: {fault}")
+                newest = max(newest, number)
+                seen.add(number)
+
+    publisher = threading.Thread(target=publish)
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for thread in (publisher, *readers):
+        thread.start()
+    for reader in readers:
+        reader.join()
+    is_over.set()
+    publisher.join()
+    assert faults == []
+    assert len(seen) > 50  # Otherwise nothing was published meanwhile.
+
+
+def judge(response: http.client.HTTPResponse, body: bytes, newest: int) -> tuple[int, str]:
+    """The version that an answer has, and what is wrong with it."""
+    if response.status != 200 or response.headers["Cache-Status"] != "staticify; hit":
+        return 0, f"no hit: {response.status} {response.headers['Cache-Status']}"
+    try:
+        text = DECODERS[response.headers.get("Content-Encoding", "")](body)
+    except (OSError, EOFError, brotli.error) as error:
+        return 0, f"torn: {error}"
+    number = int(text[:8])
+    if text != version(number):
+        return number, f"torn: version {number}"
+    return number, f"older: {number} after {newest}" if number < newest else ""
+
+
+def version(number: int) -> bytes:
+    """A page of one version; length and text change with it."""
+    return f"{number:08}".encode() * (2000 + number % 500)

@@ -1,0 +1,300 @@
+"""The memory of each page: whole after a restart, harmless when lost, readable by others meanwhile."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from staticify import store as module
+from staticify.errors import StoreError
+from staticify.nouns import Cut, Kind, Outcome, Record
+from staticify.store import FILE_NAME, SCHEMA_VERSION, Store
+
+SITE = "https://a.example/"
+FULL = Record(
+    url="https://a.example/caf%C3%A9/",
+    site=SITE,
+    kind=Kind.HTML,
+    source_digest="a" * 64,
+    output_digest="b" * 64,
+    rules_digest="c" * 16,
+    size_bytes=131_072,
+    mtime=1_700_000_000,
+    first_seen_at=1_699_999_999.25,
+    checked_at=1_700_000_060.5,
+    verified_at=1_700_000_060.5,
+    changed_at=1_700_000_000.125,
+    render_seconds=0.1234,
+    outcome=Outcome.PUBLISHED,
+    verdict="ok",
+    reason="a whole page for everybody: café, 日本, 'quotes' and \"more\"\n",
+    failures=3,
+    unchanged_count=7,
+    is_dense=True,
+    status=200,
+    headers={"content-type": "text/html; charset=UTF-8", "x": "é\udce9"},
+    cuts=(Cut(10, 20, "#wpadminbar"), Cut(30, 41, ".ad[title='\"é\"']")),
+    location="https://a.example/new/",
+)
+EMPTY = Record("https://a.example/", SITE)
+
+
+@contextmanager
+def opened(directory: Path) -> Iterator[Store]:
+    with closing(Store.open_for_writing(directory)) as store:
+        yield store
+
+
+def reread(directory: Path) -> list[Record]:
+    with closing(Store.open_for_reading(directory)) as store:
+        return store.of_site(SITE)
+
+
+def lock(directory: Path) -> sqlite3.Connection:
+    """Another program in the middle of a transaction."""
+    connection = sqlite3.connect(directory / FILE_NAME, isolation_level=None)
+    connection.execute("begin exclusive")
+    return connection
+
+
+def test_every_field_survives(tmp_path: Path) -> None:
+    # A field that is not set proves nothing: each is here, but for the dataclass's own defaults.
+    fields = dataclasses.fields(Record)
+    assert all(getattr(FULL, field.name) != field.default for field in fields)
+    with opened(tmp_path) as store:
+        store.put(FULL)
+        store.put(EMPTY)
+    with opened(tmp_path) as store:
+        assert store.set_aside is None
+        assert store.get(FULL.url) == FULL
+        assert store.get(EMPTY.url) == EMPTY
+        assert store.get("https://a.example/other/") is None
+        assert store.of_site(SITE) == [EMPTY, FULL]
+        assert store.of_site("https://b.example/") == []
+
+
+def test_the_columns_of_this_schema_version() -> None:
+    """Another field of Record is another schema: count SCHEMA_VERSION up with it, or old databases cannot be read."""
+    columns = (
+        *("url", "site", "kind", "source_digest", "output_digest", "rules_digest", "size_bytes", "mtime"),
+        *("first_seen_at", "checked_at", "verified_at", "changed_at", "render_seconds", "outcome", "verdict"),
+        *("reason", "failures", "unchanged_count", "is_dense", "status", "headers", "cuts", "location"),
+    )
+    assert columns == module._COLUMNS
+    assert SCHEMA_VERSION == 1
+
+
+def test_what_changes_is_written_and_what_is_forgotten_goes(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.put(FULL)
+        store.put(EMPTY)
+        store.flush()
+        assert reread(tmp_path) == [EMPTY, FULL]
+        changed = dataclasses.replace(EMPTY, failures=1)
+        store.put(changed)
+        store.forget([FULL.url, "https://a.example/never-seen/"])
+        assert reread(tmp_path) == [EMPTY, FULL]  # Until the flush.
+        store.flush()
+        assert reread(tmp_path) == [changed]
+        store.put(FULL)
+    assert reread(tmp_path) == [changed, FULL]  # Closing flushes.
+
+
+def test_a_reader_beside_the_writer(tmp_path: Path) -> None:
+    """A writer in another process, flushing all the time; each look sees whole rounds of it."""
+    program = (
+        "import sys; from pathlib import Path; from staticify.store import Store; from staticify.nouns import Record\n"
+        "store = Store.open_for_writing(Path(sys.argv[1]))\n"
+        "for number in range(10**9):\n"
+        "    for page in range(20): store.put(Record(f'https://a.example/{page}', sys.argv[2], status=number))\n"
+        "    store.flush()\n"
+        "    if number == 5: print('going', flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path), SITE], stdout=subprocess.PIPE) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"going\n"
+            last = 0
+            for _ in range(50):
+                records = reread(tmp_path)
+                statuses = {record.status for record in records}
+                assert (len(records), len(statuses)) == (20, 1)
+                assert min(statuses) >= last
+                last = min(statuses)
+        finally:
+            writer.kill()
+    with opened(tmp_path) as store:  # Killed in the middle of whatever it did.
+        assert len(store.of_site(SITE)) == 20
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database at all, and long enough to be read" * 40, b"SQLite format 3\0" + b"\xff" * 5000]
+)
+def test_a_corrupt_database_is_set_aside_whole(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with opened(tmp_path) as store:
+        assert store.set_aside is not None
+        assert store.set_aside.parent == tmp_path
+        assert store.set_aside.name.startswith("state.db.corrupt-")
+        assert store.set_aside.read_bytes() == content
+        assert store.of_site(SITE) == []
+        store.put(FULL)
+    assert reread(tmp_path) == [FULL]
+
+
+def test_a_database_damaged_in_the_middle_is_set_aside(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        for number in range(500):
+            store.put(dataclasses.replace(FULL, url=f"https://a.example/{number}"))
+    path = tmp_path / FILE_NAME
+    raw = bytearray(path.read_bytes())
+    raw[4096:] = b"\x5a" * (len(raw) - 4096)
+    path.write_bytes(raw)
+    with opened(tmp_path) as store:
+        assert store.set_aside is not None
+        assert store.set_aside.read_bytes() == bytes(raw)
+
+
+@pytest.mark.parametrize(("column", "value"), [("kind", "nonsense"), ("cuts", "{"), ("headers", None)])
+def test_a_record_that_makes_no_sense_is_corruption(tmp_path: Path, column: str, value: str | None) -> None:
+    with opened(tmp_path) as store:
+        store.put(FULL)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute(f"update page set {column} = ?", (value,))
+    with opened(tmp_path) as store:
+        assert store.set_aside is not None
+        assert store.of_site(SITE) == []
+
+
+def test_an_empty_file_is_a_new_database(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).touch()
+    with opened(tmp_path) as store:
+        assert (store.set_aside, store.of_site(SITE)) == (None, [])
+
+
+def test_another_schema_version_is_forgotten(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.executescript("create table page (url, weather); insert into page values ('x', 'rain');")
+        connection.execute(f"pragma user_version = {SCHEMA_VERSION + 1}")
+    with opened(tmp_path) as store:
+        assert (store.set_aside, store.of_site(SITE)) == (None, [])
+        store.put(FULL)
+    assert reread(tmp_path) == [FULL]
+
+
+BUSY_HINT = "Another program holds a lock on it: a copy, a backup, an sqlite3 shell; let it end"
+
+
+def test_a_locked_database_is_an_error_in_time_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
+    with opened(tmp_path) as store:
+        store.put(EMPTY)
+        store.flush()
+        other = lock(tmp_path)
+        store.put(FULL)
+        started = time.monotonic()
+        with pytest.raises(StoreError) as caught:
+            store.flush()
+        assert 0.1 < time.monotonic() - started < 3
+        assert str(caught.value) == (
+            f"cannot write the state database {tmp_path / FILE_NAME}: database is locked. {BUSY_HINT}"
+        )
+        later = dataclasses.replace(EMPTY, failures=9)
+        store.put(later)
+        other.close()
+        store.flush()
+        assert reread(tmp_path) == [later, FULL]
+
+
+def test_a_locked_database_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
+    (tmp_path / FILE_NAME).touch()
+    with closing(lock(tmp_path)), pytest.raises(StoreError) as caught:
+        Store.open_for_writing(tmp_path)
+    assert caught.value.hint == BUSY_HINT
+
+
+def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    for directory in (tmp_path / "state", tmp_path / "state" / "below"):
+        with pytest.raises(StoreError) as caught:
+            Store.open_for_writing(directory)
+        assert caught.value.hint == "The user that runs staticify must own its directory; nobody else may write to it"
+
+
+def test_the_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:
+    with opened(tmp_path / "state"):
+        assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_reading_what_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        Store.open_for_reading(tmp_path)
+    assert str(caught.value) == (
+        f"there is no state database {tmp_path / FILE_NAME}. Nothing was rendered yet: staticify render --all"
+    )
+    (tmp_path / FILE_NAME).write_bytes(b"no database" * 500)
+    with pytest.raises(StoreError) as caught:
+        Store.open_for_reading(tmp_path)
+    assert caught.value.hint == "Run this as the user that runs the daemon"
+    assert (tmp_path / FILE_NAME).read_bytes() == b"no database" * 500
+
+
+def test_flushing_from_many_threads_at_once(tmp_path: Path) -> None:
+    """And putting, and forgetting: the last word on each page is what stands there in the end."""
+    with opened(tmp_path) as store:
+
+        def work(thread: int) -> None:
+            for number in range(40):
+                store.put(Record(f"https://a.example/{thread}/{number}", SITE, status=1))
+                store.flush()
+                store.put(Record(f"https://a.example/{thread}/{number}", SITE, status=2))
+                if number % 2:
+                    store.forget([f"https://a.example/{thread}/{number}"])
+
+        with ThreadPoolExecutor(4) as threads:
+            for future in [threads.submit(work, thread) for thread in range(4)]:
+                future.result()
+        store.flush()
+        records = reread(tmp_path)
+        assert {record.url for record in records} == {
+            f"https://a.example/{thread}/{number}" for thread in range(4) for number in range(0, 40, 2)
+        }
+        assert {record.status for record in records} == {2}
+
+
+def test_a_flush_that_comes_during_another_waits_for_it(tmp_path: Path) -> None:
+    """The second one fails after the first; neither commits or rolls back what the other wrote."""
+    with opened(tmp_path) as store:
+        store.put(EMPTY)
+        store._writing.acquire()
+        second = threading.Thread(target=store.flush)
+        second.start()
+        second.join(0.05)
+        assert second.is_alive()
+        assert reread(tmp_path) == []
+        store.put(FULL)
+        store._writing.release()
+        second.join()
+        assert reread(tmp_path) == [EMPTY, FULL]
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = Store.open_for_writing(tmp_path)
+    store.close()
+    store.close()
+    store.put(FULL)
+    with pytest.raises(StoreError, match="cannot write the state database"):
+        store.flush()

@@ -1,0 +1,663 @@
+"""Pages in a real directory: whole, at once, never older than before, and nothing outside."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import brotli
+import pytest
+
+from staticify.encode import Variants, encode
+from staticify.errors import TreeError, TreeLocked
+from staticify.nouns import Kind
+from staticify.tree import SUFFIXES, Found, Tree
+from staticify.urls import MARK, Place, parse_page
+
+NOW = 1_700_000_000
+HOME = Place(("a.example",), MARK)
+DEEP = Place(("a.example", "2024", "05", "x"), MARK)
+FLAT = Place(("a.example",), f"robots.txt{MARK}")
+
+
+class Clock:
+    """The wall clock, as the test sets it."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@contextmanager
+def opened(path: Path, *, has_exchange: bool | None = None, now: Callable[[], float] = lambda: NOW) -> Iterator[Tree]:
+    tree = Tree(path, now=now, has_exchange=has_exchange)
+    tree.open()
+    with closing(tree):
+        yield tree
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=[True, False], ids=["exchange", "links"])
+def tree(tmp_path: Path, clock: Clock, request: pytest.FixtureRequest) -> Iterator[Tree]:
+    with opened(tmp_path / "tree", has_exchange=request.param, now=clock) as tree:
+        yield tree
+
+
+def variants(text: str) -> Variants:
+    return encode(text.encode())
+
+
+def read(tree: Tree, place: Place, kind: Kind = Kind.HTML) -> str:
+    """What the page says; every variant says the same."""
+    leaf = tree.path / place.relative
+    identity = (leaf / f"index.{kind}").read_bytes()
+    assert gzip.decompress((leaf / f"index.{kind}.gz").read_bytes()) == identity
+    assert brotli.decompress((leaf / f"index.{kind}.br").read_bytes()) == identity
+    return identity.decode()
+
+
+def names(path: Path) -> list[str]:
+    """Everything below a directory, links not followed."""
+    return sorted(
+        os.path.relpath(os.path.join(directory, name), path)
+        for directory, below, files in os.walk(path)
+        for name in (*below, *files)
+    )
+
+
+# --- Publish ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_appears_with_all_its_variants(tmp_path: Path) -> None:
+    with opened(tmp_path / "tree") as tree:
+        assert tree.publish(DEEP, Kind.HTML, variants("hello")) == NOW
+        assert names(tree.path) == [
+            "a.example",
+            "a.example/2024",
+            "a.example/2024/05",
+            "a.example/2024/05/x",
+            f"a.example/2024/05/x/{MARK}",
+            f"a.example/2024/05/x/{MARK}/index.html",
+            f"a.example/2024/05/x/{MARK}/index.html.br",
+            f"a.example/2024/05/x/{MARK}/index.html.gz",
+        ]
+        assert read(tree, DEEP) == "hello"
+
+
+def test_a_page_is_replaced_and_nothing_of_the_old_one_stays(tmp_path: Path) -> None:
+    with opened(tmp_path / "tree", has_exchange=True) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+        before = names(tree.path)
+        tree.publish(HOME, Kind.HTML, variants("two"))
+        assert read(tree, HOME) == "two"
+        assert names(tree.path) == before
+        tree.publish(HOME, Kind.RSS, variants("<rss/>"))
+        assert sorted(os.listdir(tree.path / HOME.relative)) == ["index.rss", "index.rss.br", "index.rss.gz"]
+
+
+def test_the_version_before_stays_for_readers_until_the_next_publish(tmp_path: Path) -> None:
+    with opened(tmp_path / "tree", has_exchange=False) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+        first = os.readlink(tree.path / HOME.relative)
+        tree.publish(FLAT, Kind.TEXT, variants("robots"))  # Another page of the same directory.
+        tree.publish(HOME, Kind.HTML, variants("two"))
+        second = os.readlink(tree.path / HOME.relative)
+        assert (tree.path / "a.example" / first / "index.html").read_text() == "one"
+        tree.publish(HOME, Kind.HTML, variants("three"))
+        third = os.readlink(tree.path / HOME.relative)
+        robots = os.readlink(tree.path / FLAT.relative)
+        assert sorted(os.listdir(tree.path / "a.example")) == sorted([MARK, FLAT.leaf, second, third, robots])
+        assert (read(tree, HOME), read(tree, FLAT, Kind.TEXT)) == ("three", "robots")
+
+
+def test_the_mtime_is_one_for_all_variants_and_moves_with_every_change(tree: Tree, clock: Clock) -> None:
+    def mtimes() -> set[float]:
+        return {(tree.path / HOME.relative / f"index.html{suffix}").stat().st_mtime for suffix in SUFFIXES}
+
+    clock.now = NOW + 0.9
+    assert tree.publish(HOME, Kind.HTML, variants("aaa")) == NOW
+    assert mtimes() == {NOW}
+    # The same second and the same length: nginx's ETag must differ all the same.
+    assert tree.publish(HOME, Kind.HTML, variants("bbb")) == NOW + 1
+    assert tree.publish(HOME, Kind.HTML, variants("ccc")) == NOW + 2
+    assert mtimes() == {NOW + 2}
+    clock.now = NOW - 3600
+    assert tree.publish(HOME, Kind.HTML, variants("ddd")) == NOW + 3
+    clock.now = NOW + 60
+    assert tree.publish(HOME, Kind.HTML, variants("eee")) == NOW + 60
+
+
+def test_denser_variants_keep_the_mtime(tree: Tree, clock: Clock) -> None:
+    mtime = tree.publish(HOME, Kind.HTML, variants("x" * 1000))
+    clock.now += 600
+    assert tree.publish(HOME, Kind.HTML, encode(b"x" * 1000, is_dense=True), mtime=mtime) == mtime
+    assert tree.is_holding(HOME, Kind.HTML, mtime, 1000)
+
+
+def test_a_leaf_whose_files_are_from_the_epoch_is_replaced(tree: Tree) -> None:
+    """Images and archives made reproducibly carry mtime 0."""
+    tree.publish(HOME, Kind.HTML, variants("one"), mtime=0)
+    assert tree.publish(HOME, Kind.HTML, variants("two")) == NOW
+    assert read(tree, HOME) == "two"
+
+
+def test_a_leaf_that_somebody_emptied_is_replaced(tree: Tree) -> None:
+    tree.publish(HOME, Kind.HTML, variants("one"))
+    for name in os.listdir(tree.path / HOME.relative):
+        (tree.path / HOME.relative / name).unlink()
+    tree.publish(HOME, Kind.HTML, variants("two"))
+    assert read(tree, HOME) == "two"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])
+def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int) -> None:
+    """The web server is another user."""
+    before = os.umask(umask)
+    try:
+        with opened(tmp_path / "tree") as tree:
+            tree.publish(DEEP, Kind.HTML, variants("x"))
+    finally:
+        os.umask(before)
+    modes = {name: (tree.path / name).stat().st_mode & 0o7777 for name in (".", *names(tree.path))}
+    assert set(modes.values()) == {0o755, 0o644}
+    assert all(mode == (0o644 if "index." in name else 0o755) for name, mode in modes.items())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://a.example/{'x' * 255}/{'y' * 245}",
+        f"https://a.example/{'é' * 127}/",
+        "https://a.example/日本語/ラズベリーパイ/",
+        "https://a.example/%F0%9F%98%80/%D9%85%D8%B1%D8%AD%D8%A8%D8%A7",
+        "https://[::1]:8080/%22%3C%3E|*%3F/",
+        "https://a.example/.hidden/...",
+        f"https://a.example/{'/'.join(['x' * 100] * 18)}/",
+    ],
+)
+def test_names_as_the_web_has_them(tree: Tree, url: str) -> None:
+    page = parse_page(url)
+    tree.publish(page.place, Kind.HTML, variants("one"))
+    tree.publish(page.place, Kind.HTML, variants("two"))
+    assert (tree.path / page.tree_path(Kind.HTML)).read_text() == "two"
+    assert list(tree.scan()) == [Found(page.place, Kind.HTML, NOW + 1, 3)]
+    assert tree.remove(page.place)
+    assert names(tree.path) == [page.netloc]
+
+
+# --- Remove, find, scan ----------------------------------------------------------------------------------------------
+
+
+def test_a_removed_page_takes_its_empty_directories_with_it(tree: Tree) -> None:
+    above = Place(("a.example", "2024"), MARK)
+    for _ in range(3):  # So that there are versions, where there are any.
+        tree.publish(DEEP, Kind.HTML, variants("deep"))
+        tree.publish(above, Kind.HTML, variants("above"))
+    assert tree.remove(DEEP)
+    assert not (tree.path / "a.example/2024/05").exists()
+    assert read(tree, above) == "above"
+    assert tree.remove(above)
+    assert names(tree.path) == ["a.example"]
+
+
+def test_removing_what_is_not_there_changes_nothing(tree: Tree) -> None:
+    tree.publish(HOME, Kind.HTML, variants("home"))
+    before = names(tree.path)
+    assert not tree.remove(DEEP)
+    assert not tree.remove(FLAT)
+    assert names(tree.path) == before
+
+
+def test_find_and_is_holding(tree: Tree) -> None:
+    assert tree.find(HOME) is None
+    mtime = tree.publish(HOME, Kind.ATOM, variants("<feed/>"))
+    assert tree.find(HOME) == Found(HOME, Kind.ATOM, mtime, 7)
+    assert tree.is_holding(HOME, Kind.ATOM, mtime, 7)
+    assert not tree.is_holding(HOME, Kind.RSS, mtime, 7)
+    assert not tree.is_holding(HOME, Kind.ATOM, mtime + 1, 7)
+    assert not tree.is_holding(HOME, Kind.ATOM, mtime, 8)
+    assert not tree.is_holding(DEEP, Kind.ATOM, mtime, 7)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_page_that_lacks_a_variant_is_not_held(tree: Tree, suffix: str) -> None:
+    mtime = tree.publish(HOME, Kind.HTML, variants("x"))
+    file = tree.path / HOME.relative / f"index.html{suffix}"
+    os.utime(file, (mtime + 5, mtime + 5))
+    assert not tree.is_holding(HOME, Kind.HTML, mtime, 1)
+    file.unlink()
+    assert not tree.is_holding(HOME, Kind.HTML, mtime, 1)
+
+
+def test_scan_finds_every_page_in_a_fixed_order_and_nothing_else(tree: Tree) -> None:
+    other = Place(("b.example:8080", "日本"), MARK)
+    for place, kind in ((other, Kind.HTML), (DEEP, Kind.HTML), (FLAT, Kind.TEXT), (HOME, Kind.RSS)):
+        tree.publish(place, kind, variants("12345"))
+        tree.publish(place, kind, variants("1234"))
+    (tree.path / "a.example/own").mkdir()
+    (tree.path / "a.example/own/index.html").write_text("somebody's")
+    (tree.path / f"a.example/empty{MARK}").mkdir()
+    (tree.path / "a.example/circle").symlink_to("..")
+    assert list(tree.scan()) == [
+        Found(DEEP, Kind.HTML, NOW + 1, 4),
+        Found(HOME, Kind.RSS, NOW + 1, 4),
+        Found(FLAT, Kind.TEXT, NOW + 1, 4),
+        Found(other, Kind.HTML, NOW + 1, 4),
+    ]
+
+
+# --- From one file system to another ---------------------------------------------------------------------------------
+
+
+def test_a_tree_moves_to_a_file_system_without_exchange_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    with opened(path, has_exchange=True) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+    with opened(path, has_exchange=False) as tree:
+        assert tree.publish(HOME, Kind.HTML, variants("two")) == NOW + 1
+        assert (path / HOME.relative).is_symlink()
+        assert read(tree, HOME) == "two"
+        assert len(os.listdir(path / "a.example")) == 2
+    with opened(path, has_exchange=True) as tree:
+        assert list(tree.scan()) == [Found(HOME, Kind.HTML, NOW + 1, 3)]
+        assert tree.publish(HOME, Kind.HTML, variants("three")) == NOW + 2
+        assert not (path / HOME.relative).is_symlink()
+        assert read(tree, HOME) == "three"
+        assert tree.sweep() == 1  # The version that the link led to.
+        assert os.listdir(path / "a.example") == [MARK]
+
+
+def test_what_the_file_system_can_do_is_tried(tmp_path: Path) -> None:
+    with opened(tmp_path / "tree") as tree:
+        assert tree.has_exchange  # ext4, xfs, btrfs, tmpfs and overlayfs of this century have it.
+        assert names(tree.path) == []
+
+
+# --- Links and files of somebody else --------------------------------------------------------------------------------
+
+LINK_HINT = "A symbolic link stands where a directory of the tree should be; take it away"
+FILE_HINT = "A file or a symbolic link stands where a directory of the tree should be; take it away"
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """Somebody's directory, in the shape of a leaf."""
+    directory = tmp_path / "outside"
+    directory.mkdir()
+    for name in ("index.html", "index.html.gz", "index.html.br", "precious"):
+        (directory / name).write_text("precious")
+    return directory
+
+
+def untouched(outside: Path) -> bool:
+    return {path.name: path.read_text() for path in outside.iterdir()} == dict.fromkeys(
+        ["index.html", "index.html.gz", "index.html.br", "precious"], "precious"
+    )
+
+
+@pytest.mark.parametrize("planted", ["a.example", "a.example/2024", "a.example/2024/05/x"])
+def test_a_link_in_the_way_is_not_followed(tree: Tree, outside: Path, planted: str) -> None:
+    (tree.path / planted).parent.mkdir(parents=True, exist_ok=True)
+    (tree.path / planted).symlink_to(outside)
+    with pytest.raises(TreeError) as caught:
+        tree.publish(DEEP, Kind.HTML, variants("x"))
+    assert caught.value.hint in {LINK_HINT, FILE_HINT}
+    assert untouched(outside)
+    if planted.endswith("x"):
+        with pytest.raises(TreeError):
+            tree.remove(DEEP)
+    assert untouched(outside)
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_a_link_in_place_of_a_leaf_leads_nowhere(tree: Tree, outside: Path, *, is_relative: bool) -> None:
+    leaf = tree.path / HOME.relative
+    leaf.parent.mkdir()
+    leaf.symlink_to("../../outside" if is_relative else outside)
+    with pytest.raises(TreeError) as caught:
+        tree.publish(HOME, Kind.HTML, variants("x"))
+    assert caught.value.hint in {LINK_HINT, FILE_HINT}
+    assert untouched(outside)
+    assert os.listdir(leaf.parent) == [MARK]
+    assert tree.remove(HOME)
+    assert untouched(outside)
+    assert os.listdir(leaf.parent) == []
+
+
+def test_a_sweep_follows_no_link(tree: Tree, outside: Path) -> None:
+    tree.publish(HOME, Kind.HTML, variants("x"))
+    (tree.path / "a.example" / f"{MARK}.new-0").symlink_to(outside)
+    (tree.path / "a.example" / f"{MARK}.new-1").symlink_to("/nowhere")
+    (tree.path / "a.example" / "elsewhere").symlink_to(outside)
+    (outside / f"{MARK}.new-2").mkdir()
+    assert tree.sweep() == 2
+    assert (outside / f"{MARK}.new-2").is_dir()
+    (outside / f"{MARK}.new-2").rmdir()
+    assert untouched(outside)
+    assert read(tree, HOME) == "x"
+
+
+def test_a_file_in_the_way(tree: Tree) -> None:
+    (tree.path / "a.example").write_text("somebody's")
+    with pytest.raises(TreeError) as caught:
+        tree.publish(DEEP, Kind.HTML, variants("x"))
+    assert str(caught.value) == f"cannot publish {tree.path / DEEP.relative}: Not a directory. {FILE_HINT}"
+    assert (tree.path / "a.example").read_text() == "somebody's"
+
+
+# --- One at a time ---------------------------------------------------------------------------------------------------
+
+LOCKED_HINT = "A running daemon renders every page by itself; stop it first, or give this one another tree"
+
+
+def test_a_second_tree_of_the_same_process_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "tree"):
+        with pytest.raises(TreeLocked) as caught:
+            Tree(tmp_path / "tree").open()
+        assert str(caught.value) == f"another staticify works on the tree {tmp_path / 'tree'}. {LOCKED_HINT}"
+    with opened(tmp_path / "tree"):
+        pass
+
+
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from staticify.tree import Tree\n"
+        "Tree(Path(sys.argv[1])).open(); print('open', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "tree")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(TreeLocked):
+            Tree(tmp_path / "tree").open()
+        other.kill()
+    with opened(tmp_path / "tree"):
+        pass
+
+
+def test_closing_twice_is_harmless_and_a_closed_tree_says_so(tmp_path: Path) -> None:
+    tree = Tree(tmp_path / "tree")
+    tree.close()
+    tree.open()
+    tree.close()
+    tree.close()
+    with pytest.raises(TreeError):
+        tree.publish(HOME, Kind.HTML, variants("x"))
+
+
+# --- Disks that do not do what they should ---------------------------------------------------------------------------
+
+
+@contextmanager
+def mounted(path: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """A small file system of its own; what is yielded mounts it anew with other options."""
+    path.mkdir()
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a file system")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=False).returncode:
+        pytest.skip("no mounts in this container")
+
+    def remount(options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
+
+    try:
+        yield remount
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.mark.parametrize("has_exchange", [True, False])
+def test_a_full_disk_leaves_the_old_page_whole(tmp_path: Path, *, has_exchange: bool) -> None:
+    with mounted(tmp_path / "disk", "256k"), opened(tmp_path / "disk/tree", has_exchange=has_exchange) as tree:
+        tree.publish(HOME, Kind.HTML, variants("the last good page"))
+        before = names(tree.path)
+        big = Variants(os.urandom(400_000), b"", b"")
+        for place in (HOME, FLAT):
+            with pytest.raises(TreeError) as caught:
+                tree.publish(place, Kind.HTML, big)
+            assert str(caught.value) == (
+                f"cannot publish {tree.path / place.relative}: No space left on device. "
+                "The disk is full: the pages in the tree stay as they are until there is room"
+            )
+            assert names(tree.path) == before
+        assert read(tree, HOME) == "the last good page"
+        tree.publish(HOME, Kind.HTML, variants("room again"))
+        assert read(tree, HOME) == "room again"
+
+
+def test_a_read_only_disk(tmp_path: Path) -> None:
+    hint = "The file system is mounted read-only"
+    with mounted(tmp_path / "disk", "256k") as remount:
+        with opened(tmp_path / "disk/tree") as tree:
+            tree.publish(HOME, Kind.HTML, variants("the last good page"))
+            remount("ro")
+            with pytest.raises(TreeError) as caught:
+                tree.publish(HOME, Kind.HTML, variants("x"))
+            assert caught.value.hint == hint
+            with pytest.raises(TreeError) as caught:
+                tree.remove(HOME)
+            assert caught.value.hint == hint
+            assert read(tree, HOME) == "the last good page"
+        with pytest.raises(TreeError) as caught:
+            Tree(tmp_path / "disk/tree").open()
+        assert caught.value.hint == hint
+        with pytest.raises(TreeError) as caught:
+            Tree(tmp_path / "disk/new").open()
+        assert caught.value.hint == hint
+
+
+def test_a_directory_of_another_user(tmp_path: Path) -> None:
+    """As root in a process of its own that gives its rights up."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    with opened(tmp_path / "tree") as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+    program = (
+        "import os, sys; from pathlib import Path; from staticify.tree import Tree\n"
+        "from staticify.errors import TreeError\n"
+        "os.chdir(sys.argv[1]); os.setgid(65534); os.setuid(65534)\n"
+        "try: Tree(Path('tree')).open()\n"
+        "except TreeError as error: print(error.hint)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert done.stdout == "The user that runs staticify must own the tree\n"
+
+
+def test_a_page_stands_whole_when_only_its_last_fsync_fails(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk of no test machine fails on demand: os.fsync does, for the directory that holds the leaf."""
+    tree.publish(HOME, Kind.HTML, variants("old"))
+    tree.publish(HOME, Kind.HTML, variants("older"))
+    parent = (tree.path / "a.example").stat().st_ino
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if os.fstat(fd).st_ino == parent:
+            raise OSError(errno.EIO, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(TreeError) as caught:
+        tree.publish(HOME, Kind.HTML, variants("new"))
+    assert caught.value.hint == "The disk fails: see the kernel's log"
+    assert read(tree, HOME) == "new"
+    monkeypatch.undo()
+    tree.sweep()
+    assert read(tree, HOME) == "new"
+
+
+@pytest.mark.parametrize("step", ["mkdir", "open", "write", "utime", "symlink", "rename", "listdir"])
+def test_a_step_that_fails_leaves_the_old_page_and_no_rubbish(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    tree.publish(HOME, Kind.HTML, variants("old"))
+    before = names(tree.path)
+
+    def fail(*_args: object, **_keywords: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, step, fail)
+    try:
+        tree.publish(HOME, Kind.HTML, variants("new"))
+    except TreeError:
+        monkeypatch.undo()
+        if step not in {"open", "listdir"}:  # Without these nothing can be tidied up either; the sweep does it.
+            assert names(tree.path) == before
+        tree.sweep()
+        assert read(tree, HOME) == "old"
+        assert names(tree.path) == before
+    else:
+        monkeypatch.undo()
+        assert read(tree, HOME) == "new"
+
+
+# --- What a killed process leaves ------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    """Killed at any moment while it published; the page is whole, and after a sweep nothing else is there."""
+    program = (
+        "import sys; from pathlib import Path; from staticify.tree import Tree\n"
+        "from staticify.urls import Place, MARK\n"
+        "from staticify.encode import encode; from staticify.nouns import Kind\n"
+        "tree = Tree(Path(sys.argv[1]), has_exchange=sys.argv[2] == '1'); tree.open()\n"
+        "for number in range(10**9):\n"
+        "    tree.publish(Place(('a.example',), MARK), Kind.HTML, encode(b'%09d' % number * 1000))\n"
+        "    if number == int(sys.argv[3]): print('going', flush=True)"
+    )
+    for has_exchange in (True, False):
+        path = tmp_path / f"tree-{has_exchange}"
+        for count in (0, 3):
+            command = [sys.executable, "-c", program, str(path), str(int(has_exchange)), str(count)]
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"going\n"
+                process.kill()
+            with opened(path, has_exchange=has_exchange) as tree:
+                tree.sweep()
+                text = read(tree, HOME)
+                assert text == text[:9] * 1000
+                left = os.listdir(path / "a.example")
+                assert len(left) == (1 if has_exchange else 2)
+                assert tree.sweep() == 0
+
+
+def test_a_sweep_takes_what_is_left_over_and_no_page(tree: Tree) -> None:
+    for place in (HOME, DEEP, FLAT):
+        tree.publish(place, Kind.HTML, variants("x"))
+    before = names(tree.path)
+    for directory in ("", "a.example/", "a.example/2024/05/"):
+        for name in (f"{MARK}.new-0123", f"{MARK}.v-0123-4567"):
+            (tree.path / directory / name).mkdir()
+            (tree.path / directory / name / "index.html").write_text("half")
+    assert tree.sweep() == 6
+    assert names(tree.path) == before
+    assert tree.sweep() == 0
+
+
+# --- Readers and writers at once -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[True, False], ids=["exchange", "links"])
+def fast_tree(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tree]:
+    """Where there is memory to publish to, so that fsync costs nothing and versions follow closely."""
+    memory = Path("/dev/shm")
+    with (
+        TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as directory,
+        opened(Path(directory) / "tree", has_exchange=request.param) as tree,
+    ):
+        yield tree
+
+
+def test_readers_see_one_version_at_a_time_and_never_an_older_one(fast_tree: Tree) -> None:
+    """Paths as a web server opens them: any variant at any time, each whole, each at least as new as the last."""
+    tree = fast_tree
+    publishes = 2000
+    leaf = tree.path / HOME.relative
+    decoders = (lambda raw: raw, gzip.decompress, brotli.decompress)
+    done = threading.Event()
+    tree.publish(HOME, Kind.HTML, variants("0 " * 500))
+
+    missed: list[str] = []
+    """The directory was reached, then exchanged and emptied before its file was opened: hardly ever in one call."""
+
+    def by_path() -> int:
+        count, newest = 0, 0
+        while not done.is_set():
+            for suffix, decode in zip(SUFFIXES, decoders, strict=True):
+                try:
+                    numbers = decode((leaf / f"index.html{suffix}").read_bytes()).split()
+                except FileNotFoundError:
+                    missed.append(suffix)
+                    continue
+                assert len(numbers) == 500
+                assert len(set(numbers)) == 1
+                assert int(numbers[0]) >= newest
+                newest = int(numbers[0])
+                count += 1
+        return count
+
+    def by_directory() -> int:
+        """All three of one directory, as a copy to an edge reads them."""
+        count = 0
+        while not done.is_set():
+            fd = os.open(leaf, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                raw = []
+                for suffix in SUFFIXES:
+                    with open(os.open(f"index.html{suffix}", os.O_RDONLY, dir_fd=fd), "rb") as file:
+                        raw.append(file.read())
+            except FileNotFoundError:
+                continue
+            finally:
+                os.close(fd)
+            assert len({decode(one) for decode, one in zip(decoders, raw, strict=True)}) == 1
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(2) as threads:
+        readers = [threads.submit(by_path), threads.submit(by_directory)]
+        try:
+            for number in range(1, publishes + 1):
+                tree.publish(HOME, Kind.HTML, variants(f"{number} " * 500))
+        finally:
+            done.set()
+        counts = [reader.result() for reader in readers]
+    assert min(counts) > 0
+    assert len(missed) * 1000 <= counts[0]
+    assert read(tree, HOME) == f"{publishes} " * 500
+
+
+def test_pages_come_and_go_in_one_directory_at_once(tree: Tree) -> None:
+    """The directory is pruned while the next page is made in it, again and again."""
+    places = [Place(("a.example", "2024", "05"), f"{name}{MARK}") for name in "abcd"]
+
+    def come_and_go(place: Place) -> None:
+        for number in range(60):
+            tree.publish(place, Kind.HTML, variants(str(number)))
+            assert read(tree, place) == str(number)
+            assert tree.remove(place)
+        tree.publish(place, Kind.HTML, variants("last"))
+
+    with ThreadPoolExecutor(len(places)) as threads:
+        for future in [threads.submit(come_and_go, place) for place in places]:
+            future.result()
+    assert [found.place for found in tree.scan()] == places
+    for place in places:
+        assert tree.remove(place)
+    assert names(tree.path) == ["a.example"]
