@@ -242,9 +242,7 @@ def verify(config: Config, urls: tuple[str, ...], *, as_json: bool) -> None:
         progress.advance("")
 
     with report.progress("comparing", is_quiet=True if as_json else not sys.stderr.isatty()) as progress:
-        differences = _run(
-            verification.verify(config, pages, on_list=progress.add_total, on_page=count)
-        )
+        differences = _run(verification.verify(config, pages, on_list=progress.add_total, on_page=count))
     if as_json:
         report.print_json({"compared": compared, "differences": [asdict(difference) for difference in differences]})
     else:

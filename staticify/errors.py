@@ -1,17 +1,17 @@
 """Everything that can go wrong, as one tree.
 
-    StaticifyError              what happened, where, and what the operator can do about it
-    ├── ConfigError             the configuration cannot be used; carries every fault, not the first one
-    ├── UrlError                a URL that cannot be a page (see `urls`)
-    ├── OriginError             WordPress gave no whole answer; the last good page stays
-    │   ├── OriginUnreachable   no connection, or it broke
-    │   ├── OriginTimeout       the total deadline of one fetch ran out
-    │   ├── AnswerIncomplete    the body ended before its framing said so
-    │   ├── AnswerTooLarge      over a cap: headers, body, or what the body inflates to
-    │   └── AnswerMalformed     not HTTP, or an encoding that cannot be undone
-    ├── TreeError               the tree cannot be written; what it holds is untouched
-    │   └── TreeLocked          another staticify works on this tree
-    └── StoreError              the state database cannot be used
+StaticifyError              what happened, where, and what the operator can do about it
+├── ConfigError             the configuration cannot be used; carries every fault, not the first one
+├── UrlError                a URL that cannot be a page (see `urls`)
+├── OriginError             WordPress gave no whole answer; the last good page stays
+│   ├── OriginUnreachable   no connection, or it broke
+│   ├── OriginTimeout       the total deadline of one fetch ran out
+│   ├── AnswerIncomplete    the body ended before its framing said so
+│   ├── AnswerTooLarge      over a cap: headers, body, or what the body inflates to
+│   └── AnswerMalformed     not HTTP, or an encoding that cannot be undone
+├── TreeError               the tree cannot be written; what it holds is untouched
+│   └── TreeLocked          another staticify works on this tree
+└── StoreError              the state database cannot be used
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from staticify.errors import ConfigError, Fault
 from staticify.logs import printable
 from staticify.origin import OriginClient
 from staticify.propose import Proposal, propose, readable_path, toml_of, try_out
+from staticify.urls import Page
 
 _FILE_MODE = 0o644
 
@@ -98,12 +99,16 @@ def print_proposal(proposal: Proposal, path: Path) -> None:
     table.add_column("why", no_wrap=True)
     table.add_column("pages", justify="right", no_wrap=True)
     table.add_column("for example", no_wrap=True, overflow="ellipsis", ratio=1)
+
+    def add(why: str, pages: Sequence[Page]) -> None:
+        table.add_row(why, str(len(pages)), Text(printable("  ".join(map(readable_path, pages[:3])))))
+
     for group in proposal.groups:
-        table.add_row(group.why, str(len(group.pages)), Text(printable("  ".join(map(readable_path, group.pages[:3])))))
+        add(group.why, group.pages)
     grouped = {page for group in proposal.groups for page in group.pages}
     others = [page for page in proposal.joined if page not in grouped]
     if others:
-        table.add_row("others in sitemaps", str(len(others)), Text(printable("  ".join(map(readable_path, others[:3])))))
+        add("others in sitemaps", others)
     console = Console(highlight=False)
     console.print(table)
     console.print(Text(proposal.fit + "."))

@@ -13,7 +13,7 @@ DEFAULT_PATTERNS = (
     r"""ak_js["'][^>]*\bvalue=["']\d+["']""",
     # Comments that caches and profilers write below the page.
     r"<!-- (?:Dynamic|Cached|Cache|Page) ?(?:page )?generated (?:in|by|on) [^>]*-->",
-    r"<!-- \d+ queries?\.? (?:in )?[\d.,]+ seconds?\.? -->",
+    r"<!-- \d+ quer(?:y|ies)\.? (?:in )?[\d.,]+ seconds?\.? -->",
     r"<!--\s*Performance optimized by W3 Total Cache[^>]*-->",
     r"<!-- This website is like a Rocket[^>]*-->",
 )

@@ -82,10 +82,11 @@ class _Brotli:
         self._stream = brotli.Decompressor()
 
     def decode(self, chunk: bytes, max_bytes: int) -> bytes:
-        return self._stream.process(chunk, output_buffer_limit=max_bytes + 1)
+        decoded: bytes = self._stream.process(chunk, output_buffer_limit=max_bytes + 1)
+        return decoded
 
     def is_finished(self) -> bool:
-        return self._stream.is_finished()
+        return bool(self._stream.is_finished())
 
 
 def decoder_of(content_encoding: str) -> Decoder:
@@ -150,15 +151,17 @@ class OriginClient:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._headers = httpx.Headers({
-            "Host": site.base.netloc,
-            "User-Agent": USER_AGENT,
-            "Accept": ACCEPT,
-            # Bytes between two processes of one machine are cheaper than inflating them.
-            "Accept-Encoding": "identity",
-            "X-Forwarded-Proto": site.base.scheme,
-            "X-Forwarded-Host": site.base.netloc,
-        })
+        self._headers = httpx.Headers(
+            {
+                "Host": site.base.netloc,
+                "User-Agent": USER_AGENT,
+                "Accept": ACCEPT,
+                # Bytes between two processes of one machine are cheaper than inflating them.
+                "Accept-Encoding": "identity",
+                "X-Forwarded-Proto": site.base.scheme,
+                "X-Forwarded-Host": site.base.netloc,
+            }
+        )
         # An https origin is asked by its address but shows the certificate of the public name.
         self._extensions: dict[str, Any] = {"timeout": {"connect": CONNECT_SECONDS}}
         if site.base.scheme == "https":

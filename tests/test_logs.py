@@ -14,8 +14,8 @@ from hypothesis import given, strategies as st
 from staticify.logs import JsonFormatter, TextFormatter, printable
 
 
-def record(message: str, level: int = logging.WARNING, **extra: object) -> logging.LogRecord:
-    made = logging.getLogger("x").makeRecord("x", level, "file", 1, message, (), None, extra=extra)
+def record(message: str, **extra: object) -> logging.LogRecord:
+    made = logging.getLogger("x").makeRecord("x", logging.WARNING, "file", 1, message, (), None, extra=extra)
     made.created = datetime(2026, 11, 23, 10, 15, 0, 123_456, UTC).timestamp()
     return made
 
@@ -91,25 +91,25 @@ def test_json_of_what_json_does_not_know() -> None:
 
 
 def test_an_exception_stays_on_the_line() -> None:
-    try:
-        raise ValueError("first\nsecond")
-    except ValueError:
-        info = sys.exc_info()
     failed = record("failed")
-    failed.exc_info = info
+    try:
+        int("first\nsecond")
+    except ValueError:
+        failed.exc_info = sys.exc_info()
     line = TextFormatter().format(failed)
     assert line.startswith(f"{HEAD}failed Traceback (most recent call last):\\n")
-    assert line.endswith("ValueError: first\\nsecond")
+    assert line.endswith("ValueError: invalid literal for int() with base 10: 'first\\\\nsecond'")
     assert len(line.splitlines()) == 1
     event = json.loads(JsonFormatter().format(failed))
-    assert event["exception"].endswith("ValueError: first\nsecond")
+    assert event["exception"].splitlines()[-1] == "ValueError: invalid literal for int() with base 10: 'first\\nsecond'"
 
 
 @pytest.mark.parametrize(("log_format", "first"), [("text", "2"), ("json", "{")])
 def test_the_program_logs_to_standard_error(log_format: str, first: str) -> None:
     program = (
         "import logging, sys; from staticify import logs; logs.set_up(sys.argv[1], 'info')\n"
-        "logging.getLogger('a').info('hello'); logging.getLogger('a').debug('no'); logging.getLogger('httpx').info('no')"
+        "logging.getLogger('a').info('hello'); logging.getLogger('a').debug('no')\n"
+        "logging.getLogger('httpx').info('no')"
     )
     done = subprocess.run([sys.executable, "-c", program, log_format], check=True, capture_output=True, text=True)
     assert done.stdout == ""

