@@ -283,6 +283,27 @@ def test_a_tree_moves_to_a_file_system_without_exchange_and_back(tmp_path: Path)
         assert os.listdir(path / "a.example") == [MARK]
 
 
+def test_a_page_is_put_back_when_the_link_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "tree", has_exchange=True) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+    real = os.rename
+
+    def rename(source: str, target: str, **descriptors: int) -> None:
+        if target == HOME.leaf and not source.endswith(".old"):
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target, **descriptors)
+
+    with opened(tmp_path / "tree", has_exchange=False) as tree:
+        monkeypatch.setattr(os, "rename", rename)
+        with pytest.raises(TreeError):
+            tree.publish(HOME, Kind.HTML, variants("two"))
+        monkeypatch.undo()
+        assert read(tree, HOME) == "one"
+        assert os.listdir(tree.path / "a.example") == [MARK]
+
+
 def test_what_the_file_system_can_do_is_tried(tmp_path: Path) -> None:
     with opened(tmp_path / "tree") as tree:
         assert tree.has_exchange  # ext4, xfs, btrfs, tmpfs and overlayfs of this century have it.
@@ -584,6 +605,14 @@ def fast_tree(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tree]:
         yield tree
 
 
+@contextmanager
+def closing_descriptor(fd: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
 def test_readers_see_one_version_at_a_time_and_never_an_older_one(fast_tree: Tree) -> None:
     """Paths as a web server opens them: any variant at any time, each whole, each at least as new as the last."""
     tree = fast_tree
@@ -613,19 +642,18 @@ def test_readers_see_one_version_at_a_time_and_never_an_older_one(fast_tree: Tre
         return count
 
     def by_directory() -> int:
-        """All three of one directory, as a copy to an edge reads them."""
+        """All three of one directory, as a copy to an edge reads them; begun anew if it went meanwhile."""
         count = 0
         while not done.is_set():
-            fd = os.open(leaf, os.O_RDONLY | os.O_DIRECTORY)
+            raw = []
             try:
-                raw = []
-                for suffix in SUFFIXES:
-                    with open(os.open(f"index.html{suffix}", os.O_RDONLY, dir_fd=fd), "rb") as file:
-                        raw.append(file.read())
+                fd = os.open(leaf, os.O_RDONLY | os.O_DIRECTORY)
+                with closing_descriptor(fd):
+                    for suffix in SUFFIXES:
+                        with open(os.open(f"index.html{suffix}", os.O_RDONLY, dir_fd=fd), "rb") as file:
+                            raw.append(file.read())
             except FileNotFoundError:
                 continue
-            finally:
-                os.close(fd)
             assert len({decode(one) for decode, one in zip(decoders, raw, strict=True)}) == 1
             count += 1
         return count
@@ -643,12 +671,13 @@ def test_readers_see_one_version_at_a_time_and_never_an_older_one(fast_tree: Tre
     assert read(tree, HOME) == f"{publishes} " * 500
 
 
-def test_pages_come_and_go_in_one_directory_at_once(tree: Tree) -> None:
+def test_pages_come_and_go_in_one_directory_at_once(fast_tree: Tree) -> None:
     """The directory is pruned while the next page is made in it, again and again."""
+    tree = fast_tree
     places = [Place(("a.example", "2024", "05"), f"{name}{MARK}") for name in "abcd"]
 
     def come_and_go(place: Place) -> None:
-        for number in range(60):
+        for number in range(400):
             tree.publish(place, Kind.HTML, variants(str(number)))
             assert read(tree, place) == str(number)
             assert tree.remove(place)
