@@ -106,7 +106,6 @@ class Daemon:
                 "sites": len(self._keepers),
                 "pages_in_tree": len(standing),
                 "left_over": left_over,
-                "exchange": self._tree.has_exchange,
                 "seconds": round(time.monotonic() - started, 3),
             },
         )

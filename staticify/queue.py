@@ -65,7 +65,7 @@ class Queue:
         self._again.pop(page, None)
 
     async def run(self) -> None:
-        """Render what is due until `close`, or until all is done after `finish`. Cancelled, it cancels its journeys."""
+        """Render what is due until `close`, or until all is done after `finish`. However it ends, its journeys end too."""
         try:
             while not self._is_closing:
                 await self._slots.acquire()
@@ -76,7 +76,7 @@ class Queue:
                 task = asyncio.create_task(self._journey(page), name=page.url)
                 self._in_flight[page] = task
             await self._settle()
-        except asyncio.CancelledError:
+        except BaseException:
             for task in self._in_flight.values():
                 task.cancel()
             await self._settle()

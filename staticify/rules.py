@@ -56,6 +56,9 @@ WORDPRESS_RULES: tuple[Rule, ...] = (
     Rule("script#hoverintent-js-js"),
     Rule("body", Part.CLASSES, "class", ("admin-bar", "no-customize-support", "customize-support")),
     # Ways to edit: get_edit_post_link(), edit_comment_link() and the themes' wrappers around them.
+    # Twenty Twenty-One puts a line break behind the link in lists, and on pages a footer around it and nothing else.
+    Rule(".edit-link:has(a[href*='/wp-admin/']) + br"),
+    Rule(".entry-footer:has(> .edit-link:only-child a[href*='/wp-admin/'])"),
     Rule(".edit-link:has(a[href*='/wp-admin/'])"),
     Rule("a.post-edit-link[href*='/wp-admin/']"),
     Rule("a.comment-edit-link[href*='/wp-admin/']"),

@@ -16,7 +16,7 @@ from staticify.html import Document
 from staticify.nouns import Cut
 from staticify.rules import Part, Rule
 
-# Toolbar parts that WordPress prints without an id, known by all that they say: wp_admin_bar_header(),
+# Parts of the toolbar, by all that they say: wp_admin_bar_header(),
 # _admin_bar_bump_cb() and wp_customize_support_script(). A theme's style that merely mentions the toolbar stays.
 _TOOLBAR_STYLE = re.compile(
     r"\s*(?:#wpadminbar\s*\{\s*display:\s*none;?\s*\}"
@@ -32,9 +32,18 @@ _TOOLBAR_SCRIPT = re.compile(
     re.DOTALL,
 )
 
-_TOOLBAR_LEFTOVERS = (
+# wp_comment_form_unfiltered_html_nonce() writes it beside its field, which is cut.
+_NONCE_SCRIPT = re.compile(
+    r"\(function\(\)\{if\(window===window\.parent\)\{"
+    r"document\.getElementById\('_wp_unfiltered_html_comment_disabled'\)\.name='_wp_unfiltered_html_comment';"
+    r"\}\}\)\(\);"
+)
+
+# Parts that WordPress prints without an id, known by what they say and nothing else.
+_NAMELESS = (
     ("style:not([id])", _TOOLBAR_STYLE, "toolbar style"),
     ("script:not([id], [src])", _TOOLBAR_SCRIPT, "toolbar script"),
+    ("script:not([id], [src])", _NONCE_SCRIPT, "nonce script"),
 )
 
 _SPACE = " \t\n\f\r"
@@ -66,7 +75,7 @@ def strip(document: Document, rules: tuple[Rule, ...]) -> Stripped:
         for element in document.tree.select(rule.selector):
             if _is_in(document, element):
                 found.extend(_cut(document, element, rule))
-    found.extend(_toolbar_leftovers(document))
+    found.extend(_cut_nameless(document))
     if not found:
         return Stripped(document.body, ())
     cuts = _merged(found)
@@ -172,10 +181,10 @@ def _value_range(text: str) -> tuple[int, int]:
     return start, len(text)
 
 
-def _toolbar_leftovers(document: Document) -> list[Cut]:
+def _cut_nameless(document: Document) -> list[Cut]:
     return [
         _cut_element(document, element, name)
-        for selector, pattern, name in _TOOLBAR_LEFTOVERS
+        for selector, pattern, name in _NAMELESS
         for element in document.tree.select(selector)
         if pattern.fullmatch(element.text)
     ]

@@ -525,7 +525,6 @@ def test_configured_sites_are_hashable_by_value(tmp_path: Path) -> None:
     assert len({one.sites[0], other.sites[0]}) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="Queue.run cancels its journeys only when it is cancelled itself")
 def test_a_queue_that_dies_takes_its_journeys_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         origin = ScriptedOrigin(pages={"/": hang})

@@ -333,6 +333,23 @@ def test_a_journey_that_is_cancelled_before_its_first_step_does_not_hang_the_que
     asyncio.run(main())
 
 
+def test_a_queue_that_fails_itself_takes_its_journeys_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> Journeys:
+        journeys = Journeys(is_open=False)
+        queue = Queue(journeys.render, 3)
+        queue.schedule(A)
+        running = asyncio.create_task(queue.run())
+        await journeys.until_begun(1)
+        monkeypatch.setattr(queue, "_seconds_to_first", lambda now: now / 0)
+        queue.schedule(B)
+        with pytest.raises(ZeroDivisionError):
+            await within(running)
+        return journeys
+
+    journeys = asyncio.run(main())
+    assert journeys.cancelled == [A]
+
+
 def test_what_a_journey_raises_is_logged_and_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> list[Page]:
         ended = []

@@ -466,7 +466,6 @@ def test_a_lost_record_is_found_again_without_a_write(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.xfail(strict=True, reason="Tree.open makes and removes two directories to see whether it can exchange")
 def test_a_pass_that_changes_nothing_does_not_touch_the_root_of_the_tree(tmp_path: Path) -> None:
     async def main() -> None:
         async with ScriptedOrigin(pages={"/": html()}).running() as origin:

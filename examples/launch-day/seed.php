@@ -230,15 +230,14 @@ function seed_post( $fields ) {
 function seed_special_posts( $author, $terms ) {
 	$common = array(
 		'post_author'   => $author,
-		'post_date'     => '2024-06-13 12:00:00',
 		'post_content'  => seed_paragraph(),
 		'post_category' => array( $terms['category'][0] ),
 	);
-	seed_post( array( 'post_title' => 'Password protected', 'post_password' => 'secret' ) + $common );
-	seed_post( array( 'post_title' => 'Private post', 'post_status' => 'private' ) + $common );
-	seed_post( array( 'post_title' => 'Draft post', 'post_status' => 'draft' ) + $common );
+	seed_post( array( 'post_title' => 'Password protected', 'post_password' => 'secret', 'post_date' => '2024-06-13 12:00:00' ) + $common );
+	seed_post( array( 'post_title' => 'Private post', 'post_status' => 'private', 'post_date' => '2024-06-13 12:10:00' ) + $common );
+	seed_post( array( 'post_title' => 'Draft post', 'post_status' => 'draft', 'post_date' => '2024-06-13 12:20:00' ) + $common );
 	seed_post( array( 'post_title' => 'Scheduled post', 'post_status' => 'future', 'post_date' => '2037-01-01 12:00:00' ) + $common );
-	stick_post( seed_post( array( 'post_title' => 'Sticky: read me first' ) + $common ) );
+	stick_post( seed_post( array( 'post_title' => 'Sticky: read me first', 'post_date' => '2024-06-13 12:30:00' ) + $common ) );
 }
 
 function seed_pages( $author ) {

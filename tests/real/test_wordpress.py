@@ -103,7 +103,6 @@ def test_a_pass_in_which_nothing_changed_writes_nothing(whole: Site, tmp_path: P
     assert snapshot(whole.tree) == before
 
 
-@pytest.mark.xfail(strict=True, reason="Tree.open tries RENAME_EXCHANGE with two directories in the tree's own root")
 def test_a_pass_in_which_nothing_changed_leaves_the_trees_own_directory_alone(make_site: MakeSite) -> None:
     site = make_site("/")
     assert site.render() == {"/": ("published", "ok")}
