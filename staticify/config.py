@@ -50,133 +50,6 @@ MAX_PAGES = 1_000_000
 MAX_SOCKET_PATH_BYTES = 107
 """sun_path of Linux holds 108 bytes, the closing NUL among them."""
 
-# --- Units -----------------------------------------------------------------------------------------------------------
-
-_UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_SAID_IN_SECONDS_BELOW = 120
-_UNIT_BYTES = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "GB": 10**9, "MB": 10**6, "kB": 1000, "KB": 1000, "B": 1}
-_DURATION = re.compile(r"(?=[0-9])" + "".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("h", "m(?!s)", "s", "ms")))
-_SIZE = re.compile(rf"([0-9]{{1,18}})({'|'.join(_UNIT_BYTES)})")
-
-
-def parse_duration(value: object) -> float:
-    """Seconds of a duration such as "60s" or "1m30s". Raises ValueError."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f'{value} has no unit; write "{value}s" if seconds are meant')  # noqa: TRY004  becomes a Fault
-    match = _DURATION.fullmatch(_text(value))
-    if match is None:
-        raise ValueError(f'{_shown(value)} is not a duration; write it like "60s", "5m", "1h", "1m30s" or "500ms"')
-    amounts = zip(match.groups(default="0"), _UNIT_SECONDS.values(), strict=True)
-    return round(sum(int(amount) * seconds for amount, seconds in amounts), 3)
-
-
-def format_duration(seconds: float) -> str:
-    """The text that `parse_duration` reads back, to the millisecond. Up to two minutes people say seconds."""
-    milliseconds = round(seconds * 1000)
-    units = (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
-    text = ""
-    for unit, unit_milliseconds in units if seconds >= _SAID_IN_SECONDS_BELOW else units[2:]:
-        amount, milliseconds = divmod(milliseconds, unit_milliseconds)
-        text += f"{amount}{unit}" if amount else ""
-    return text or "0s"
-
-
-def parse_size(value: object) -> int:
-    """Bytes of a size such as "8MiB" (2**20) or "8MB" (10**6). Raises ValueError."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f'{value} has no unit; write "{value}B" if bytes are meant')  # noqa: TRY004  becomes a Fault
-    match = _SIZE.fullmatch(_text(value))
-    if match is None:
-        raise ValueError(f'{_shown(value)} is not a size; write it like "8MiB", "512KiB", "1GiB" or "100B"')
-    return int(match[1]) * _UNIT_BYTES[match[2]]
-
-
-def format_size(size_bytes: int) -> str:
-    """The shortest text that `parse_size` reads back, exactly."""
-    for unit in ("GiB", "MiB", "KiB"):
-        if size_bytes and size_bytes % _UNIT_BYTES[unit] == 0:
-            return f"{size_bytes // _UNIT_BYTES[unit]}{unit}"
-    return f"{size_bytes}B"
-
-
-# --- Origin addresses ------------------------------------------------------------------------------------------------
-
-_AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?))(?::([0-9]{1,5}))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """One address at which WordPress itself answers."""
-
-    scheme: Literal["http", "https", "unix"]
-    host: str = ""
-    """A name or an address, without brackets; empty for a socket."""
-    port: int = 0
-    """0 for a socket."""
-    socket_path: str = ""
-
-    @property
-    def base_url(self) -> str:
-        """What a request's path is appended to. A socket has no host of its own."""
-        if self.scheme == "unix":
-            return "http://localhost"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
-
-    def __str__(self) -> str:
-        return f"unix:{self.socket_path}" if self.scheme == "unix" else self.base_url
-
-
-def parse_origin(text: str) -> Origin:
-    """The address that `text` names: http://HOST[:PORT], https://HOST[:PORT] or unix:/PATH. Raises ValueError."""
-    if text.startswith("unix:"):
-        return _parse_socket(text)
-    scheme, separator, authority = text.partition("://")
-    if not separator or scheme not in DEFAULT_PORTS:
-        raise ValueError(f"{_shown(text)} does not begin with http://, https:// or unix:/")
-    if "@" in authority:
-        raise ValueError(f"{_shown(text)} carries user information; the origin is asked anonymously")
-    if re.search(r"[/?#]", authority):
-        address = f"{scheme}://{re.split('[/?#]', authority)[0]}"
-        raise ValueError(f"{_shown(text)} is more than an address; write {_shown(address)}")
-    match = _AUTHORITY.fullmatch(authority)
-    if match is None:
-        raise ValueError(f"{_shown(text)} has no usable host and port")
-    address, name, port_digits = match.groups()
-    port = int(port_digits) if port_digits else DEFAULT_PORTS[scheme]
-    if not 1 <= port <= 65535:
-        raise ValueError(f"{_shown(text)} has a port outside 1 to 65535")
-    try:
-        host = str(ipaddress.IPv6Address(address)) if address else _host(name)
-    except ValueError:
-        raise ValueError(f"{_shown(text)} has an IP address that does not exist") from None
-    return Origin("https" if scheme == "https" else "http", host, port)
-
-
-def _host(name: str) -> str:
-    looks_numeric = name.rsplit(".", 1)[-1].isdigit()
-    return str(ipaddress.IPv4Address(name)) if looks_numeric else name.lower()
-
-
-def _parse_socket(text: str) -> Origin:
-    path = text.removeprefix("unix:")
-    if not path.startswith("/") or path.startswith("//") or path.endswith("/"):
-        raise ValueError(f'{_shown(text)} is not the absolute path of a socket; write it like "unix:/run/web.sock"')
-    if _has_control_character(path):
-        raise ValueError(f"{_shown(text)} holds a control character")
-    if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
-        raise ValueError(f"{_shown(text)} is over the {MAX_SOCKET_PATH_BYTES} bytes that a socket's path may have")
-    return Origin("unix", socket_path=path)
-
-
-def _own_origin(fields: dict[str, Any]) -> tuple[Origin, ...]:
-    """The public address of the site itself, for a site that names no origin."""
-    base: Page = fields["base"]
-    parts = urlsplit(base.url)
-    port = DEFAULT_PORTS[base.scheme] if parts.port is None else parts.port
-    return (Origin("https" if base.scheme == "https" else "http", parts.hostname or "", port),)
-
-
 # --- Checks of single values -----------------------------------------------------------------------------------------
 # Each takes what tomllib read and raises ValueError with a message that follows "key: ".
 
@@ -190,7 +63,7 @@ _QUERY_SAFE = "%!$&'()*+,;=:@/?-._~"
 def _parse_base(value: object) -> Page:
     """The root of a site. Its path ends with a slash, written or not."""
     try:
-        page = parse_page(_text(value))
+        page = parse_page(text_of(value))
         return page if page.path.endswith("/") else page.with_path(f"{page.path}/")
     except UrlError as error:
         raise ValueError(str(error)) from None
@@ -199,7 +72,7 @@ def _parse_base(value: object) -> Page:
 def _parse_page_of(base: Page, value: object) -> Page:
     """A page of a site. Behind a proxy WordPress may name its pages by http or https: the site's own scheme counts."""
     try:
-        return _page_on(base, _text(value))
+        return _page_on(base, text_of(value))
     except UrlError as error:
         raise ValueError(str(error)) from None
 
@@ -218,26 +91,26 @@ def _check_page(value: object, info: ValidationInfo) -> Page:
 def _check_sitemap(value: object, info: ValidationInfo) -> str:
     """The absolute URL of a sitemap. It may have a query string: plain permalinks have no other sitemaps."""
     base: Page = info.data.get("base", _UNKNOWN_BASE)
-    location, _, _ = _text(value).partition("#")
+    location, _, _ = text_of(value).partition("#")
     location, mark, query = location.partition("?")
     page = _parse_page_of(base, location)
     if base is not _UNKNOWN_BASE and not is_inside(base, page):
         raise ValueError(f"{page} is outside the site {base}")
-    if any(character.isspace() for character in query) or _has_control_character(query):
-        raise ValueError(f"{_shown(value)} holds white space or a control character")
+    if any(character.isspace() for character in query) or has_control_character(query):
+        raise ValueError(f"{shown(value)} holds white space or a control character")
     return page.url + mark + quote(query, safe=_QUERY_SAFE)
 
 
 def _check_origin(value: object) -> Origin:
-    return parse_origin(_text(value))
+    return parse_origin(text_of(value))
 
 
 def _check_glob(text: str) -> str:
     if not text.startswith(("/", "*", "?", "[")):
-        raise ValueError(f"{_shown(text)} would match no page: it is compared with the path, which begins with /")
+        raise ValueError(f"{shown(text)} would match no page: it is compared with the path, which begins with /")
     decoded = unquote(text)
     if decoded != text:
-        raise ValueError(f"{_shown(text)} would match no page: it is compared with the decoded path, {_shown(decoded)}")
+        raise ValueError(f"{shown(text)} would match no page: it is compared with the decoded path, {shown(decoded)}")
     return text
 
 
@@ -249,9 +122,9 @@ def _check_selector(text: str) -> str:
         is_cutting_everything = bool(turbohtml.parse("").select(text))
     except turbohtml.SelectorSyntaxError as error:
         reason = str(error).rpartition(": ")[2]
-        raise ValueError(f"{_shown(text)} is not a CSS selector: {reason}") from None
+        raise ValueError(f"{shown(text)} is not a CSS selector: {reason}") from None
     if is_cutting_everything:
-        raise ValueError(f"{_shown(text)} would cut out the whole head or body of a page")
+        raise ValueError(f"{shown(text)} would cut out the whole head or body of a page")
     return text
 
 
@@ -263,34 +136,24 @@ def _check_regex(text: str) -> str:
             # Compared with bytes: a body may be in any encoding.
             pattern = re.compile(text.encode())
         except (re.error, RecursionError, OverflowError, Warning) as error:
-            raise ValueError(f"{_shown(text)} is not a regular expression: {error}") from None
+            raise ValueError(f"{shown(text)} is not a regular expression: {error}") from None
     if pattern.search(b""):
-        raise ValueError(f"{_shown(text)} matches the empty text too, so that it could blank a whole page or nothing")
+        raise ValueError(f"{shown(text)} matches the empty text too, so that it could blank a whole page or nothing")
     return text
 
 
 def _check_cookie(text: str) -> str:
     if not _COOKIE.fullmatch(text):
-        raise ValueError(f"{_shown(text)} is not the name of a cookie; a * may only stand at the end of a name")
+        raise ValueError(f"{shown(text)} is not the name of a cookie; a * may only stand at the end of a name")
     return text
 
 
 def _check_path(text: str) -> str:
-    if _has_control_character(text):
-        raise ValueError(f"{_shown(text)} holds a control character")
+    if has_control_character(text):
+        raise ValueError(f"{shown(text)} holds a control character")
     if text.startswith("~"):
-        raise ValueError(f"{_shown(text)} begins with ~, which is not expanded here; write the whole path")
+        raise ValueError(f"{shown(text)} begins with ~, which is not expanded here; write the whole path")
     return text
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a text in quotes, not {_shown(value)}")  # noqa: TRY004  becomes a Fault
-    return value
-
-
-def _has_control_character(text: str) -> bool:
-    return any(ord(character) < 0x20 or ord(character) == 0x7F for character in text)
 
 
 def _as_list(value: object) -> object:
@@ -388,7 +251,7 @@ class Site(_Table):
         _Form("address or list of addresses"),
     ] = Field(
         alias="origin",
-        default_factory=_own_origin,
+        default_factory=own_origin,
         min_length=1,
         max_length=16,
         description="Where WordPress itself answers, past the front end: http://HOST:PORT, https://HOST:PORT or "
@@ -587,17 +450,17 @@ def parse(text: str, source: Path | None, directory: Path) -> Config:
         text.encode()
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(name, [_syntax_fault(text, error)]) from None
+        raise ConfigError(name, [syntax_fault(text, error)]) from None
     directory = directory.absolute()
     faults: list[tuple[Location, str]] = []
     file = None
     try:
         file = _File.model_validate(data)
     except ValidationError as error:
-        faults = [fault for details in error.errors(include_url=False) if (fault := _value_fault(data, details))]
+        faults = [fault for details in error.errors(include_url=False) if (fault := value_fault(data, details))]
     faults.extend(_cross_faults(data, directory))
     if file is None or faults:
-        raise ConfigError(name, _located(text, faults))
+        raise ConfigError(name, located(text, faults))
     return Config(
         source=source,
         tree_path=directory / file.tree.path,
@@ -691,7 +554,7 @@ def _page_faults(sites: list[_ListedSite]) -> Iterator[tuple[Location, str]]:
                 yield key, f"{page} belongs to site[{owner.index}], {owner.base}; list it there"
             excluding = next((item for item in globs if fnmatchcase(page.path, item[1])), None)
             if excluding is not None:
-                yield key, f"{page} matches exclude[{excluding[0]}], {_shown(excluding[1])}"
+                yield key, f"{page} matches exclude[{excluding[0]}], {shown(excluding[1])}"
 
 
 def _folded_pages(sites: list[_ListedSite]) -> Iterator[tuple[Location, str]]:
@@ -702,189 +565,14 @@ def _folded_pages(sites: list[_ListedSite]) -> Iterator[tuple[Location, str]]:
             key = ("site", site.index, "pages", position)
             other, other_key = first.setdefault(page.folded, (page, key))
             if (other.netloc, other.path) != (page.netloc, page.path):
-                yield key, f"{page} and {other} ({_key_text(other_key)}) differ in nothing but case or Unicode form"
+                yield key, f"{page} and {other} ({key_text(other_key)}) differ in nothing but case or Unicode form"
 
 
 def _items(value: object) -> list[tuple[int, Any]]:
     return list(enumerate(value)) if isinstance(value, list) else []
 
 
-# --- Faults, in the operator's words ---------------------------------------------------------------------------------
-
-_TOML_ERROR = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
-_TOML_HINTS = {
-    "Cannot overwrite a value": "the same key stands here a second time",
-    "Expected newline or end of document after a statement": "the line goes on after its value; a text needs quotes",
-    "Invalid value": "no valid value; a text needs quotes, a list its closing bracket",
-}
-
-
-def _syntax_fault(text: str, error: ValueError | RecursionError) -> Fault:
-    """The one fault of a text that is no TOML at all: nothing can be said about what follows."""
-    if isinstance(error, UnicodeEncodeError):
-        return Fault("", "half a surrogate pair is not UTF-8", text.count("\n", 0, error.start) + 1)
-    if isinstance(error, RecursionError):
-        return Fault("", "not TOML that can be read: brackets are nested too deep")
-    match = _TOML_ERROR.fullmatch(str(error))
-    if match is None:
-        # Python itself refuses integers of thousands of digits, and does not say where.
-        return Fault("", "not TOML that can be read: a number has too many digits")
-    message, line, column = match.groups()
-    message = _TOML_HINTS.get(message, message)
-    if line is None:
-        return Fault("", f"not TOML: {message}, at the end of the file", text.rstrip("\n").count("\n") + 1)
-    return Fault("", f"not TOML: {message}, at column {column}", int(line))
-
-
-def _value_fault(  # noqa: C901, PLR0912  a table
-    data: dict[str, Any], details: ErrorDetails
-) -> tuple[Location, str] | None:
-    """What pydantic found about one value: where, and in words that need no knowledge of pydantic."""
-    location, value = _followed(data, details["loc"])
-    context = details.get("ctx", {})
-    match details["type"]:
-        case "default_factory_not_called":
-            # Only says that the site's url is at fault, which has its own fault.
-            return None
-        case "extra_forbidden":
-            message = _unknown_key(location)
-        case "missing":
-            message = f"is missing: {_help(location)}"
-        case "value_error":
-            message = str(context["error"])
-        case "string_type":
-            message = f"must be a text in quotes, not {_shown(value)}"
-        case "int_type":
-            message = f"must be a whole number, not {_shown(value)}"
-        case "bool_type":
-            message = f"must be true or false, not {_shown(value)}"
-        case "tuple_type" if isinstance(value, dict) and _header(location):
-            message = f"may stand several times: write {_header(location)} with two brackets"
-        case "tuple_type":
-            message = f"must be a list in brackets, not {_shown(value)}"
-        case "model_type" if isinstance(value, list):
-            message = f"may stand only once: write {_header(location)} with one bracket"
-        case "model_type":
-            message = f"must be a table, {_header(location)}, not {_shown(value)}"
-        case "greater_than_equal" | "less_than_equal":
-            message = f"must be {_setting(location).bounds}, not {_shown(value)}"
-        case "too_short" if value:
-            # Only says that no element is left without a fault, and each has its own.
-            return None
-        case "string_too_short" | "too_short":
-            message = "must not be empty"
-        case "string_too_long":
-            message = f"must have at most {context['max_length']} characters"
-        case "too_long":
-            message = f"must have at most {context['max_length']} entries"
-        case "literal_error":
-            message = f"must be {str(context['expected']).replace(chr(39), chr(34))}, not {_shown(value)}"
-        case _:
-            message = f"cannot be {_shown(value)}"
-    return location, message
-
-
-def _followed(data: dict[str, Any], location: Location) -> tuple[Location, Any]:
-    """The part of a location that the file itself has (a single origin is no list), and the value there.
-
-    A key that is missing stays in: it is the fault.
-    """
-    value: Any = data
-    for depth, step in enumerate(location):
-        if isinstance(value, dict):
-            value = value.get(str(step))
-        elif isinstance(value, list) and isinstance(step, int):
-            value = value[step]
-        else:
-            return location[:depth], value
-    return location, value
-
-
-def _unknown_key(location: Location) -> str:
-    import difflib  # 8 ms, for those who have a fault
-
-    table, name = _names(location[:-1]), str(location[-1])
-    depth = len(table)
-    known = dict.fromkeys(setting.path[depth] for setting in describe() if setting.path[:depth] == table)
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    if close:
-        return f"there is no such key; did you mean {close[0]}?"
-    elsewhere = [setting.table for setting in describe() if setting.name == name.lower()]
-    if elsewhere:
-        return f"there is no such key here; it belongs into {' or '.join(elsewhere)}"
-    return f"there is no such key; there are {', '.join(known)}"
-
-
-def _located(text: str, faults: list[tuple[Location, str]]) -> list[Fault]:
-    """The faults with their lines, in the order of the file. What is missing has the line of its table."""
-    lines = lines_of(text)
-    found = []
-    for location, message in faults:
-        ends = (location[:end] for end in range(len(location), 0, -1))
-        line = next((lines[end] for end in ends if end in lines), None)
-        found.append(Fault(_key_text(location), message, line))
-    return sorted(found, key=lambda fault: fault.line or 0)
-
-
-def _key_text(location: Location) -> str:
-    text = ""
-    for step in location:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            text += ("." if text else "") + (step if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", step) else _shown(step))
-    return text
-
-
-def _shown(value: object) -> str:
-    """A value of the file as the operator wrote it, or what it is. Never long."""
-    match value:
-        case str():
-            return json.dumps(value if len(value) <= 80 else f"{value[:80]}...", ensure_ascii=False)
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return str(value)[:80]
-        case dict():
-            return "a table"
-        case list():
-            return "a list"
-        case None:
-            return "nothing"
-        case _:
-            return "a date or time"
-
-
 # --- Documentation ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One key of the file, as documentation."""
-
-    path: tuple[str, ...]
-    """Names of the tables and of the key: ("site", "group", "interval")."""
-    table: str
-    """The header that it stands below: "[[site.group]]"."""
-    form: str
-    """What to write, in words: 'duration, "1s" to "24h"'."""
-    bounds: str
-    """The part of the form that is a range; empty if there is none."""
-    default: str
-    """In TOML; empty if there is none."""
-    is_required: bool
-    help: str
-    """Whole sentences."""
-
-    @property
-    def key(self) -> str:
-        """The key with its tables: site.group.interval."""
-        return ".".join(self.path)
-
-    @property
-    def name(self) -> str:
-        """The key alone."""
-        return self.path[-1]
 
 
 @cache
@@ -927,23 +615,3 @@ def _settings_of(model: type[BaseModel], path: tuple[str, ...], header: str) -> 
 
 def _is_table(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, _Table)
-
-
-def _names(location: Location) -> tuple[str, ...]:
-    return tuple(step for step in location if isinstance(step, str))
-
-
-def _setting(location: Location) -> Setting:
-    return next(setting for setting in describe() if setting.path == _names(location))
-
-
-def _help(location: Location) -> str:
-    if _names(location) == ("site",):
-        return _File.model_fields["sites"].description or ""
-    return _setting(location).help
-
-
-def _header(location: Location) -> str:
-    """How the table there begins; empty if the key is no table."""
-    names = _names(location)
-    return next((setting.table for setting in describe() if setting.path[:-1] == names), "")

@@ -65,7 +65,10 @@ class Queue:
         self._again.pop(page, None)
 
     async def run(self) -> None:
-        """Render what is due until `close`, or until all is done after `finish`. However it ends, its journeys end too."""
+        """Render what is due until `close`, or until all is done after `finish`.
+
+        However it ends, its journeys end too.
+        """
         try:
             while not self._is_closing:
                 await self._slots.acquire()

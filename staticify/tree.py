@@ -315,19 +315,16 @@ class Tree:
 
     def _link(self, parent: int, version: str, leaf: str, *, is_new: bool) -> list[str]:
         old_version = _version_of(parent, leaf)
-        # A reader may stand between the link and the old files: they stay until the publish after this one.
-        replaced = [name for name in _versions(parent, leaf) if name not in {version, old_version}]
         link = _TEMPORARY + secrets.token_hex(8)
         os.symlink(version, link, dir_fd=parent)
         try:
-            if is_new or old_version:
-                os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
-            else:
-                replaced.append(_convert(parent, link, leaf))
+            if not (is_new or old_version):
+                return [_convert(parent, link, leaf)]
+            os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
         except OSError:
             _remove_all(parent, link)
             raise
-        return replaced
+        return [old_version] if old_version else []
 
     def _prune(self, directories: tuple[str, ...]) -> None:
         for depth in range(len(directories), 1, -1):

@@ -161,6 +161,30 @@ MARKUP: list[tuple[str, str, str, list[str]]] = [
         ],
     ),
     (
+        "edit links of Twenty Twenty-One",
+        (
+            '<p>a<span class="edit-link"><a href="/wp-admin/post.php?post=1">Edit</a></span><br>b<br></p>'
+            '<footer class="entry-footer"><span class="edit-link"><a href="/wp-admin/post.php">Edit</a></span></footer>'
+            '<footer class="entry-footer"><i>x</i><span class="edit-link"><a href="/wp-admin/">Edit</a></span></footer>'
+        ),
+        '<p>ab<br></p><footer class="entry-footer"><i>x</i></footer>',
+        [
+            ".edit-link:has(a[href*='/wp-admin/'])",
+            ".edit-link:has(a[href*='/wp-admin/']) + br",
+            ".entry-footer:has(> .edit-link:only-child a[href*='/wp-admin/'])",
+            ".edit-link:has(a[href*='/wp-admin/'])",
+        ],
+    ),
+    (
+        "nonce script",
+        (
+            "<script>(function(){if(window===window.parent){document.getElementById('_wp_unfiltered_html_comment_disabled')"
+            ".name='_wp_unfiltered_html_comment';}})();</script>x"
+        ),
+        "x",
+        ["nonce script"],
+    ),
+    (
         "logged in as",
         (
             '<p class="logged-in-as">Logged in as admin. <a href="/wp-admin/profile.php">Edit</a>.</p><p>x</p>'

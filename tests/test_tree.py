@@ -118,18 +118,13 @@ def test_a_page_is_replaced_and_nothing_of_the_old_one_stays(tmp_path: Path) -> 
         assert sorted(os.listdir(tree.path / HOME.relative)) == ["index.rss", "index.rss.br", "index.rss.gz"]
 
 
-def test_the_version_before_stays_for_readers_until_the_next_publish(tmp_path: Path) -> None:
+def test_links_lead_to_the_newest_version_and_the_one_before_goes(tmp_path: Path) -> None:
     with opened(tmp_path / "tree", has_exchange=False) as tree:
-        tree.publish(HOME, Kind.HTML, variants("one"))
-        first = os.readlink(tree.path / HOME.relative)
         tree.publish(FLAT, Kind.TEXT, variants("robots"))  # Another page of the same directory.
-        tree.publish(HOME, Kind.HTML, variants("two"))
-        second = os.readlink(tree.path / HOME.relative)
-        assert (tree.path / "a.example" / first / "index.html").read_text() == "one"
-        tree.publish(HOME, Kind.HTML, variants("three"))
-        third = os.readlink(tree.path / HOME.relative)
-        robots = os.readlink(tree.path / FLAT.relative)
-        assert sorted(os.listdir(tree.path / "a.example")) == sorted([MARK, FLAT.leaf, second, third, robots])
+        for text in ("one", "two", "three"):
+            tree.publish(HOME, Kind.HTML, variants(text))
+        versions = [os.readlink(tree.path / place.relative) for place in (HOME, FLAT)]
+        assert sorted(os.listdir(tree.path / "a.example")) == sorted([MARK, FLAT.leaf, *versions])
         assert (read(tree, HOME), read(tree, FLAT, Kind.TEXT)) == ("three", "robots")
 
 
@@ -615,7 +610,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
                 text = read(tree, HOME)
                 assert text == text[:9] * 1000
                 left = os.listdir(path / "a.example")
-                assert len(left) == (1 if has_exchange else 2)
+                assert len(left) == (1 if has_exchange else 2)  # The leaf, or a link and its version.
                 assert tree.sweep() == 0
 
 
