@@ -6,9 +6,10 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from staticify.faults import has_control_character, shown
-from staticify.urls import DEFAULT_PORTS
+from staticify.urls import DEFAULT_PORTS, Page
 
 MAX_SOCKET_PATH_BYTES = 107
 """sun_path of Linux holds 108 bytes, the closing NUL among them."""
@@ -79,3 +80,10 @@ def _parse_socket(text: str) -> Origin:
     if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
         raise ValueError(f"{shown(text)} is over the {MAX_SOCKET_PATH_BYTES} bytes that a socket's path may have")
     return Origin("unix", socket_path=path)
+
+
+def public_origin(base: Page) -> Origin:
+    """The public address of a site itself, for one that names no origin."""
+    parts = urlsplit(base.url)
+    port = DEFAULT_PORTS[base.scheme] if parts.port is None else parts.port
+    return Origin("https" if base.scheme == "https" else "http", parts.hostname or "", port)

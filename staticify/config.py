@@ -8,19 +8,15 @@ A setting is written once, as a field of a table below: its check, its default, 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
-import re
 import tomllib
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
-from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -31,13 +27,28 @@ from pydantic import (
     PlainValidator,
     Strict,
     ValidationError,
-    ValidationInfo,
 )
-from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic_core import PydanticUndefined
 
-from staticify.errors import ConfigError, Fault, UrlError
-from staticify.toml_lines import Location, lines_of
-from staticify.urls import DEFAULT_PORTS, Page, is_inside, page_of, parse_page
+from staticify.address import Origin, public_origin
+from staticify.checks import (
+    MAX_PAGES,
+    check_cookie,
+    check_glob,
+    check_origin,
+    check_page,
+    check_path,
+    check_regex,
+    check_selector,
+    check_sitemap,
+    parse_base,
+    parse_page_of,
+)
+from staticify.errors import ConfigError, Fault
+from staticify.faults import Setting, key_text, located, shown, syntax_fault, value_fault
+from staticify.toml_lines import Location
+from staticify.units import format_duration, format_size, parse_duration, parse_size
+from staticify.urls import Page, is_inside
 
 DEFAULT_PATHS = (Path("staticify.toml"), Path("/etc/staticify/staticify.toml"))
 """Where `find` looks, in this order."""
@@ -46,114 +57,10 @@ MAX_TEXT_LENGTH = 1000
 """Of one glob, selector, pattern or path, in characters. URLs have limits of their own."""
 MAX_LIST_LENGTH = 1000
 """Of every list but `pages`."""
-MAX_PAGES = 1_000_000
-MAX_SOCKET_PATH_BYTES = 107
-"""sun_path of Linux holds 108 bytes, the closing NUL among them."""
 
-# --- Checks of single values -----------------------------------------------------------------------------------------
-# Each takes what tomllib read and raises ValueError with a message that follows "key: ".
+_NO_SITE = 'At least one [[site]] with its url, such as url = "https://example.org/".'
 
-# Stands in for the base of a site whose url is at fault, so that its pages can be checked all the same.
-_UNKNOWN_BASE = Page("https", "site.invalid", "/")
-_COOKIE = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+\*?")
-# What may stand in a query (RFC 3986 section 3.4) and the percent sign, which is taken to be encoded already.
-_QUERY_SAFE = "%!$&'()*+,;=:@/?-._~"
-
-
-def _parse_base(value: object) -> Page:
-    """The root of a site. Its path ends with a slash, written or not."""
-    try:
-        page = parse_page(text_of(value))
-        return page if page.path.endswith("/") else page.with_path(f"{page.path}/")
-    except UrlError as error:
-        raise ValueError(str(error)) from None
-
-
-def _parse_page_of(base: Page, value: object) -> Page:
-    """A page of a site. Behind a proxy WordPress may name its pages by http or https: the site's own scheme counts."""
-    try:
-        return _page_on(base, text_of(value))
-    except UrlError as error:
-        raise ValueError(str(error)) from None
-
-
-@lru_cache(maxsize=MAX_PAGES)
-def _page_on(base: Page, text: str) -> Page:
-    # Asked twice for each page: by itself, and against the others.
-    page = page_of(base, text)
-    return replace(page, scheme=base.scheme) if is_inside(base, page) else page
-
-
-def _check_page(value: object, info: ValidationInfo) -> Page:
-    return _parse_page_of(info.data.get("base", _UNKNOWN_BASE), value)
-
-
-def _check_sitemap(value: object, info: ValidationInfo) -> str:
-    """The absolute URL of a sitemap. It may have a query string: plain permalinks have no other sitemaps."""
-    base: Page = info.data.get("base", _UNKNOWN_BASE)
-    location, _, _ = text_of(value).partition("#")
-    location, mark, query = location.partition("?")
-    page = _parse_page_of(base, location)
-    if base is not _UNKNOWN_BASE and not is_inside(base, page):
-        raise ValueError(f"{page} is outside the site {base}")
-    if any(character.isspace() for character in query) or has_control_character(query):
-        raise ValueError(f"{shown(value)} holds white space or a control character")
-    return page.url + mark + quote(query, safe=_QUERY_SAFE)
-
-
-def _check_origin(value: object) -> Origin:
-    return parse_origin(text_of(value))
-
-
-def _check_glob(text: str) -> str:
-    if not text.startswith(("/", "*", "?", "[")):
-        raise ValueError(f"{shown(text)} would match no page: it is compared with the path, which begins with /")
-    decoded = unquote(text)
-    if decoded != text:
-        raise ValueError(f"{shown(text)} would match no page: it is compared with the decoded path, {shown(decoded)}")
-    return text
-
-
-def _check_selector(text: str) -> str:
-    import turbohtml  # 40 ms, for those who have selectors
-
-    try:
-        # A document without content is <html>, <head> and <body>.
-        is_cutting_everything = bool(turbohtml.parse("").select(text))
-    except turbohtml.SelectorSyntaxError as error:
-        reason = str(error).rpartition(": ")[2]
-        raise ValueError(f"{shown(text)} is not a CSS selector: {reason}") from None
-    if is_cutting_everything:
-        raise ValueError(f"{shown(text)} would cut out the whole head or body of a page")
-    return text
-
-
-def _check_regex(text: str) -> str:
-    with warnings.catch_warnings():
-        # Python warns of an expression that its next version may read in another way.
-        warnings.simplefilter("error")
-        try:
-            # Compared with bytes: a body may be in any encoding.
-            pattern = re.compile(text.encode())
-        except (re.error, RecursionError, OverflowError, Warning) as error:
-            raise ValueError(f"{shown(text)} is not a regular expression: {error}") from None
-    if pattern.search(b""):
-        raise ValueError(f"{shown(text)} matches the empty text too, so that it could blank a whole page or nothing")
-    return text
-
-
-def _check_cookie(text: str) -> str:
-    if not _COOKIE.fullmatch(text):
-        raise ValueError(f"{shown(text)} is not the name of a cookie; a * may only stand at the end of a name")
-    return text
-
-
-def _check_path(text: str) -> str:
-    if has_control_character(text):
-        raise ValueError(f"{shown(text)} holds a control character")
-    if text.startswith("~"):
-        raise ValueError(f"{shown(text)} begins with ~, which is not expanded here; write the whole path")
-    return text
+# --- The settings ----------------------------------------------------------------------------------------------------
 
 
 def _as_list(value: object) -> object:
@@ -165,9 +72,6 @@ _Item = TypeVar("_Item")
 
 def _once(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
     return tuple(dict.fromkeys(items))
-
-
-# --- The settings ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +90,9 @@ _Size = Annotated[int, BeforeValidator(parse_size), _Form("size", lambda value: 
 _Number = Annotated[int, Strict(), _Form("number")]
 _Switch = Annotated[bool, Strict(), _Form("true or false")]
 _ShortText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
-_PathText = Annotated[_ShortText, AfterValidator(_check_path), _Form("path")]
+_PathText = Annotated[_ShortText, AfterValidator(check_path), _Form("path")]
 _Globs = Annotated[
-    tuple[Annotated[_ShortText, AfterValidator(_check_glob)], ...],
+    tuple[Annotated[_ShortText, AfterValidator(check_glob)], ...],
     AfterValidator(_once),
     _Form("list of patterns"),
 ]
@@ -240,18 +144,18 @@ class Group(_Table):
 class Site(_Table):
     """One WordPress site. The names in TOML are the aliases, or the field's own."""
 
-    base: Annotated[Page, PlainValidator(_parse_base), _Form("URL")] = Field(
+    base: Annotated[Page, PlainValidator(parse_base), _Form("URL")] = Field(
         alias="url",
         description="The public address of the site, as visitors see it.",
     )
     origins: Annotated[
-        tuple[Annotated[Origin, PlainValidator(_check_origin)], ...],
+        tuple[Annotated[Origin, PlainValidator(check_origin)], ...],
         BeforeValidator(_as_list),
         AfterValidator(_once),
         _Form("address or list of addresses"),
     ] = Field(
         alias="origin",
-        default_factory=own_origin,
+        default_factory=lambda fields: (public_origin(fields["base"]),),
         min_length=1,
         max_length=16,
         description="Where WordPress itself answers, past the front end: http://HOST:PORT, https://HOST:PORT or "
@@ -271,7 +175,7 @@ class Site(_Table):
         description="How many pages are fetched at once, at most.",
     )
     pages: Annotated[
-        tuple[Annotated[Page, PlainValidator(_check_page)], ...],
+        tuple[Annotated[Page, PlainValidator(check_page)], ...],
         AfterValidator(_once),
         _Form("list of URLs or paths"),
     ] = Field(
@@ -280,7 +184,7 @@ class Site(_Table):
         description="The key pages, as URLs or as paths from the root of the host.",
     )
     sitemaps: Annotated[
-        tuple[Annotated[str, PlainValidator(_check_sitemap)], ...],
+        tuple[Annotated[str, PlainValidator(check_sitemap)], ...],
         AfterValidator(_once),
         _Form("list of URLs or paths"),
     ] = Field(
@@ -317,7 +221,7 @@ class Site(_Table):
         description="Refuse a page that does not end in </html>; false for a theme whose minifier drops it.",
     )
     strip: Annotated[
-        tuple[Annotated[_ShortText, AfterValidator(_check_selector)], ...],
+        tuple[Annotated[_ShortText, AfterValidator(check_selector)], ...],
         AfterValidator(_once),
         _Form("list of CSS selectors"),
     ] = Field(
@@ -326,7 +230,7 @@ class Site(_Table):
         description="Elements that are cut out of every page, beside WordPress's own.",
     )
     ignore: Annotated[
-        tuple[Annotated[_ShortText, AfterValidator(_check_regex)], ...],
+        tuple[Annotated[_ShortText, AfterValidator(check_regex)], ...],
         AfterValidator(_once),
         _Form("list of regular expressions"),
     ] = Field(
@@ -335,7 +239,7 @@ class Site(_Table):
         description="Noise, such as time stamps: left out when a page is compared with its last copy, and only then.",
     )
     allow_cookies: Annotated[
-        tuple[Annotated[_ShortText, AfterValidator(_check_cookie)], ...],
+        tuple[Annotated[_ShortText, AfterValidator(check_cookie)], ...],
         AfterValidator(_once),
         _Form("list of names"),
     ] = Field(
@@ -376,7 +280,7 @@ class _File(_Table):
         alias="site",
         min_length=1,
         max_length=MAX_LIST_LENGTH,
-        description='At least one [[site]] with its url, such as url = "https://example.org/".',
+        description=_NO_SITE,
     )
 
 
@@ -457,7 +361,8 @@ def parse(text: str, source: Path | None, directory: Path) -> Config:
     try:
         file = _File.model_validate(data)
     except ValidationError as error:
-        faults = [fault for details in error.errors(include_url=False) if (fault := value_fault(data, details))]
+        found = (value_fault(data, details, describe(), _NO_SITE) for details in error.errors(include_url=False))
+        faults = [fault for fault in found if fault]
     faults.extend(_cross_faults(data, directory))
     if file is None or faults:
         raise ConfigError(name, located(text, faults))
@@ -501,13 +406,13 @@ def _listed_sites(data: dict[str, Any]) -> Iterator[_ListedSite]:
         if not isinstance(table, dict):
             continue
         try:
-            base = _parse_base(table.get("url"))
+            base = parse_base(table.get("url"))
         except ValueError:
             continue
         pages = []
         for position, text in _items(table.get("pages")):
             try:
-                pages.append((position, _parse_page_of(base, text)))
+                pages.append((position, parse_page_of(base, text)))
             except ValueError:
                 continue
         yield _ListedSite(index, base, table, pages)

@@ -42,9 +42,12 @@ def syntax_fault(text: str, error: ValueError | RecursionError) -> Fault:
 
 
 def value_fault(  # noqa: C901, PLR0912  a table
-    data: dict[str, Any], details: ErrorDetails
+    data: dict[str, Any], details: ErrorDetails, settings: Sequence[Setting], no_site: str
 ) -> tuple[Location, str] | None:
-    """What pydantic found about one value: where, and in words that need no knowledge of pydantic."""
+    """What pydantic found about one value: where, and in words that need no knowledge of pydantic.
+
+    None if another fault says it. `no_site` is the help for a file without a site.
+    """
     location, value = _followed(data, details["loc"])
     context = details.get("ctx", {})
     match details["type"]:
@@ -52,9 +55,9 @@ def value_fault(  # noqa: C901, PLR0912  a table
             # Only says that the site's url is at fault, which has its own fault.
             return None
         case "extra_forbidden":
-            message = _unknown_key(location)
+            message = _unknown_key(location, settings)
         case "missing":
-            message = f"is missing: {_help(location)}"
+            message = f"is missing: {no_site if location == ('site',) else _setting(location, settings).help}"
         case "value_error":
             message = str(context["error"])
         case "string_type":
@@ -63,16 +66,16 @@ def value_fault(  # noqa: C901, PLR0912  a table
             message = f"must be a whole number, not {shown(value)}"
         case "bool_type":
             message = f"must be true or false, not {shown(value)}"
-        case "tuple_type" if isinstance(value, dict) and _header(location):
-            message = f"may stand several times: write {_header(location)} with two brackets"
+        case "tuple_type" if isinstance(value, dict) and _header(location, settings):
+            message = f"may stand several times: write {_header(location, settings)} with two brackets"
         case "tuple_type":
             message = f"must be a list in brackets, not {shown(value)}"
         case "model_type" if isinstance(value, list):
-            message = f"may stand only once: write {_header(location)} with one bracket"
+            message = f"may stand only once: write {_header(location, settings)} with one bracket"
         case "model_type":
-            message = f"must be a table, {_header(location)}, not {shown(value)}"
+            message = f"must be a table, {_header(location, settings)}, not {shown(value)}"
         case "greater_than_equal" | "less_than_equal":
-            message = f"must be {_setting(location).bounds}, not {shown(value)}"
+            message = f"must be {_setting(location, settings).bounds}, not {shown(value)}"
         case "too_short" if value:
             # Only says that no element is left without a fault, and each has its own.
             return None
@@ -105,16 +108,16 @@ def _followed(data: dict[str, Any], location: Location) -> tuple[Location, Any]:
     return location, value
 
 
-def _unknown_key(location: Location) -> str:
+def _unknown_key(location: Location, settings: Sequence[Setting]) -> str:
     import difflib  # 8 ms, for those who have a fault
 
     table, name = _names(location[:-1]), str(location[-1])
     depth = len(table)
-    known = dict.fromkeys(setting.path[depth] for setting in describe() if setting.path[:depth] == table)
+    known = dict.fromkeys(setting.path[depth] for setting in settings if setting.path[:depth] == table)
     close = difflib.get_close_matches(name.lower(), known, n=1)
     if close:
         return f"there is no such key; did you mean {close[0]}?"
-    elsewhere = [setting.table for setting in describe() if setting.name == name.lower()]
+    elsewhere = [setting.table for setting in settings if setting.name == name.lower()]
     if elsewhere:
         return f"there is no such key here; it belongs into {' or '.join(elsewhere)}"
     return f"there is no such key; there are {', '.join(known)}"
@@ -132,6 +135,7 @@ def located(text: str, faults: list[tuple[Location, str]]) -> list[Fault]:
 
 
 def key_text(location: Location) -> str:
+    """The key as an operator would point at it: site[0].pages[3]."""
     text = ""
     for step in location:
         if isinstance(step, int):
@@ -141,7 +145,8 @@ def key_text(location: Location) -> str:
     return text
 
 
-# --- Settings
+# --- Settings --------------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -176,23 +181,18 @@ def _names(location: Location) -> tuple[str, ...]:
     return tuple(step for step in location if isinstance(step, str))
 
 
-def _setting(location: Location) -> Setting:
-    return next(setting for setting in describe() if setting.path == _names(location))
+def _setting(location: Location, settings: Sequence[Setting]) -> Setting:
+    return next(setting for setting in settings if setting.path == _names(location))
 
 
-def _help(location: Location) -> str:
-    if _names(location) == ("site",):
-        return _File.model_fields["sites"].description or ""
-    return _setting(location).help
-
-
-def _header(location: Location) -> str:
+def _header(location: Location, settings: Sequence[Setting]) -> str:
     """How the table there begins; empty if the key is no table."""
     names = _names(location)
-    return next((setting.table for setting in describe() if setting.path[:-1] == names), "")
+    return next((setting.table for setting in settings if setting.path[:-1] == names), "")
 
 
-# --- Values
+# --- Values ----------------------------------------------------------------------------------------------------------
+
 
 def shown(value: object) -> str:
     """A value of the file as the operator wrote it, or what it is. Never long."""
@@ -214,10 +214,12 @@ def shown(value: object) -> str:
 
 
 def text_of(value: object) -> str:
+    """The value, if it is a text. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"must be a text in quotes, not {shown(value)}")  # noqa: TRY004  becomes a Fault
     return value
 
 
 def has_control_character(text: str) -> bool:
+    """True for C0 controls and DEL."""
     return any(ord(character) < 0x20 or ord(character) == 0x7F for character in text)

@@ -22,7 +22,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from staticify import __version__
-from staticify.config import Origin, Site
+from staticify.address import Origin
+from staticify.config import Site
 from staticify.errors import (
     AnswerIncomplete,
     AnswerMalformed,

@@ -22,7 +22,7 @@ from statistics import median
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-from staticify.config import Setting, Site, describe, format_duration
+from staticify.config import Site, describe
 from staticify.discover import (
     Entry,
     Links,
@@ -34,10 +34,12 @@ from staticify.discover import (
     sitemaps_of_robots,
 )
 from staticify.errors import OriginError, StaticifyError, UrlError
+from staticify.faults import Setting
 from staticify.gate import decide_head, kind_of
 from staticify.nouns import Answer, Kind, Verdict
 from staticify.prepare import prepare
 from staticify.render import rules_of
+from staticify.units import format_duration
 from staticify.urls import Page, is_inside, page_of
 
 RECENT_POSTS = 10

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from staticify import config
-from staticify.config import Config, Group, Origin, Site
+from staticify.address import Origin
+from staticify.config import Config, Group, Site
 from staticify.errors import ConfigError, Fault
+from staticify.units import format_duration
 from staticify.urls import Page, parse_page
 
 HERE = Path("/etc/staticify")
@@ -142,7 +144,7 @@ def read_again(read: Config) -> str:
     """The text that the last test was made of, from what was read."""
     (site,) = read.sites
     (group,) = site.groups
-    interval = config.format_duration(group.interval_seconds)
+    interval = format_duration(group.interval_seconds)
     return f'[[site]]\nurl = "{site.url}"\n[[site.group]]\npages = ["{group.pages[0]}"]\ninterval = "{interval}"\n'
 
 
@@ -199,150 +201,6 @@ def test_a_page_belongs_to_the_site_with_the_longest_path() -> None:
     }
     found = {url: read.site_of(parse_page(url)) for url in expected}
     assert {url: site.url if site else None for url, site in found.items()} == expected
-
-
-# --- Units -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds", "written"),
-    [
-        ("60s", 60.0, "60s"),
-        ("5m", 300.0, "5m"),
-        ("1h", 3600.0, "1h"),
-        ("500ms", 0.5, "500ms"),
-        ("1m30s", 90.0, "90s"),
-        ("150s", 150.0, "2m30s"),
-        ("24h0m1s", 86401.0, "24h1s"),
-        ("1h1ms", 3600.001, "1h1ms"),
-        ("0s", 0.0, "0s"),
-    ],
-)
-def test_durations(text: str, seconds: float, written: str) -> None:
-    assert config.parse_duration(text) == seconds
-    assert config.format_duration(seconds) == written
-
-
-@given(st.integers(0, 10**9))
-def test_durations_round_trip(milliseconds: int) -> None:
-    assert config.parse_duration(config.format_duration(milliseconds / 1000)) == milliseconds / 1000
-
-
-@pytest.mark.parametrize("value", ["", "s", "60", "60 s", "1.5s", "-1s", "1s1", "1s1m", "60S", "1d", "٣s", "60s\n"])
-def test_what_is_not_a_duration(value: str) -> None:
-    with pytest.raises(ValueError, match='write it like "60s"'):
-        config.parse_duration(value)
-
-
-@pytest.mark.parametrize(
-    ("text", "size_bytes", "written"),
-    [
-        ("8MiB", 8 * 2**20, "8MiB"),
-        ("512KiB", 512 * 2**10, "512KiB"),
-        ("1GiB", 2**30, "1GiB"),
-        ("1024MiB", 2**30, "1GiB"),
-        ("100B", 100, "100B"),
-        ("1MB", 10**6, "1000000B"),
-        ("1GB", 10**9, "1000000000B"),
-        ("2kB", 2000, "2000B"),
-        ("2KB", 2000, "2000B"),
-        ("0B", 0, "0B"),
-    ],
-)
-def test_sizes(text: str, size_bytes: int, written: str) -> None:
-    assert config.parse_size(text) == size_bytes
-    assert config.format_size(size_bytes) == written
-
-
-@given(st.integers(0, 2**50))
-def test_sizes_round_trip(size_bytes: int) -> None:
-    assert config.parse_size(config.format_size(size_bytes)) == size_bytes
-
-
-@pytest.mark.parametrize("value", ["", "8", "8 MiB", "8mib", "8M", "1.5MiB", "-1B", "٣B", "B"])
-def test_what_is_not_a_size(value: str) -> None:
-    with pytest.raises(ValueError, match='write it like "8MiB"'):
-        config.parse_size(value)
-
-
-@pytest.mark.parametrize("value", [60, 1.5])
-def test_numbers_without_a_unit_are_refused_with_the_right_form(value: float) -> None:
-    with pytest.raises(ValueError, match=f'^{value} has no unit; write "{value}s"'):
-        config.parse_duration(value)
-    with pytest.raises(ValueError, match=f'^{value} has no unit; write "{value}B"'):
-        config.parse_size(value)
-
-
-# --- Origin addresses ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "origin", "base_url", "written"),
-    [
-        ("http://127.0.0.1:8080", Origin("http", "127.0.0.1", 8080), "http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-        ("http://[::1]:8080", Origin("http", "::1", 8080), "http://[::1]:8080", "http://[::1]:8080"),
-        ("http://[0:0::0:1]", Origin("http", "::1", 80), "http://[::1]", "http://[::1]"),
-        ("https://Back.example", Origin("https", "back.example", 443), "https://back.example", "https://back.example"),
-        ("https://b.example:80", Origin("https", "b.example", 80), "https://b.example:80", "https://b.example:80"),
-        ("http://word_press:80", Origin("http", "word_press", 80), "http://word_press", "http://word_press"),
-        ("unix:/run/web.sock", Origin("unix", socket_path="/run/web.sock"), "http://localhost", "unix:/run/web.sock"),
-    ],
-)
-def test_origin_addresses(text: str, origin: Origin, base_url: str, written: str) -> None:
-    assert config.parse_origin(text) == origin
-    assert (origin.base_url, str(origin)) == (base_url, written)
-    assert config.parse_origin(str(origin)) == origin
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", '"" does not begin with http://, https:// or unix:/'),
-        ("127.0.0.1:8080", '"127.0.0.1:8080" does not begin with http://, https:// or unix:/'),
-        ("ftp://a.example", '"ftp://a.example" does not begin with http://, https:// or unix:/'),
-        ("http://a.example/", '"http://a.example/" is more than an address; write "http://a.example"'),
-        ("http://a.example/blog", '"http://a.example/blog" is more than an address; write "http://a.example"'),
-        ("https://a.example?x=1", '"https://a.example?x=1" is more than an address; write "https://a.example"'),
-        ("https://a.example#x", '"https://a.example#x" is more than an address; write "https://a.example"'),
-        ("http://u:p@a.example", '"http://u:p@a.example" carries user information; the origin is asked anonymously'),
-        ("http://", '"http://" has no usable host and port'),
-        ("http://:80", '"http://:80" has no usable host and port'),
-        ("http://a b", '"http://a b" has no usable host and port'),
-        ("http://a.example:", '"http://a.example:" has no usable host and port'),
-        ("http://a.example:x", '"http://a.example:x" has no usable host and port'),
-        ("http://a.example:0", '"http://a.example:0" has a port outside 1 to 65535'),
-        ("http://a.example:65536", '"http://a.example:65536" has a port outside 1 to 65535'),
-        ("http://::1:80", '"http://::1:80" has no usable host and port'),
-        ("http://[::1:80", '"http://[::1:80" has no usable host and port'),
-        ("http://[:::]", '"http://[:::]" has an IP address that does not exist'),
-        ("http://127.0.0.256", '"http://127.0.0.256" has an IP address that does not exist'),
-        ("http://1.2", '"http://1.2" has an IP address that does not exist'),
-        (
-            "unix:run/web.sock",
-            '"unix:run/web.sock" is not the absolute path of a socket; write it like "unix:/run/web.sock"',
-        ),
-        (
-            "unix:///run/web.sock",
-            '"unix:///run/web.sock" is not the absolute path of a socket; write it like "unix:/run/web.sock"',
-        ),
-        ("unix:/run/", '"unix:/run/" is not the absolute path of a socket; write it like "unix:/run/web.sock"'),
-        ("unix:/run\0", '"unix:/run\\u0000" holds a control character'),
-        ("unix:/" + "x" * 107, f'"unix:/{"x" * 74}..." is over the 107 bytes that a socket\'s path may have'),
-    ],
-)
-def test_what_is_not_an_origin_address(text: str, message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole message is compared
-        config.parse_origin(text)
-    assert str(caught.value) == message
-
-
-@given(st.text() | st.from_regex(r"(https?://|unix:/)[\[\]a-f0-9:./@?]{0,12}", fullmatch=True))
-def test_any_text_is_an_origin_that_gives_back_its_address_or_a_value_error(text: str) -> None:
-    try:
-        origin = config.parse_origin(text)
-    except ValueError:
-        return
-    assert config.parse_origin(str(origin)) == origin
 
 
 # --- Faults ----------------------------------------------------------------------------------------------------------

@@ -547,6 +547,8 @@ def test_staticifys_own_links_are_followed(front: Front) -> None:
 REQUESTS_PER_READER = 1500
 VERSIONS = 100
 SECONDS_FOR_READING = 20
+
+
 def test_readers_see_whole_pages_and_never_an_older_one(front: Front) -> None:
     """Readers that mix codings: each answer is one version as a whole, and versions only go forward."""
     front.publish("/busy/", Kind.HTML, version(0))

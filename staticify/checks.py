@@ -1,0 +1,131 @@
+"""Checks of single values of the configuration, beside their types.
+
+Each takes what tomllib read and raises ValueError with a message that follows "key: ".
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import replace
+from functools import lru_cache
+from urllib.parse import quote, unquote
+
+from pydantic import ValidationInfo
+
+from staticify.address import Origin, parse_origin
+from staticify.errors import UrlError
+from staticify.faults import has_control_character, shown, text_of
+from staticify.urls import Page, is_inside, page_of, parse_page
+
+MAX_PAGES = 1_000_000
+"""Of one site."""
+
+# Stands in for the base of a site whose url is at fault, so that its pages can be checked all the same.
+_UNKNOWN_BASE = Page("https", "site.invalid", "/")
+_COOKIE = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+\*?")
+# What may stand in a query (RFC 3986 section 3.4) and the percent sign, which is taken to be encoded already.
+_QUERY_SAFE = "%!$&'()*+,;=:@/?-._~"
+
+
+def parse_base(value: object) -> Page:
+    """The root of a site. Its path ends with a slash, written or not."""
+    try:
+        page = parse_page(text_of(value))
+        return page if page.path.endswith("/") else page.with_path(f"{page.path}/")
+    except UrlError as error:
+        raise ValueError(str(error)) from None
+
+
+def parse_page_of(base: Page, value: object) -> Page:
+    """A page of a site. Behind a proxy WordPress may name its pages by http or https: the site's own scheme counts."""
+    try:
+        return _page_on(base, text_of(value))
+    except UrlError as error:
+        raise ValueError(str(error)) from None
+
+
+@lru_cache(maxsize=MAX_PAGES)
+def _page_on(base: Page, text: str) -> Page:
+    # Asked twice for each page: by itself, and against the others.
+    page = page_of(base, text)
+    return replace(page, scheme=base.scheme) if is_inside(base, page) else page
+
+
+def check_page(value: object, info: ValidationInfo) -> Page:
+    """A page of the site that is being read."""
+    return parse_page_of(info.data.get("base", _UNKNOWN_BASE), value)
+
+
+def check_sitemap(value: object, info: ValidationInfo) -> str:
+    """The absolute URL of a sitemap. It may have a query string: plain permalinks have no other sitemaps."""
+    base: Page = info.data.get("base", _UNKNOWN_BASE)
+    location, _, _ = text_of(value).partition("#")
+    location, mark, query = location.partition("?")
+    page = parse_page_of(base, location)
+    if base is not _UNKNOWN_BASE and not is_inside(base, page):
+        raise ValueError(f"{page} is outside the site {base}")
+    if any(character.isspace() for character in query) or has_control_character(query):
+        raise ValueError(f"{shown(value)} holds white space or a control character")
+    return page.url + mark + quote(query, safe=_QUERY_SAFE)
+
+
+def check_origin(value: object) -> Origin:
+    """An address at which WordPress answers."""
+    return parse_origin(text_of(value))
+
+
+def check_glob(text: str) -> str:
+    """A pattern that some decoded path could match."""
+    if not text.startswith(("/", "*", "?", "[")):
+        raise ValueError(f"{shown(text)} would match no page: it is compared with the path, which begins with /")
+    decoded = unquote(text)
+    if decoded != text:
+        raise ValueError(f"{shown(text)} would match no page: it is compared with the decoded path, {shown(decoded)}")
+    return text
+
+
+def check_selector(text: str) -> str:
+    """A CSS selector that leaves something of a page."""
+    import turbohtml  # 40 ms, for those who have selectors
+
+    try:
+        # A document without content is <html>, <head> and <body>.
+        is_cutting_everything = bool(turbohtml.parse("").select(text))
+    except turbohtml.SelectorSyntaxError as error:
+        reason = str(error).rpartition(": ")[2]
+        raise ValueError(f"{shown(text)} is not a CSS selector: {reason}") from None
+    if is_cutting_everything:
+        raise ValueError(f"{shown(text)} would cut out the whole head or body of a page")
+    return text
+
+
+def check_regex(text: str) -> str:
+    """A regular expression that matches no empty text."""
+    with warnings.catch_warnings():
+        # Python warns of an expression that its next version may read in another way.
+        warnings.simplefilter("error")
+        try:
+            # Compared with bytes: a body may be in any encoding.
+            pattern = re.compile(text.encode())
+        except (re.error, RecursionError, OverflowError, Warning) as error:
+            raise ValueError(f"{shown(text)} is not a regular expression: {error}") from None
+    if pattern.search(b""):
+        raise ValueError(f"{shown(text)} matches the empty text too, so that it could blank a whole page or nothing")
+    return text
+
+
+def check_cookie(text: str) -> str:
+    """The name of a cookie, or its beginning and a *."""
+    if not _COOKIE.fullmatch(text):
+        raise ValueError(f"{shown(text)} is not the name of a cookie; a * may only stand at the end of a name")
+    return text
+
+
+def check_path(text: str) -> str:
+    """A path as the system takes it: nothing in it is expanded."""
+    if has_control_character(text):
+        raise ValueError(f"{shown(text)} holds a control character")
+    if text.startswith("~"):
+        raise ValueError(f"{shown(text)} begins with ~, which is not expanded here; write the whole path")
+    return text
