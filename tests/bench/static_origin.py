@@ -52,16 +52,16 @@ WORDS = [
 
 
 def page(number: int, size: int) -> bytes:
-    """A page of about so many bytes that looks like a blog and compresses like one."""
+    """A page of so many bytes that looks like a blog and compresses like one."""
     chooser = random.Random(number)
-    head = f"<!DOCTYPE html><html><head><title>Page {number}</title></head>"
-    paragraphs = [f"{head}<body class='single postid-{number}'>"]
-    length = len(paragraphs[0])
-    while length < size - 20:
-        text = " ".join(chooser.choices(WORDS, k=60))
-        paragraphs.append(f'<p class="c{chooser.random():.12f}">{text}</p>\n')
-        length += len(paragraphs[-1])
-    return ("".join(paragraphs)[: size - 14] + "</body></html>").encode()
+    tail = "</body></html>"
+    text = f"<!DOCTYPE html><html><head><title>Page {number}</title></head><body class='single postid-{number}'>"
+    while True:
+        words = " ".join(chooser.choices(WORDS, k=60))
+        paragraph = f'<p class="c{chooser.random():.12f}">{words}</p>\n'
+        if len(text) + len(paragraph) + len(tail) > size:
+            return f"{text:{size - len(tail)}}{tail}".encode()
+        text += paragraph
 
 
 @contextmanager
