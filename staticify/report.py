@@ -217,7 +217,8 @@ class ProgressReport:
     def advance(self, line: str) -> None:
         """One page is done."""
         if self._bar is not None:
-            self._bar.update(self._task, advance=1, last=printable(line)[-60:])
+            text = printable(line)
+            self._bar.update(self._task, advance=1, last=text if len(text) <= 60 else f"…{text[-59:]}")
         elif not self._is_quiet:
             try:
                 sys.stdout.write(printable(line) + "\n")
