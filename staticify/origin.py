@@ -260,6 +260,8 @@ def _translated(error: Exception) -> OriginError:
     match cause:
         case aiohttp.ClientPayloadError():
             return AnswerIncomplete(f"the body ended too early: {text}")
+        case aiohttp.ConnectionTimeoutError():
+            return OriginUnreachable(f"no connection within {CONNECT_SECONDS:g} s")
         case aiohttp.ServerTimeoutError() | TimeoutError() | httpx.TimeoutException():
             return OriginTimeout(text)
         case aiohttp.ServerDisconnectedError():

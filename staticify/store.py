@@ -56,7 +56,8 @@ class Store:
             try:
                 store = cls._open(path)
             except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
+                # Python says OperationalError of text that is not UTF-8 too, but gives it no code of SQLite's.
+                if isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", None) is not None:
                     raise
                 set_aside = _set_aside(path)
                 store = cls._open(path)

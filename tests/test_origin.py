@@ -180,6 +180,28 @@ def test_the_second_address_is_used_while_the_first_refuses() -> None:
     run(test)
 
 
+def test_the_second_address_is_used_while_the_first_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is gone sends no refusal: here, a listener whose queue of connections is full."""
+    monkeypatch.setattr("staticify.origin.CONNECT_SECONDS", 0.3)
+
+    async def test() -> None:
+        with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            for one in (first, second):
+                one.setblocking(False)
+                one.connect_ex(listener.getsockname())
+            silent = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            async with (
+                ScriptedOrigin(pages={"/": "second"}).running() as origin,
+                client_of([silent, origin.address]) as client,
+            ):
+                answered = await client.fetch("/")
+                assert (answered.body, answered.origin) == (b"second", origin.address)
+
+    run(test)
+
+
 def test_the_second_address_is_not_asked_when_the_first_answers_badly() -> None:
     async def test() -> None:
         async with (

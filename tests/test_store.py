@@ -176,6 +176,16 @@ def test_a_record_that_makes_no_sense_is_corruption(tmp_path: Path, column: str,
         assert store.of_site(SITE) == []
 
 
+def test_text_that_is_not_utf8_is_corruption(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.put(FULL)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("update page set reason = cast(x'ff' as text)")
+    with opened(tmp_path) as store:
+        assert store.set_aside is not None
+        assert store.of_site(SITE) == []
+
+
 def test_an_empty_file_is_a_new_database(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).touch()
     with opened(tmp_path) as store:
