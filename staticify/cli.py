@@ -120,10 +120,10 @@ def init(
     as_json: bool,
 ) -> None:
     """Read the site at URL, propose its key pages, and write a commented configuration."""
-    if config_path.exists() and not force:
-        raise click.UsageError(f"{config_path} exists; give --force to overwrite it, or --config for another file")
     from staticify import init as initialisation, report
 
+    # Before the site is read: trying its pages may take a minute.
+    initialisation.check_target(config_path, force=force)
     with report.progress("trying every page", is_quiet=as_json or not sys.stderr.isatty()) as progress:
         proposal, text = _run(
             initialisation.draw_up(
@@ -264,13 +264,14 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
 
     from staticify import config, report
 
-    path = config.find(config_path)
+    path = config_path
     try:
+        path = config.find(config_path)
         loaded = config.load(path)
     except ConfigError as error:
         if not as_json:
             raise
-        report.print_json({"path": str(path), "faults": [asdict(fault) for fault in error.faults]})
+        report.print_json({"path": str(path) if path else None, "faults": [asdict(fault) for fault in error.faults]})
         sys.exit(EXIT_USAGE)
     if as_json:
         report.print_json({"path": str(path), "faults": []})

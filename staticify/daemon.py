@@ -20,12 +20,11 @@ from staticify.render import DENSE_AFTER_UNCHANGED
 from staticify.schedule import Schedule
 from staticify.store import Store
 from staticify.tree import Found, Tree
-from staticify.urls import Page
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 8.0
+DRAIN_SECONDS = 7.0
 """For journeys under way at the end. With closing the rest, staticify is gone within 10 s of SIGTERM."""
 FLUSH_SECONDS = 1.0
 
@@ -163,10 +162,8 @@ class Daemon:
 
     async def _cycle(self, keeper: Keeper) -> None:
         """Once each interval of a site: one line about the interval that went by, and its list anew."""
-        oldest = keeper.oldest()
         # The alarm first: reading a slow site's sitemaps may take longer than the interval.
-        if oldest is not None:
-            _log_interval(keeper, *oldest)
+        _log_interval(keeper)
         await keeper.update_list()
 
     async def _flush(self) -> None:
@@ -239,20 +236,28 @@ def _log_faults(error: ConfigError) -> None:
         log.error("fault", extra={"fault": str(fault)})
 
 
-def _log_interval(keeper: Keeper, page: Page, age_seconds: float) -> None:
+def _log_interval(keeper: Keeper) -> None:
+    oldest = keeper.oldest()
+    if oldest is None:
+        return
     counts = keeper.take_counts()
     summary = {
         "site": keeper.site.url,
         "pages": len(keeper),
         **{str(outcome): counts[outcome] for outcome in Outcome if counts[outcome]},
-        "oldest_seconds": round(age_seconds, 1),
+        "oldest_seconds": round(oldest[1], 1),
     }
     log.info("cycle", extra=summary)
-    bound_seconds = keeper.site.interval_for(page) + keeper.site.deadline_seconds
-    if age_seconds > bound_seconds:
+    latest = keeper.latest()
+    if latest is not None:
+        page, age_seconds = latest
         log.error(
             "a page is older than the bound",
-            extra={"url": page.url, "age_seconds": round(age_seconds, 1), "bound_seconds": bound_seconds},
+            extra={
+                "url": page.url,
+                "age_seconds": round(age_seconds, 1),
+                "bound_seconds": keeper.bound_seconds(page),
+            },
         )
 
 

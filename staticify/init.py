@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -54,6 +56,27 @@ async def draw_up(
     return proposal, text
 
 
+def check_target(path: Path, *, force: bool) -> None:
+    """Raise ConfigError if a configuration cannot be written there, or, without `force`, may not."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        above = next(parent for parent in path.absolute().parents if parent.exists())
+        if not os.access(above, os.W_OK | os.X_OK, effective_ids=True):
+            raise _cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))) from None
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    else:
+        if stat.S_ISDIR(status.st_mode):
+            raise _cannot_write(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+        if not force:
+            raise ConfigError(
+                str(path),
+                [Fault("", "there is such a file already")],
+                hint="Give --force to overwrite it, or --config for another file",
+            )
+
+
 def write(path: Path, text: str, *, force: bool) -> None:
     """Write the configuration, whole or not at all. Raises ConfigError; without `force`, also if the file exists."""
     temporary = ""
@@ -71,9 +94,13 @@ def write(path: Path, text: str, *, force: bool) -> None:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise ConfigError(
-            str(path), [Fault("", f"cannot be written: {error.strerror}")], hint="Give another file with --config"
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        str(path), [Fault("", f"cannot be written: {error.strerror}")], hint="Give another file with --config"
+    )
 
 
 def as_json(proposal: Proposal, path: Path) -> dict[str, Any]:

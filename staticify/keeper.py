@@ -164,6 +164,19 @@ class Keeper:
         page = min(self._pages, key=self._pages.__getitem__)
         return page, asyncio.get_running_loop().time() - self._pages[page]
 
+    def bound_seconds(self, page: Page) -> float:
+        """The age that a page must not pass: its interval and one render."""
+        return self.site.interval_for(page) + self.site.deadline_seconds
+
+    def latest(self) -> tuple[Page, float] | None:
+        """The page furthest beyond its own bound, and its age; None if none is beyond it."""
+        if not self._pages:
+            return None
+        now = asyncio.get_running_loop().time()
+        page = max(self._pages, key=lambda page: now - self._pages[page] - self.bound_seconds(page))
+        age_seconds = now - self._pages[page]
+        return (page, age_seconds) if age_seconds > self.bound_seconds(page) else None
+
     def take_counts(self) -> Counter[str]:
         """Outcomes since the last call."""
         counts, self._counts = self._counts, Counter()

@@ -59,9 +59,10 @@ class Schedule:
 
     async def stop(self) -> None:
         """Start nothing more; rounds under way are cancelled, and have ended when this returns."""
-        if self._guard is not None:
-            self._guard.cancel()
-            await asyncio.gather(self._guard, return_exceptions=True)
+        if self._guard is None:
+            return  # Never started; APScheduler's own shutdown would raise, and hide why.
+        self._guard.cancel()
+        await asyncio.gather(self._guard, return_exceptions=True)
         rounds = list(self._rounds)
         # Cancels what it started, and waits for nothing.
         self._scheduler.shutdown(wait=False)

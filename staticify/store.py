@@ -22,6 +22,9 @@ from staticify.nouns import Cut, Kind, Outcome, Record
 FILE_NAME = "state.db"
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 5.0
+"""How long to wait for somebody else's lock when the database is opened."""
+FLUSH_BUSY_SECONDS = 1.0
+"""The same for a flush, which comes round again: a daemon that is told to stop has no longer time."""
 _DIRECTORY_MODE = 0o700
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Record))
@@ -38,6 +41,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
+        self._inode = path.stat().st_ino
         self._lock = threading.Lock()
         # One transaction at a time: the connection has only one, whichever thread it is that speaks.
         self._writing = threading.Lock()
@@ -54,13 +58,13 @@ class Store:
         try:
             directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
             try:
-                store = cls._open(path)
+                store = cls._loaded(cls._connected(path), path)
             except sqlite3.DatabaseError as error:
                 # Python says OperationalError of text that is not UTF-8 too, but gives it no code of SQLite's.
                 if isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", None) is not None:
                     raise
                 set_aside = _set_aside(path)
-                store = cls._open(path)
+                store = cls._loaded(cls._connected(path), path)
         except (OSError, sqlite3.Error) as error:
             raise _explained(error, f"cannot use the state database {path}") from error
         store.set_aside = set_aside
@@ -82,8 +86,8 @@ class Store:
                 error, f"cannot read the state database {path}", hint="Run this as the user that runs the daemon"
             ) from error
 
-    @classmethod
-    def _open(cls, path: Path) -> Store:
+    @staticmethod
+    def _connected(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
             connection.execute("pragma journal_mode = wal")
@@ -92,10 +96,11 @@ class Store:
             if version != SCHEMA_VERSION:
                 # It is a memory: another version's is forgotten rather than migrated.
                 connection.executescript(f"drop table if exists page; {_SCHEMA}")
+            connection.execute(f"pragma busy_timeout = {int(FLUSH_BUSY_SECONDS * 1000)}")
         except BaseException:
             connection.close()
             raise
-        return cls._loaded(connection, path)
+        return connection
 
     @classmethod
     def _loaded(cls, connection: sqlite3.Connection, path: Path) -> Store:
@@ -148,13 +153,32 @@ class Store:
             if not changed:
                 return
             try:
+                if not self._is_in_place():
+                    rows = self._begin_anew()
                 with self._connection:
                     self._connection.executemany(_INSERT, rows)
                     self._connection.executemany("delete from page where url = ?", dropped)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 with self._lock:
                     self._changed |= changed
                 raise _explained(error, f"cannot write the state database {self.path}") from error
+
+    def _is_in_place(self) -> bool:
+        """False if somebody deleted or replaced the file: what is written to the open one, nobody can read."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def _begin_anew(self) -> list[tuple[Any, ...]]:
+        """Make the file again, and return every record as a row."""
+        with self._lock:
+            rows = [_row_of(record) for record in self._records.values()]
+        # First of all: closing takes the journal away by its name, which will be the new file's.
+        self._connection.close()
+        self._connection = self._connected(self.path)
+        self._inode = self.path.stat().st_ino
+        return rows
 
     def close(self) -> None:
         """Flush what can be flushed, and close."""

@@ -47,6 +47,9 @@ LINGER_SECONDS = 1.0
 and may stand in the old leaf when the new one comes: 2 of 261,534 requests found nothing when it went at once."""
 SUFFIXES = ("", ".gz", ".br")
 
+_NOT_OURS = (FileNotFoundError, PermissionError)
+"""What may be met on a walk through the tree and is passed over: a file system's root has a lost+found, say."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -194,6 +197,7 @@ class Tree:
     def scan(self) -> Iterator[Found]:
         """Every page in the tree. Raises TreeError if it cannot be read."""
         try:
+            os.scandir(self.path).close()
             for host in _directories_of(self.path):
                 yield from self._scan((host,))
         except OSError as error:
@@ -203,7 +207,7 @@ class Tree:
         """Take away what a killed process left half done. Returns how many names went. Raises TreeError."""
         count = 0
         try:
-            for _, below, files, directory in os.fwalk(".", dir_fd=self._fd, onerror=_raise):
+            for _, below, files, directory in os.fwalk(".", dir_fd=self._fd, onerror=_pass_over):
                 ours = [name for name in (*below, *files) if MARK in name]
                 below[:] = [name for name in below if MARK not in name]
                 for name in _left_over(directory, ours):
@@ -451,7 +455,7 @@ def _directories_of(path: Path) -> list[str]:
     try:
         with os.scandir(path) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=entry.name.endswith(MARK)))
-    except FileNotFoundError:
+    except _NOT_OURS:
         return []
 
 
@@ -467,8 +471,9 @@ _HINTS = {
 }
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _pass_over(error: OSError) -> None:
+    if not isinstance(error, _NOT_OURS):
+        raise error
 
 
 def _explained(error: OSError, what: str) -> TreeError:

@@ -402,6 +402,53 @@ def test_one_directory_that_is_somebody_elses_keeps_only_its_own_pages_back(tmp_
     after_a_good_pass(tmp_path, test)
 
 
+@is_root
+def test_a_directory_in_the_tree_that_is_closed_is_passed_over(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        (tmp_path / "tree/lost+found").mkdir()
+        give_away(tmp_path / "tree/lost+found", 0o700)
+        for command in (["render", "--all"], ["verify"]):
+            assert (await asyncio.to_thread(without_rights, tmp_path, *command)).status == GOOD
+
+    after_a_good_pass(tmp_path, test)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "directory", "file/below", "there.toml"])
+def test_init_says_where_it_cannot_write_before_it_reads_the_site(tmp_path: Path, name: str) -> None:
+    reasons = {
+        "x" * 300: "cannot be written: File name too long",
+        "directory": "cannot be written: Is a directory",
+        "file/below": "cannot be written: Not a directory",
+        "there.toml": "there is such a file already",
+    }
+
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        (tmp_path / "directory").mkdir()
+        (tmp_path / "file").write_text("in the way")
+        (tmp_path / "there.toml").write_text("precious")
+        origin.requests.clear()
+        done = await staticify(tmp_path, "init", "https://example.org/", "--origin", origin.address, "--config", name)
+        assert (done.status, done.out) == (USAGE, "")
+        assert f"{name}: 1 fault\n  {reasons[name]}" in said(done)
+        assert origin.paths() == []
+        assert (tmp_path / "there.toml").read_text() == "precious"
+
+    after_a_good_pass(tmp_path, test)
+
+
+@is_root
+def test_init_into_a_directory_without_permission(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        (tmp_path / "closed").mkdir()
+        give_away(tmp_path / "closed", 0o700)
+        arguments = ("init", "https://example.org/", "--origin", origin.address, "--config", "closed/staticify.toml")
+        done = await asyncio.to_thread(without_rights, tmp_path, *arguments)
+        assert (done.status, done.out) == (USAGE, "")
+        assert "closed/staticify.toml: 1 fault\n  cannot be written: Permission denied" in said(done)
+
+    after_a_good_pass(tmp_path, test)
+
+
 def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
         path = write_config(tmp_path, site_toml(origin.address, pages=["/"]))

@@ -218,6 +218,14 @@ def test_no_configuration_says_what_to_do(tmp_path: Path) -> None:
     done = asyncio.run(staticify(tmp_path, "status"))
     assert done.status == USAGE
     assert "staticify init URL" in done.err
+    done = asyncio.run(staticify(tmp_path, "check", "--json"))
+    assert done.status == USAGE
+    assert as_json(done) == {
+        "path": None,
+        "faults": [
+            {"key": "", "message": "neither staticify.toml nor /etc/staticify/staticify.toml is there", "line": None}
+        ],
+    }
 
 
 def test_before_anything_was_rendered(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ class Kept:
 
 
 @asynccontextmanager
-async def kept(directory: Path, origin: ScriptedOrigin, **keys: Any) -> AsyncIterator[Kept]:
-    config = config_of(directory, site_toml(origin.address, **keys))
+async def kept(directory: Path, origin: ScriptedOrigin, *, group: str = "", **keys: Any) -> AsyncIterator[Kept]:
+    config = config_of(directory, site_toml(origin.address, **keys) + group)
     results: list[Result] = []
     with opened(config) as (tree, store, workers):
         keeper = Keeper(config.sites[0], tree, store, workers, on_result=results.append)
@@ -381,6 +381,34 @@ def test_a_page_that_the_tree_does_not_hold_is_never_old(tmp_path: Path) -> None
             await until(lambda: (one.keeper.oldest() or (None, 0.0))[1] > 1.5)
             page, _ = one.keeper.oldest() or (None, 0.0)
             assert page == page_of(one.keeper.site.base, "/")
+
+    asyncio.run(main())
+
+
+def test_the_alarm_names_the_page_that_is_beyond_its_own_bound_not_the_oldest(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with (
+            origin_of("/slow/", "/fast/").running() as origin,
+            kept(
+                tmp_path,
+                origin,
+                pages=["/slow/", "/fast/"],
+                interval="1h",
+                deadline="500ms",
+                group='[[site.group]]\npages = ["/fast/"]\ninterval = "1s"\n',
+            ) as one,
+        ):
+            one.keeper.start()
+            await until(lambda: one.told("/slow/") and one.told("/fast/"))
+            assert one.keeper.latest() is None
+            origin.pages["/fast/"] = answer(b"", 500)
+            await until(lambda: one.keeper.latest() is not None)
+            page, age_seconds = one.keeper.latest() or (None, 0.0)
+            assert page == page_of(one.keeper.site.base, "/fast/")
+            assert age_seconds > 1.5
+            oldest = one.keeper.oldest()
+            assert oldest is not None
+            assert oldest[1] >= age_seconds
 
     asyncio.run(main())
 

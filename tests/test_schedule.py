@@ -148,6 +148,13 @@ def test_stop_cancels_what_is_under_way_and_waits_for_its_end(caplog: pytest.Log
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+def test_one_that_never_started_can_be_stopped() -> None:
+    async def main() -> None:
+        await Schedule().stop()
+
+    asyncio.run(main())
+
+
 def test_a_clock_that_was_set_back_stops_no_job(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -262,6 +262,23 @@ def test_reading_what_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     assert (tmp_path / FILE_NAME).read_bytes() == b"no database" * 500
 
 
+@pytest.mark.parametrize("names", [("state.db",), ("state.db", "state.db-wal", "state.db-shm")])
+def test_a_database_deleted_under_its_writer_is_made_again(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with closing(Store.open_for_writing(tmp_path)) as store:
+        store.put(Record("https://example.org/a/", "https://example.org/"))
+        store.flush()
+        for name in names:
+            (tmp_path / name).unlink()
+        store.flush()  # Nothing changed, nothing is written.
+        store.put(Record("https://example.org/b/", "https://example.org/"))
+        store.flush()
+        with closing(Store.open_for_reading(tmp_path)) as reader:
+            assert [record.url[-3:] for record in reader.of_site("https://example.org/")] == ["/a/", "/b/"]
+        store.put(Record("https://example.org/c/", "https://example.org/"))
+    with closing(Store.open_for_reading(tmp_path)) as reader:
+        assert len(reader.of_site("https://example.org/")) == 3
+
+
 def test_flushing_from_many_threads_at_once(tmp_path: Path) -> None:
     """And putting, and forgetting: the last word on each page is what stands there in the end."""
     with opened(tmp_path) as store:
