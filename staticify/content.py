@@ -117,11 +117,12 @@ def _decide_emergency(document: Document) -> Verdict | None:
         return refused("login", "WordPress's login page")
     body = document.tree.select_one("body")
     text = _words(body).lower() if body is not None else ""
-    code = sum(len(_words(element)) for element in document.tree.select("body script, body style"))
-    if len(text) - code <= _EMERGENCY_MAX_CHARACTERS:
-        for name, sentences in _EMERGENCY.items():
-            if any(sentence in text for sentence in sentences):
-                return refused(name, f"the page says little more than {next(s for s in sentences if s in text)!r}")
+    said = [(name, sentence) for name, sentences in _EMERGENCY.items() for sentence in sentences if sentence in text]
+    if said:
+        code = sum(len(_words(element)) for element in document.tree.select("body script, body style"))
+        if len(text) - code <= _EMERGENCY_MAX_CHARACTERS:
+            name, sentence = said[0]
+            return refused(name, f"the page says little more than {sentence!r}")
     return None
 
 

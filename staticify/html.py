@@ -26,8 +26,11 @@ class Document:
         self.body = body
         # A byte that is not UTF-8 (an excerpt cut in the middle of a character) stays what it is: it becomes one
         # surrogate here and the same byte on the way back. The parser sees a replacement character in its place.
-        self._text = body.decode("utf-8", "surrogateescape")
-        self._parsed_text = _LONE_SURROGATES.sub("\ufffd", self._text)
+        try:
+            self._text = self._parsed_text = body.decode()
+        except UnicodeDecodeError:
+            self._text = body.decode("utf-8", "surrogateescape")
+            self._parsed_text = _LONE_SURROGATES.sub("\ufffd", self._text)
         if self._parsed_text.startswith(_BYTE_ORDER_MARK):
             # Browsers drop it; this parser would begin the body with it. White space there counts for nothing.
             self._parsed_text = " " + self._parsed_text[1:]
