@@ -12,12 +12,12 @@ DEFAULT_PATTERNS = (
     # Akismet: the time of the render in a hidden field of every comment form.
     r"""ak_js["'][^>]*\bvalue=["']\d+["']""",
     # Comments that caches and profilers write below the page.
-    r"<!--\s*(?:"
-    r"(?:Dynamic|Cached|Cache|Page) ?(?:page )?generated (?:in|by|on) [^>]*"
-    r"|\d+ quer(?:y|ies)\.? (?:in )?[\d.,]+ seconds?\.? "
-    r"|Performance optimized by W3 Total Cache[^>]*"
-    r"|This website is like a Rocket[^>]*"
-    r")-->",
+    r"""(?x:<!--\s*(?:
+        (?:Dynamic|Cached|Cache|Page)\ ?(?:page\ )?generated\ (?:in|by|on)\ [^>]*
+        |\d+\ quer(?:y|ies)\.?\ (?:in\ )?[\d.,]+\ seconds?\.?[ ]
+        |Performance\ optimized\ by\ W3\ Total\ Cache[^>]*
+        |This\ website\ is\ like\ a\ Rocket[^>]*
+    )-->)""",
 )
 
 
