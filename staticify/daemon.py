@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,7 @@ from staticify.nouns import Outcome, Result
 from staticify.render import DENSE_AFTER_UNCHANGED
 from staticify.schedule import Schedule
 from staticify.store import Store
-from staticify.tree import Found, Tree
+from staticify.tree import LINGER_SECONDS, Found, Tree
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -88,13 +89,9 @@ class Daemon:
         self._schedule.start()
         for site in self._config.sites:
             await self._begin(site, standing)
-        known = {site.base.netloc for site in self._config.sites}
-        for netloc in sorted({found.place.netloc for found in standing} - known):
-            log.warning(
-                "the tree holds pages of a host that no site in the configuration has; nobody refreshes them",
-                extra={"host": netloc, "path": str(self._tree.path / netloc)},
-            )
+        self._warn_of_strangers(standing)
         self._schedule.every(FLUSH_SECONDS, "write the state", self._flush)
+        self._schedule.every(LINGER_SECONDS, "tidy the tree", self._tidy)
         watchdog_seconds = systemd.watchdog_seconds()
         if watchdog_seconds is not None:
             self._schedule.every(watchdog_seconds / 3, "watchdog", self._watchdog)
@@ -109,6 +106,19 @@ class Daemon:
             },
         )
         systemd.notify("READY=1", f"STATUS={len(self._keepers)} sites")
+
+    def _warn_of_strangers(self, standing: Iterable[Found]) -> None:
+        """Say which pages stand in the tree, are served, and belong to no site of the configuration."""
+        strangers = Counter(
+            found.place.netloc
+            for found in standing
+            if (page := page_at(self._config, found.place)) is None or self._config.site_of(page) is None
+        )
+        for netloc, count in sorted(strangers.items()):
+            log.warning(
+                "the tree holds pages that belong to no site of the configuration; nobody refreshes them",
+                extra={"host": netloc, "pages": count, "path": str(self._tree.path / netloc)},
+            )
 
     async def _close(self) -> None:
         for reload in self._reloads:
@@ -139,8 +149,15 @@ class Daemon:
         )
         keeper.start().add_done_callback(self._queue_ended)
 
+        is_first = True
+
         async def cycle() -> None:
-            await self._cycle(keeper)
+            nonlocal is_first
+            # The alarm first: reading a slow site's sitemaps may take longer than the interval.
+            if not is_first:
+                _log_interval(keeper)
+            is_first = False
+            await keeper.update_list()
 
         self._schedule.every(site.interval_seconds, f"cycle of {site.url}", cycle)
 
@@ -160,12 +177,6 @@ class Daemon:
         self._defect = self._defect or f"{defect}: {type(error).__name__}: {error}"
         self._stopping.set()
 
-    async def _cycle(self, keeper: Keeper) -> None:
-        """Once each interval of a site: one line about the interval that went by, and its list anew."""
-        # The alarm first: reading a slow site's sitemaps may take longer than the interval.
-        _log_interval(keeper)
-        await keeper.update_list()
-
     async def _flush(self) -> None:
         try:
             await self._workers.run(self._store.flush)
@@ -178,6 +189,9 @@ class Daemon:
             if not self._is_state_written:
                 log.info("state written again")
             self._is_state_written = True
+
+    async def _tidy(self) -> None:
+        await self._workers.run(self._tree.tidy)
 
     async def _watchdog(self) -> None:
         systemd.notify("WATCHDOG=1")
@@ -220,12 +234,18 @@ class Daemon:
                 raise ConfigError(str(config.source), [Fault(key, "a change needs a restart")])
         old = {site.url: (site, sites_inside(self._config, site)) for site in self._config.sites}
         new = {site.url: (site, sites_inside(config, site)) for site in config.sites}
-        await asyncio.gather(*(self._end(url) for url, site in old.items() if new.get(url) != site))
         self._config = config
-        added = [site for url, (site, _) in new.items() if url not in self._keepers]
-        standing = await self._workers.run(lambda: list(self._tree.scan())) if added else []
-        for site in added:
-            await self._begin(site, standing)
+        standing = await self._workers.run(lambda: list(self._tree.scan()))
+
+        async def change(url: str) -> None:
+            if url in old:
+                await self._end(url)
+            if url in new:
+                await self._begin(new[url][0], standing)
+
+        # Each by itself: a site that takes its time to end holds up no other.
+        await asyncio.gather(*(change(url) for url in old.keys() | new.keys() if old.get(url) != new.get(url)))
+        self._warn_of_strangers(standing)
         logs.set_up(config.log_format, config.log_level)
         log.info("configuration reloaded", extra={"path": str(config.source), "sites": len(config.sites)})
 

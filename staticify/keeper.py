@@ -19,12 +19,13 @@ from staticify.render import Renderer
 from staticify.store import Store
 from staticify.timetable import Timetable
 from staticify.tree import Found, Tree
-from staticify.urls import Page, parse_page
+from staticify.urls import Page, is_inside, parse_page
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
 
 UNLISTED = "unlisted"
+_UNLISTED_REASON = "neither the configuration nor a sitemap lists this page any more"
 JOURNEYS_PER_FETCH = 2
 """While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
 
@@ -62,6 +63,7 @@ class Keeper:
         self._running: asyncio.Task[None] | None = None
         self._listing: asyncio.Task[None] | None = None
         self._is_stopped = False
+        self._stopping: asyncio.Task[None] | None = None
         self._counts: Counter[str] = Counter()
 
     async def render_once(self, pages: Iterable[Page], on_list: Callable[[int], None]) -> None:
@@ -77,25 +79,25 @@ class Keeper:
         self._add(self.site.pages)
         running = asyncio.create_task(self._queue.run(), name=f"queue of {self.site.url}")
         try:
-            listing = await list_pages(self._origin, self.site, self._others)
-            on_list(len(listing.pages))
-            self._add(listing.pages)
+            listing = await self._list()
+            on_list(len(self._pages))
             self._queue.finish()
             await running
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-        if listing.is_complete:
-            await self._let_go_of_unlisted(listing)
         return listing
 
     def start(self) -> asyncio.Task[None]:
         """Keep the configured pages fresh from now on; `update_list` adds those that the sitemaps name.
 
+        What stands in the tree already is refreshed too: whether it is listed still is not known yet.
         The task ends after `stop`. Should it end before, nobody refreshes the site any more.
         """
         self._is_repeating = True
         self._add(self.site.pages)
+        standing = [record.url for record in self._store.of_site(self.site.url) if record.is_published]
+        self._add(filter(self._is_ours, map(parse_page, standing)))
         self._running = asyncio.create_task(self._queue.run(), name=f"queue of {self.site.url}")
         return self._running
 
@@ -113,39 +115,56 @@ class Keeper:
             self._listing.result()
 
     async def _update_list(self) -> None:
-        listing = await list_pages(self._origin, self.site, self._others)
+        listing = await self._list()
         for note in listing.notes:
             log.warning("sitemap", extra={"site": self.site.url, "where": note.where, "reason": note.message})
-        if listing.is_complete:
-            for page in set(self._pages).difference(listing.pages):
-                del self._pages[page]
-                self._queue.cancel(page)
-                self._timetable.forget(page)
+
+    async def _list(self) -> Listing:
+        """Read the sitemaps: add what is new, let go of what a second whole list lacks."""
+        standing = frozenset(record.url for record in self._store.of_site(self.site.url) if record.is_published)
+        listing = await list_pages(self._origin, self.site, self._others, standing)
         # Lists that could not be read whole take no page away: together they must not go over the bound either.
         new = [page for page in listing.pages if page not in self._pages]
-        self._add(new[: self.site.max_pages - len(self._pages)])
+        self._add(new if listing.is_complete else new[: max(0, self.site.max_pages - len(self._pages))])
         if listing.is_complete:
-            await self._let_go_of_unlisted(listing)
+            await self._let_go_of_unlisted({page.url for page in listing.pages})
+        return listing
 
-    async def _let_go_of_unlisted(self, listing: Listing) -> None:
-        """Take pages out of the tree that nobody would refresh any more, when two lists in a row lack them."""
-        listed = {page.url for page in listing.pages}
+    async def _let_go_of_unlisted(self, listed: set[str]) -> None:
+        """Take pages out of the tree that nobody wants there any more, when two lists in a row lack them.
+
+        After the first such list they are fetched at once: most are gone, and their own answer says so.
+        """
         for record in self._store.of_site(self.site.url):
             if record.url in listed:
-                continue
-            if not record.is_published:
-                self._store.forget([record.url])
+                if record.unlisted_at:
+                    self._store.put(replace(record, unlisted_at=0.0))
                 continue
             page = parse_page(record.url)
-            reason = "neither the configuration nor a sitemap lists this page any more"
-            if record.verdict == UNLISTED:
-                verdict = Verdict(UNLISTED, Outcome.GONE, reason)
-                result = await self._workers.run(self._renderer.remove, page, record, time.time(), verdict)
+            if any(is_inside(other, page) for other in self._others):
+                self._drop(page)  # Another site's from now on, and that one's to remove.
+            elif not record.is_published:
+                self._drop(page)
+                self._store.forget([record.url])
+            elif record.unlisted_at or self.site.is_excluded(page):
+                self._drop(page)
+                result = await self._workers.run(
+                    self._renderer.remove, page, record, time.time(), Verdict(UNLISTED, Outcome.GONE, _UNLISTED_REASON)
+                )
+                self._report(result)
             else:
-                verdict = Verdict(UNLISTED, Outcome.KEPT, f"{reason}; removed if the next list agrees")
-                # Nothing was fetched: the time of the last fetch stays.
-                result = replace(self._renderer.conclude(record, record.checked_at, verdict), seconds=0.0)
-            self._report(result)
+                self._store.put(replace(record, unlisted_at=time.time()))
+                self._add([page])
+                self._queue.schedule(page)
+
+    def _is_ours(self, page: Page) -> bool:
+        return not self.site.is_excluded(page) and not any(is_inside(other, page) for other in self._others)
+
+    def _drop(self, page: Page) -> None:
+        """Refresh a page no more."""
+        self._pages.pop(page, None)
+        self._queue.cancel(page)
+        self._timetable.forget(page)
 
     def adopt(self, standing: Iterable[tuple[Page, Found]]) -> int:
         """Make records of this site's pages that stand in the tree and that the store does not know. Blocks."""
@@ -187,7 +206,15 @@ class Keeper:
         return len(self._pages)
 
     async def stop(self, drain_seconds: float = 0.0) -> None:
-        """Start no new journey, let those under way end within the time given, close every connection."""
+        """Start no new journey, let those under way end within the time given, close every connection.
+
+        Whoever comes second waits for the same end, and whoever is cancelled meanwhile does not cut it short.
+        """
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(drain_seconds), name=f"end of {self.site.url}")
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, drain_seconds: float) -> None:
         self._is_stopped = True
         self._queue.close()
         try:
@@ -204,7 +231,11 @@ class Keeper:
     def _add(self, pages: Iterable[Page]) -> None:
         for page in pages:
             if page not in self._pages:
-                self._pages[page] = asyncio.get_running_loop().time()
+                record = self._store.get(page.url)
+                # What stands in the tree from before is as old as it is; by the wall clock, the only one that went on.
+                is_standing = record is not None and record.is_published and record.verified_at
+                age_seconds = max(0.0, time.time() - record.verified_at) if record and is_standing else 0.0
+                self._pages[page] = asyncio.get_running_loop().time() - age_seconds
                 self._queue.schedule(page)
 
     async def _journey(self, page: Page) -> None:
@@ -221,6 +252,9 @@ class Keeper:
                 self._queue.schedule(page, due)
         if page in self._pages and (result.outcome.is_good or not result.record.is_published):
             self._pages[page] = started
+        if result.record.unlisted_at and result.outcome.is_good:
+            verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
+            result = self._renderer.conclude(result.record, result.record.checked_at, verdict)
         self._report(result)
 
     def _report(self, result: Result) -> None:

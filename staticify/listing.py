@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import replace
 from itertools import islice
 
@@ -18,21 +18,31 @@ def sites_inside(config: Config, site: Site) -> tuple[Page, ...]:
     return tuple(other.base for other in config.sites if other is not site and is_inside(site.base, other.base))
 
 
-async def list_pages(origin: OriginClient, site: Site, others: Sequence[Page] = ()) -> Listing:
+async def list_pages(
+    origin: OriginClient, site: Site, others: Sequence[Page] = (), standing: AbstractSet[str] = frozenset()
+) -> Listing:
     """The pages of the configuration, then those that the sitemaps name, `max_pages` at most. Notes say what is not.
 
     Pages of the `others`, the sites inside this one, are left to them. Of pages that a case-folding or Unicode-folding
-    file system could not keep apart, the first one counts. A list that is cut is complete all the same: what is beyond
+    file system could not keep apart, one of the configuration counts, else one whose URL is among the `standing` ones
+    in the tree, else the first. A list that is cut is complete all the same: what is beyond
     the bound is not kept, by the operator's own word.
     """
     listing = await read_sitemaps(origin, site, site.sitemaps)
     first: dict[str, Page] = {}
     notes = list(listing.notes)
     folded = []
+    configured = set(site.pages)
     for page in (*site.pages, *listing.pages):
         if any(is_inside(other, page) for other in others):
             continue
-        if first.setdefault(page.folded, page) != page:
+        known = first.setdefault(page.folded, page)
+        if known == page:
+            continue
+        if page.url in standing and known.url not in standing and known not in configured:
+            first[page.folded] = page
+            folded.append(known)
+        else:
             folded.append(page)
     if folded:
         one, other, count = folded[0], first[folded[0].folded], len(folded)

@@ -111,6 +111,10 @@ class Record:
     reason: str = ""
     failures: int = 0
     """Journeys in a row that were not good."""
+    doubted_at: float = 0.0
+    """When an answer first said that the page may not be public any more; 0 since the last good one."""
+    unlisted_at: float = 0.0
+    """When a whole list first lacked the page; 0 while it is listed."""
     unchanged_count: int = 0
     """Journeys in a row that found nothing new; a stable page may get denser variants."""
     is_dense: bool = False

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from staticify.config import Config, Site
 from staticify.discover import Note
+from staticify.errors import UrlError
 from staticify.keeper import Keeper
 from staticify.listing import sites_inside
 from staticify.nouns import Result
 from staticify.store import Store
 from staticify.tree import Tree
-from staticify.urls import Page
+from staticify.urls import Page, parse_page
 from staticify.workers import Workers
 
 
@@ -36,8 +37,8 @@ async def render(
 ) -> Pass:
     """Render the pages given, or all. `on_list` hears how many there are as soon as that is known.
 
-    Raises TreeError (TreeLocked while a daemon runs) or StoreError; if the state cannot be written at the end, the
-    pages are in the tree all the same.
+    Raises UrlError for a page that cannot stand beside another one, TreeError (TreeLocked while a daemon runs) or
+    StoreError; if the state cannot be written at the end, the pages are in the tree all the same.
     """
     results: list[Result] = []
     notes: list[Note] = []
@@ -66,6 +67,8 @@ async def render(
         workers = Workers()
         try:
             tree.sweep()
+            for site, named in (pages or {}).items():
+                _check_spelling(store, site, named)
             await asyncio.gather(*(one_site(site) for site in (pages if pages is not None else config.sites)))
             store.flush()
         finally:
@@ -75,3 +78,16 @@ async def render(
     finally:
         tree.close()
     return Pass(tuple(results), tuple(notes), is_complete=all(is_complete))
+
+
+def _check_spelling(store: Store, site: Site, pages: list[Page]) -> None:
+    """Refuse a page that a case-folding file system could not keep apart from one that is kept or asked for too."""
+    standing = (parse_page(record.url) for record in store.of_site(site.url) if record.is_published)
+    known: dict[str, Page] = {}
+    for page in (*site.pages, *standing, *pages):
+        other = known.setdefault(page.folded, page)
+        if page in pages and other != page:
+            raise UrlError(
+                f"{page.url} differs from {other.url} in nothing but case or Unicode form",
+                hint="Only one of them can be in the tree: name that one",
+            )

@@ -92,7 +92,7 @@ class Renderer:
     async def render(self, page: Page) -> Result:
         """One journey: fetch, decide, strip, encode, publish, record. Never raises for what a site can do wrong."""
         started = self._now()
-        before = self._store.get(page.url) or Record(page.url, self.site.url, first_seen_at=started)
+        before = self._before(page, started)
         try:
             answer = await self._origin.fetch(page.raw_path)
         except OriginError as error:
@@ -117,6 +117,11 @@ class Renderer:
             await self._make_dense(page, result.record)
             return result
         return await self._workers.run(self._replace, page, seen, started, answer, source_digest)
+
+    def _before(self, page: Page, started: float) -> Record:
+        """What is known of the page; it may have been another site's until now."""
+        record = self._store.get(page.url) or Record(page.url, self.site.url, first_seen_at=started)
+        return record if record.site == self.site.url else replace(record, site=self.site.url)
 
     def _replace(self, page: Page, before: Record, started: float, answer: Answer, source_digest: str) -> Result:
         """The second half of the journey, in a worker thread: other bytes than those of the last good page."""
@@ -189,10 +194,13 @@ class Renderer:
         return (found, False) if is_noise and now - found.mtime < MAX_NOISE_SECONDS else None
 
     def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict) -> Result:
-        """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice. Blocks."""
-        if verdict.name in _NEEDS_CONFIRMATION and seen.verdict != verdict.name and seen.is_published:
+        """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice. Blocks.
+
+        Two different signs agree as well as two of a kind, and an error between them takes nothing back.
+        """
+        if verdict.name in _NEEDS_CONFIRMATION and not seen.doubted_at and seen.is_published:
             kept = Verdict(verdict.name, Outcome.KEPT, f"{verdict.reason}; removed if the next fetch agrees")
-            return self.conclude(seen, started, kept)
+            return self.conclude(replace(seen, doubted_at=started), started, kept)
         return self.remove(page, seen, started, verdict)
 
     def remove(self, page: Page, before: Record, started: float, verdict: Verdict) -> Result:
@@ -210,6 +218,7 @@ class Renderer:
             mtime=0,
             is_dense=False,
             changed_at=started if before.is_published else before.changed_at,
+            doubted_at=0.0,
         )
         return self.conclude(gone, started, verdict)
 
@@ -236,7 +245,7 @@ class Renderer:
     def fail(self, page: Page, error: Exception) -> Result:
         """Record a journey that ended in a defect of staticify itself. The last good page stays."""
         started = self._now()
-        before = self._store.get(page.url) or Record(page.url, self.site.url, first_seen_at=started)
+        before = self._before(page, started)
         reason = f"staticify failed on this page, please report it: {type(error).__name__}: {error}"
         return self.conclude(before, started, Verdict("internal-error", Outcome.KEPT, reason))
 
@@ -251,6 +260,7 @@ class Renderer:
             verdict=verdict.name,
             reason=verdict.reason,
             failures=0 if is_good else record.failures + 1,
+            doubted_at=0.0 if is_good else record.doubted_at,
             unchanged_count=record.unchanged_count + 1 if verdict.outcome is Outcome.UNCHANGED else 0,
         )
         self._store.put(record)

@@ -7,6 +7,9 @@ from collections.abc import Hashable
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _ROUNDING_SECONDS = 1e-6
+_SHORTEST = 0.8
+"""Of an interval: how soon a page may come round again while it moves to its place. After a start, when all pages are
+rendered at once, the origin is asked for a quarter more during a few intervals, not for twice as much in the next."""
 
 
 class Timetable:
@@ -21,15 +24,17 @@ class Timetable:
         self._count = 0
 
     def next_due(self, name: Hashable, interval_seconds: float, after: float) -> float:
-        """The first time later than `after` at the place of `name`; at most one interval later."""
+        """When `name`, refreshed at `after`, is due again: at its place if that is not too soon, at most an interval later."""
         place = self._places.get(name)
         if place is None:
             place = self._places[name] = (self._count * _GOLDEN) % 1.0
             self._count += 1
         offset = place * interval_seconds
         due = offset + math.floor((after - offset) / interval_seconds + 1) * interval_seconds
-        # Who asks exactly when it is due means the next time; rounding may have put that a hair before or after.
-        return due if due > after + _ROUNDING_SECONDS else due + interval_seconds
+        if due <= after + _ROUNDING_SECONDS:
+            # Who asks exactly when it is due means the next time; rounding put that a hair after.
+            due += interval_seconds
+        return max(due, after + _SHORTEST * interval_seconds)
 
     def forget(self, name: Hashable) -> None:
         """Give a place up."""

@@ -134,6 +134,29 @@ def test_a_reload_restarts_only_the_site_that_changed(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_site_that_takes_its_time_to_end_holds_up_no_other(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": hang}).running() as one, origin_of(2).running() as other:
+            slow = site_toml(one.address, pages=["/"], deadline="60s")
+            write_config(tmp_path, slow)
+            async with daemon(tmp_path) as running:
+                await until(lambda: len(one.requests) == 1)
+                added = site_toml(other.address, url=OTHER, pages=["/0/"])
+                write_config(tmp_path, slow.replace("60s", "50s"), added)
+                running.process.send_signal(signal.SIGHUP)
+                await until((tmp_path / "tree/other.example/0/@staticify/index.html").exists, seconds=4)
+                assert running.lines("configuration reloaded") == []  # The slow one still drains.
+                await running.logged("configuration reloaded")
+                # A site that is taken out leaves its pages, and it is said.
+                write_config(tmp_path, slow.replace("60s", "50s"))
+                running.process.send_signal(signal.SIGHUP)
+                (line,) = await running.logged("pages that belong to no site of the configuration")
+                assert "host=other.example pages=1" in line
+                assert await running.stop() == 0
+
+    asyncio.run(main())
+
+
 def test_a_bad_file_keeps_the_old_one_in_force_and_every_fault_is_logged(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of(1).running() as origin:
@@ -202,17 +225,23 @@ def test_sigterm_ends_a_hanging_fetch_within_ten_seconds(tmp_path: Path, *, is_r
     asyncio.run(main())
 
 
-def test_sigterm_lets_journeys_under_way_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_reloading", [False, True])
+def test_sigterm_lets_journeys_under_way_end(tmp_path: Path, *, is_reloading: bool) -> None:
     async def main() -> None:
         async def slow(exchange: Exchange) -> None:
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(1.2 if is_reloading else 0.7)
             await exchange.send(answer(html("slow")))
 
         async with ScriptedOrigin(pages={"/": slow}).running() as origin:
             write_config(tmp_path, site_toml(origin.address, pages=["/"]))
             async with daemon(tmp_path) as running:
                 await until(lambda: len(origin.requests) == 1)
+                if is_reloading:
+                    write_config(tmp_path, site_toml(origin.address, pages=["/"], interval="2m"))
+                    running.process.send_signal(signal.SIGHUP)
+                    await asyncio.sleep(0.3)
                 assert await running.stop() == 0
+            assert (running.lines("Traceback"), running.lines("internal-error")) == ([], [])
             assert (tmp_path / "tree/example.org/@staticify/index.html").read_text() == html("slow")
             done = await staticify(tmp_path, "status", "--json")
             (page,) = json.loads(done.out)["pages"]
@@ -378,7 +407,7 @@ def test_a_tree_with_things_that_staticify_did_not_make(tmp_path: Path) -> None:
                 (tmp_path / strange / "index.html").write_text("mine")
             write_config(tmp_path, site_toml(origin.address, pages=["/0/"]))
             log = await run_until_rendered(tmp_path, origin)
-            assert "the tree holds pages of a host that no site in the configuration has" in log
+            assert "the tree holds pages that belong to no site of the configuration" in log
             assert "host=somebody.example" in log
             assert (tmp_path / "tree/example.org/a\\b/@staticify/index.html").read_text() == "mine"
 

@@ -351,6 +351,22 @@ def test_a_doubtful_sign_that_passes_removes_nothing(tmp_path: Path, name: str) 
     journey(tmp_path, test)
 
 
+def test_two_doubtful_signs_agree_whatever_lies_between_them(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        for status, expected in ((403, Outcome.KEPT), (500, Outcome.KEPT), (401, Outcome.GONE)):
+            origin.pages["/"] = answer(b"", status)
+            assert (await stage.render()).outcome is expected
+        origin.pages["/"] = html("back")
+        assert (await stage.render()).outcome is Outcome.PUBLISHED
+        # A good answer wipes the doubt.
+        for status, expected in ((403, Outcome.KEPT), (200, Outcome.UNCHANGED), (403, Outcome.KEPT)):
+            origin.pages["/"] = answer(b"", status) if status != 200 else html("back")
+            assert (await stage.render()).outcome is expected
+
+    journey(tmp_path, test)
+
+
 def test_where_a_page_moved_to_is_recorded_and_forgotten(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = answer(b"", 301, Location="/new/")
