@@ -16,10 +16,15 @@ from staticify.html import Document
 from staticify.nouns import Answer, Kind, Outcome, Verdict
 from staticify.rules import GateRules
 
-_HTML_END = re.compile(rb"</html\s*>(?:\s|<!--(?:(?!-->).)*-->)*\Z", re.IGNORECASE | re.DOTALL)
+_HTML_END_BEFORE_COMMENT = re.compile(rb"</html\s*>\s*<!--")
+_COMMENT_START = re.compile(rb"\s*<!--")
+_COMMENT_END = b"-->"
 _HTML_END_WINDOW_BYTES = 64 * 1024
 _PHP_ERROR = re.compile(rb"<br ?/?>\s*<b>(?:Fatal error|Parse error|Recoverable fatal error)</b>:\s")
 _PHP_NOTICE_FIRST = re.compile(rb"\s*(?:<br ?/?>\s*)?<b>(?:Warning|Notice|Deprecated|Strict Standards)</b>:\s")
+# HTML Standard, "extracting a character encoding from a meta element".
+_META_CHARSET = re.compile(r"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;\"']+))")
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _POST_CLASS = re.compile(r"(?:postid|page-id)-(\d+)")
 _LIST_CLASSES = frozenset({"blog", "archive", "search"})
 _SINGULAR_CLASSES = frozenset({"single", "page", "singular"})
@@ -50,15 +55,22 @@ def decide_body(answer: Answer, document: Document | None, rules: GateRules) -> 
     if php_error or _PHP_NOTICE_FIRST.match(answer.body):
         return refused("php-error", "PHP prints an error into the page (display_errors)")
     if document is None:
-        return _decide_data(answer)
+        return _decide_wide(answer) or _decide_data(answer)
     return (
-        _decide_whole(answer, document, rules)
+        _decide_wide(answer)
+        or _decide_whole(answer, document, rules)
         or _decide_charset(answer, document)
         or _decide_emergency(document)
         or _decide_anonymous(document)
         or _decide_password(document)
         or Verdict("ok", Outcome.PUBLISHED, "a whole page for everybody")
     )
+
+
+def _decide_wide(answer: Answer) -> Verdict | None:
+    """UTF-16 and UTF-32 show in the first bytes, which readers believe before any name (RFC 7303 section 3.3)."""
+    is_wide = answer.body.startswith(_WIDE_MARKS) or b"\x00" in answer.body[:4]
+    return decide_charset("utf-16") if is_wide else None
 
 
 def _decide_data(answer: Answer) -> Verdict:
@@ -88,8 +100,7 @@ def _decide_xml(answer: Answer) -> Verdict | None:
 
 
 def _decide_whole(answer: Answer, document: Document, rules: GateRules) -> Verdict | None:
-    window_start = max(0, len(answer.body) - _HTML_END_WINDOW_BYTES)
-    if rules.require_html_end and not (_HTML_END.search(answer.body, window_start) and document.has_html_end):
+    if rules.require_html_end and not (_has_html_end(answer.body) and document.has_html_end):
         return refused(
             "truncated",
             "the page does not end in </html>; if the theme never writes it, set require_html_end = false",
@@ -99,13 +110,43 @@ def _decide_whole(answer: Answer, document: Document, rules: GateRules) -> Verdi
     return None
 
 
+def _has_html_end(body: bytes) -> bool:
+    """True if nothing but white space and comments follows </html>.
+
+    From the end backwards, comment by comment, so that each byte is looked at once. Forwards, every </html> in a page
+    that breaks off in a comment would be a start to try.
+    """
+    tail = body[-_HTML_END_WINDOW_BYTES:].rstrip().lower()
+    if not tail.endswith(_COMMENT_END):
+        return tail.endswith(b">") and tail[:-1].rstrip().endswith(b"</html")
+    end = len(tail)
+    while True:
+        inner_end = end - len(_COMMENT_END)
+        before = tail.rfind(_COMMENT_END, 0, inner_end)
+        start = before + len(_COMMENT_END) if before >= 0 else 0
+        # A comment may hold "<!--" of its own, and so may a script before </html>: any of them may be its start.
+        if _HTML_END_BEFORE_COMMENT.search(tail, start, inner_end):
+            return True
+        if before < 0 or not _COMMENT_START.match(tail, start, inner_end):
+            return False
+        end = start
+
+
 def _decide_charset(answer: Answer, document: Document) -> Verdict | None:
     """What the page says of itself counts where the header field says nothing (HTML Standard, encoding sniffing)."""
-    element = document.tree.select_one("meta[charset], meta[http-equiv='content-type' i][content]")
-    if charset_of(answer) or element is None:
+    if charset_of(answer):
         return None
-    content = element.attr("content") or ""
-    return decide_charset(element.attr("charset") or content.lower().partition("charset=")[2].strip(" ;\"'"))
+    metas = document.tree.select("meta[charset], meta[http-equiv='content-type' i][content]")
+    # The first that names one: the other kind may come before it and say text/html alone.
+    return next((decide_charset(charset) for charset in map(_meta_charset, metas) if charset), None)
+
+
+def _meta_charset(element: turbohtml.Element) -> str:
+    charset = (element.attr("charset") or "").strip()
+    if not charset and element.attr("http-equiv"):
+        match = _META_CHARSET.search((element.attr("content") or "").lower())
+        charset = (match[1] or match[2] or match[3] or "").strip() if match else ""
+    return charset
 
 
 def _decide_emergency(document: Document) -> Verdict | None:

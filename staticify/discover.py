@@ -35,6 +35,12 @@ MAX_HEAD_BYTES = 256 * 1024
 """Before a sitemap's root element: declarations, style sheets, comments."""
 MAX_NAME_CHARACTERS = 64 * 1024
 """Of all different names in one XML document: libxml2 keeps every name that a thread ever met."""
+MAX_ELEMENT_DEPTH = 100
+"""Of one XML document: what is open is kept in memory. A page quoted in a feed is far less deep."""
+MAX_ELEMENTS = 1_000_000
+"""In one XML document, beside those of its pages: a microsecond each. 50 MB of image entries have as many."""
+MAX_TOTAL_ELEMENTS = 5_000_000
+"""Of all sitemaps of one reading together."""
 MAX_DEPTH = 5
 """Sitemap indexes and redirects above a sitemap. The protocol allows one index; plugins nest them."""
 MIN_LOOKED_AT = 50_000
@@ -46,7 +52,9 @@ MAX_LINKS = 1000
 MAX_ROBOTS_SITEMAPS = 100
 """Sitemap lines taken out of one robots.txt."""
 
-_PIECE_BYTES = 64 * 1024
+_PIECE_BYTES = 16 * 1024
+_PAGE_ELEMENTS = 10
+"""An entry has half as many with all that the protocol knows, an item of a feed about as many."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _XML_SPACE = b" \t\r\n"
@@ -267,6 +275,7 @@ class _Reading:
         self._sitemaps: list[str] = []
         self._asked: set[str] = set()
         self._room_bytes = MAX_TOTAL_BYTES
+        self._room_elements = MAX_TOTAL_ELEMENTS
         self._room_urls = max(MIN_LOOKED_AT, 10 * site.max_pages)
         self._is_full = False
         self._is_cut = False
@@ -337,6 +346,7 @@ class _Reading:
             self._note("unreadable", url, str(error), is_loss=True, key=url)
         except OriginError as error:
             self._note(error.name, url, _printable(str(error), 500), is_loss=True, key=url)
+        self._room_elements -= content.surplus_elements
         if location:
             await self._follow(location, url, (*trail, raw_path), is_needed=True)
         for child in content.children:
@@ -345,6 +355,8 @@ class _Reading:
     async def _read_body(self, stream: Stream, content: _Content) -> None:
         if stream.status != 200:
             raise _UnreadableError(f"answers {stream.status}")
+        if self._room_elements < 0:
+            raise _FullError(f"all sitemaps so far have over {MAX_TOTAL_ELEMENTS} elements; the rest is left out")
         inflated = _Inflated(MAX_SITEMAP_BYTES)
         async for chunk in stream.chunks():
             for piece in inflated.pieces(chunk):
@@ -352,7 +364,7 @@ class _Reading:
                 if self._room_bytes < 0:
                     raise _FullError(f"all sitemaps together are over {MAX_TOTAL_BYTES} bytes; the rest is left out")
                 content.feed(piece)
-                # Half a millisecond of parsing and up to four of URLs: the event loop has other pages to serve.
+                # Some milliseconds of parsing and URLs at most: the event loop has other pages to serve.
                 await asyncio.sleep(0)
         inflated.close()
         content.close()
@@ -426,11 +438,13 @@ class _Inflated:
                 self._head = chunk
                 return
             self._is_gzip = chunk.startswith(_GZIP_MAGIC)
-        for piece in self._gunzipped(chunk) if self._is_gzip else _sliced(chunk):
-            self._room_bytes -= len(piece)
-            if self._room_bytes < 0:
-                raise _UnreadableError(f"it is over {self._max_bytes} bytes")
-            yield piece
+        # Small ones go in, too: what follows a member of a gzip file is copied for every member.
+        for part in _sliced(chunk):
+            for piece in self._gunzipped(part) if self._is_gzip else (part,):
+                self._room_bytes -= len(piece)
+                if self._room_bytes < 0:
+                    raise _UnreadableError(f"it is over {self._max_bytes} bytes")
+                yield piece
 
     def close(self) -> None:
         """Raises _UnreadableError if the gzip file lacks its end, or if there was nothing to read."""
@@ -468,7 +482,13 @@ class _Content:
         self._head_bytes = 0
         self._has_begun = False
         self._parser: etree.XMLParser | None = None
+        self._target: _Target | None = None
         self._lines: _Lines | None = None
+
+    @property
+    def surplus_elements(self) -> int:
+        """How many XML elements there were beside those of pages."""
+        return self._target.surplus_elements if self._target is not None else 0
 
     def feed(self, piece: bytes) -> None:
         """Raises _UnreadableError for what is no sitemap, and whatever the callbacks raise."""
@@ -507,7 +527,7 @@ class _Content:
         if start.startswith(_WIDE_MARKS) or b"\x00" in start[:4]:
             raise _UnreadableError("it is not UTF-8")
         if start.startswith(b"<"):
-            target = _Target(self._entry, self._begun)
+            target = self._target = _Target(self._entry, self._begun)
             # A target: no tree is built, so that a document without end takes no memory, and the DOCTYPE is refused
             # when its name is read, before any entity is declared.
             self._parser = etree.XMLParser(
@@ -550,7 +570,8 @@ class _Lines:
     def feed(self, piece: bytes) -> None:
         *lines, rest = (self._rest + piece).split(b"\n")
         for line in lines:
-            self._line(line)
+            if line:
+                self._line(line)
         self._rest = rest[: MAX_URL_CHARACTERS + 1]
 
     def close(self) -> None:
@@ -607,6 +628,11 @@ class _Target:
         self._text_room = 0
         self._names: set[str] = set()
         self._name_room = MAX_NAME_CHARACTERS
+        self._element_room = MAX_ELEMENTS
+
+    @property
+    def surplus_elements(self) -> int:
+        return max(0, MAX_ELEMENTS - self._element_room)
 
     def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
         if name.lower() == "html":
@@ -629,6 +655,11 @@ class _Target:
         if self._shape is None:
             self._shape = self._shape_of(tag)
         self._path.append(tag)
+        if len(self._path) > MAX_ELEMENT_DEPTH:
+            raise _UnreadableError(f"its elements stand more than {MAX_ELEMENT_DEPTH} deep in each other")
+        self._element_room -= 1
+        if self._element_room < 0:
+            raise _UnreadableError(f"it has over {MAX_ELEMENTS} elements beside those of its pages")
         shape = self._shape
         depth = len(self._path) - len(shape.entry)
         if depth == 0:
@@ -656,6 +687,8 @@ class _Target:
                 self._modified = self._modified or text
             self._text = None
         elif len(self._path) == len(shape.entry) and tuple(self._path) == shape.entry:
+            if not shape.is_index:  # An index has no pages, and no need of so many entries.
+                self._element_room += _PAGE_ELEMENTS
             self._on_entry(self._link, self._modified, is_sitemap=shape.is_index)
         self._path.pop()
 

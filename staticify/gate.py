@@ -40,6 +40,8 @@ HARMLESS_COOKIES = (
 # wp_get_nocache_headers(): before WordPress 6.3 this date was the only sign that a page must not be stored.
 _NOCACHE_EXPIRES = "Wed, 11 Jan 1984 05:00:00 GMT"
 
+_SHOWN_CHARACTERS = 300
+
 
 def kind_of(answer: Answer) -> Kind | None:
     """What the answer says it is, or None for what staticify does not publish."""
@@ -66,7 +68,7 @@ def decide_head(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         return _decide_status(answer, page, rules)
     if kind_of(answer) is None:
         found = answer.header("content-type") or "none"
-        return refused("content-type", f"Content-Type is {found!r}, which has no place in the tree")
+        return refused("content-type", f"Content-Type is {_shown(found)!r}, which has no place in the tree")
     return decide_charset(charset_of(answer)) or _decide_private(answer, rules)
 
 
@@ -74,7 +76,7 @@ def decide_charset(charset: str) -> Verdict | None:
     """Refuse what is not UTF-8. An empty name says nothing."""
     if charset.lower() in {"", "utf-8", "utf8", "us-ascii", "ascii"}:
         return None
-    return refused("charset", f"the answer is in {charset!r}; the front end says UTF-8 of every page")
+    return refused("charset", f"the answer is in {_shown(charset)!r}; the front end says UTF-8 of every page")
 
 
 def refused(name: str, reason: str) -> Verdict:
@@ -86,6 +88,11 @@ def _kept(name: str, reason: str) -> Verdict:
     return Verdict(name, Outcome.KEPT, reason)
 
 
+def _shown(text: str) -> str:
+    """What a header field says, for the reason: not all 64 KiB of it."""
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
 def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     status = answer.status
     if status in {404, 410}:
@@ -95,7 +102,7 @@ def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     if status in {301, 302, 303, 307, 308}:
         return _decide_redirect(answer, page, rules)
     if status == 503 and answer.header("retry-after"):
-        return _kept("maintenance", f"WordPress answers 503, Retry-After: {answer.header('retry-after')}")
+        return _kept("maintenance", f"WordPress answers 503, Retry-After: {_shown(answer.header('retry-after'))}")
     return _kept("status", f"WordPress answers {status}")
 
 
@@ -110,7 +117,7 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         target = parse_page(location)
     except (UrlError, ValueError):
         # urljoin raises ValueError for half an address in brackets.
-        return _kept("redirect", f"redirects ({answer.status}) to {location!r}, which is no page")
+        return _kept("redirect", f"redirects ({answer.status}) to {_shown(location)!r}, which is no page")
     if target == page:
         return _kept(
             "redirect-loop",
@@ -118,7 +125,7 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
             "it must believe X-Forwarded-Proto (HTTPS) and Host",
         )
     if not is_inside(rules.site, target):
-        return _kept("redirect-outside", f"redirects ({answer.status}) to another site: {location}")
+        return _kept("redirect-outside", f"redirects ({answer.status}) to another site: {_shown(location)}")
     if (target.netloc, target.path) == (page.netloc, page.path):
         return _kept(
             "redirect-scheme",
@@ -142,7 +149,9 @@ def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
     for line in answer.header_values("set-cookie"):
         name = _personal_cookie(line, (*HARMLESS_COOKIES, *rules.allow_cookies))
         if name is not None:
-            return refused("set-cookie", f"sets cookie {name!r}; if it says nothing personal, name it in allow_cookies")
+            return refused(
+                "set-cookie", f"sets cookie {_shown(name)!r}; if it says nothing personal, name it in allow_cookies"
+            )
     return Verdict("ok", Outcome.PUBLISHED, "status and header fields allow it")
 
 
@@ -162,6 +171,7 @@ def _is_removal(attributes: dict[str, str]) -> bool:
     """True if the cookie is taken away: it ran out before this century. Max-Age counts before Expires."""
     max_age = attributes.get("max-age", "")
     if max_age.removeprefix("-").isdecimal():
-        return int(max_age) <= 0
+        # By its digits: a number of thousands of them is more than int() takes.
+        return max_age.startswith("-") or not max_age.strip("0")
     expires = parsedate_tz(attributes.get("expires", ""))
     return expires is not None and expires[0] < 2000

@@ -8,15 +8,17 @@ import re
 MAX_NOISE_SECONDS = 6 * 3600
 """Noise may hide what expires (a nonce lives 12 hours at least): after this time it is published all the same."""
 
+# What runs on to an end ("[^<>]*") stops where the pattern could begin anew: else a page with many beginnings and no
+# end would be read to its end from each of them.
 DEFAULT_PATTERNS = (
     # Akismet: the time of the render in a hidden field of every comment form.
-    r"""ak_js["'][^>]*\bvalue=["']\d+["']""",
+    r"""ak_js["'](?:(?!ak_js["'])[^<>])*\bvalue=["']\d+["']""",
     # Comments that caches and profilers write below the page.
     r"""(?x:<!--\s*(?:
-        (?:Dynamic|Cached|Cache|Page)\ ?(?:page\ )?generated\ (?:in|by|on)\ [^>]*
+        (?:Dynamic|Cached|Cache|Page)\ ?(?:page\ )?generated\ (?:in|by|on)\ [^<>]*
         |\d+\ quer(?:y|ies)\.?\ (?:in\ )?[\d.,]+\ seconds?\.?[ ]
-        |Performance\ optimized\ by\ W3\ Total\ Cache[^>]*
-        |This\ website\ is\ like\ a\ Rocket[^>]*
+        |Performance\ optimized\ by\ W3\ Total\ Cache[^<>]*
+        |This\ website\ is\ like\ a\ Rocket[^<>]*
     )-->)""",
 )
 

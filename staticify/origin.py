@@ -9,6 +9,7 @@ without a cookie jar. httpx knows no total time-out: `asyncio.timeout` stands ro
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -34,7 +35,15 @@ from staticify.errors import (
 )
 from staticify.nouns import Answer
 
+log = logging.getLogger(__name__)
+
 CONNECT_SECONDS = 5.0
+UNREACHABLE_SECONDS = 30.0
+"""For so long an address that could not be reached is asked last: each attempt may cost CONNECT_SECONDS."""
+MAX_FIELD_BYTES = 64 * 1024
+"""Of one header field. A policy of several plugins passes the library's 8 KiB."""
+MAX_FIELDS = 500
+"""In one answer. WordPress itself sends a dozen."""
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 KEEP_ALIVE_SECONDS = 15.0
 USER_AGENT = f"staticify/{__version__} (shared cache)"
@@ -114,9 +123,7 @@ class Stream:
         """By the monotonic clock, before anything was sent."""
         self.status = response.status_code
         # Not by httpx's own look-up, which guesses the encoding of all fields anew each time.
-        self.headers = tuple(
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw
-        )
+        self.headers = tuple(_field(name, value) for name, value in response.headers.raw)
 
     def header(self, name: str) -> str:
         """All values of a field joined by commas; empty if absent."""
@@ -164,11 +171,15 @@ class OriginClient:
             }
         )
         # An https origin is asked by its address but shows the certificate of the public name.
-        self._extensions: dict[str, Any] = {"timeout": {"connect": CONNECT_SECONDS}}
+        # Every address must get its turn within the deadline.
+        connect_seconds = min(CONNECT_SECONDS, site.deadline_seconds / len(site.origins))
+        self._extensions: dict[str, Any] = {"timeout": {"connect": connect_seconds}}
         if site.base.scheme == "https":
             self._extensions["sni_hostname"] = urlsplit(site.url).hostname
         self._slots = asyncio.Semaphore(site.concurrency)
         self._transports = [(origin, _transport(origin, site)) for origin in site.origins]
+        self._retry_at: dict[Origin, float] = {}
+        """By the monotonic clock, of each address that could not be reached."""
 
     async def fetch(self, raw_path: str) -> Answer:
         """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError.
@@ -207,24 +218,76 @@ class OriginClient:
 
     async def _send(self, raw_path: str) -> tuple[httpx.Response, Origin]:
         failures = []
-        for origin, transport in self._transports:
+        for origin, transport in self._in_turn():
             request = httpx.Request(
                 "GET", origin.base_url + raw_path, headers=self._headers, extensions=self._extensions
             )
             try:
-                return await transport.handle_async_request(request), origin
+                response = await transport.handle_async_request(request)
             except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
                 translated = _translated(error)
+                if _is_without_connection(error):
+                    self._put_last(origin, translated)
+                else:
+                    self._put_back(origin)
                 # Only a server that was not there is passed over: one that answered badly has had the request.
                 if not isinstance(translated, OriginUnreachable):
                     raise translated from error
                 failures.append(f"{origin}: {translated}")
+            else:
+                self._put_back(origin)
+                return response, origin
         raise OriginUnreachable("; ".join(failures))
+
+    def _in_turn(self) -> list[tuple[Origin, AiohttpTransport]]:
+        """The addresses in the configured order, those that could not be reached a short while ago last."""
+        now = time.monotonic()
+        last = {origin for origin, retry_at in self._retry_at.items() if now < retry_at}
+        # One fetch tries again whether the address is there; those beside it do not wait for what it finds.
+        self._retry_at.update((origin, now + UNREACHABLE_SECONDS) for origin in self._retry_at.keys() - last)
+        return sorted(self._transports, key=lambda pair: pair[0] in last)
+
+    def _put_last(self, origin: Origin, error: OriginError) -> None:
+        if len(self._transports) > 1 and origin not in self._retry_at:
+            log.warning(
+                "an origin address cannot be reached; the others are asked first",
+                extra={"site": self._site.url, "origin": str(origin), "reason": str(error)},
+            )
+        self._retry_at[origin] = time.monotonic() + UNREACHABLE_SECONDS
+
+    def _put_back(self, origin: Origin) -> None:
+        if self._retry_at.pop(origin, None) is not None and len(self._transports) > 1:
+            log.info("an origin address answers again", extra={"site": self._site.url, "origin": str(origin)})
 
     async def aclose(self) -> None:
         """Close every connection."""
         for _, transport in self._transports:
             await transport.aclose()
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer whose reason phrase httpx can take: it wants UTF-8, and fails on anything else with the answer open."""
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        await super().start(connection)
+        try:
+            (self.reason or "").encode()
+        except UnicodeEncodeError:
+            raise aiohttp.ClientResponseError(
+                self.request_info, self.history, status=self.status, message="the reason phrase is not UTF-8"
+            ) from None
+        return self
+
+
+def _field(name: bytes, value: bytes) -> tuple[str, str]:
+    """A header field as text. Plugins and servers put a permalink into Location as it is, in UTF-8."""
+    lower_name = name.decode("latin-1").lower()
+    if lower_name == "location":
+        try:
+            return lower_name, value.decode()
+        except UnicodeDecodeError:
+            pass
+    return lower_name, value.decode("latin-1")
 
 
 def _body_of(response: httpx.Response) -> httpx.AsyncByteStream:
@@ -246,22 +309,40 @@ def _transport(origin: Origin, site: Site) -> AiohttpTransport:
             connector = aiohttp.TCPConnector(
                 limit=connections, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=transport.ssl_context
             )
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            response_class=_Response,
+            max_line_size=MAX_FIELD_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
+            max_headers=MAX_FIELDS,
+        )
 
     # Reading the system's certificates costs 20 ms: only for an origin that shows one.
     transport = AiohttpTransport(client=session, verify=origin.scheme == "https", trust_env=False)
     return transport
 
 
+def _cause_of(error: Exception) -> Exception:
+    """What happened below httpx-aiohttp, which names some kinds wrongly."""
+    return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | OSError) else error
+
+
+def _is_without_connection(error: Exception) -> bool:
+    """True if the address could not be connected to at all."""
+    return isinstance(_cause_of(error), aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+
+
 def _translated(error: Exception) -> OriginError:
-    """The foreign error in our words. httpx-aiohttp names some kinds wrongly; the cause is looked at first."""
-    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | OSError) else error
+    """The foreign error in our words."""
+    cause = _cause_of(error)
     text = str(cause) or type(cause).__name__
     match cause:
         case aiohttp.ClientPayloadError():
             return AnswerIncomplete(f"the body ended too early: {text}")
         case aiohttp.ConnectionTimeoutError():
-            return OriginUnreachable(f"no connection within {CONNECT_SECONDS:g} s")
+            return OriginUnreachable("no connection in time")
         case aiohttp.ServerTimeoutError() | TimeoutError() | httpx.TimeoutException():
             return OriginTimeout(text)
         case aiohttp.ServerDisconnectedError():

@@ -25,10 +25,12 @@ _TOOLBAR_STYLE = re.compile(
     r"@media[^{}]*\{\s*html\s*\{\s*margin-top:\s*46px\s*!important;?\s*\}"
     r"\s*(?:\*\s*html\s+body\s*\{[^{}]*\}\s*)?\})\s*"
 )
+# Nothing that was read is given back: a comment that could also run on to the end of the next one would be tried both
+# ways, twenty comments a million ways, and code between two comments would count as a comment.
 _TOOLBAR_SCRIPT = re.compile(
-    r"(?:\s|/\*.*?\*/)*\(function\(\)\s*\{\s*"
+    r"(?>\s+|/\*.*?\*/)*+\(function\(\)\s*+\{\s*+"
     r"var request, b = document\.body, c = 'className', cs = 'customize-support',"
-    r"(?:(?!\}\(\)\);).)*\}\(\)\);(?:\s|/\*.*?\*/|//[^\n]*)*",
+    r"(?>.*?\}\(\)\);)(?>\s+|/\*.*?\*/|//[^\n]*)*+",
     re.DOTALL,
 )
 
@@ -39,11 +41,12 @@ _NONCE_SCRIPT = re.compile(
     r"\}\}\)\(\);"
 )
 
-# Parts that WordPress prints without an id, known by what they say and nothing else.
+# Parts that WordPress prints without an id, known by what they say and nothing else: words to look for first, because
+# most styles and scripts are not worth a pattern, and the pattern.
 _NAMELESS = (
-    ("style:not([id])", _TOOLBAR_STYLE, "toolbar style"),
-    ("script:not([id], [src])", _TOOLBAR_SCRIPT, "toolbar script"),
-    ("script:not([id], [src])", _NONCE_SCRIPT, "nonce script"),
+    ("style:not([id])", ("#wpadminbar", "margin-top"), _TOOLBAR_STYLE, "toolbar style"),
+    ("script:not([id], [src])", ("'customize-support'",), _TOOLBAR_SCRIPT, "toolbar script"),
+    ("script:not([id], [src])", ("_wp_unfiltered_html_comment",), _NONCE_SCRIPT, "nonce script"),
 )
 
 _SPACE = " \t\n\f\r"
@@ -184,10 +187,14 @@ def _value_range(text: str) -> tuple[int, int]:
 def _cut_nameless(document: Document) -> list[Cut]:
     return [
         _cut_element(document, element, name)
-        for selector, pattern, name in _NAMELESS
+        for selector, words, pattern, name in _NAMELESS
         for element in document.tree.select(selector)
-        if pattern.fullmatch(element.text)
+        if _is_all(pattern, words, element.text)
     ]
+
+
+def _is_all(pattern: re.Pattern[str], words: tuple[str, ...], text: str) -> bool:
+    return any(word in text for word in words) and pattern.fullmatch(text) is not None
 
 
 def _merged(cuts: list[Cut]) -> tuple[Cut, ...]:

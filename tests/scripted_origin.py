@@ -78,7 +78,7 @@ class ScriptedOrigin:
 
     @asynccontextmanager
     async def running(self, **listen: str) -> AsyncIterator[ScriptedOrigin]:
-        """Listen on a free port of loopback, or on `path=` as a unix socket."""
+        """Listen on a free port of loopback, on `port=`, or on `path=` as a unix socket."""
         tasks: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,7 +93,7 @@ class ScriptedOrigin:
             self.address = f"unix:{listen['path']}"
         else:
             host = listen.get("host", "127.0.0.1")
-            server = await asyncio.start_server(serve, host, 0)
+            server = await asyncio.start_server(serve, host, int(listen.get("port", "0")))
             port = server.sockets[0].getsockname()[1]
             self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -97,6 +98,38 @@ def test_a_whole_page_of_wordpress_is_published() -> None:
 def test_a_page_that_does_not_end_in_html_is_truncated(body: str) -> None:
     assert decide(body.encode()) == TRUNCATED
     assert decide(body.encode(), rules=LENIENT) == OK
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "</html><!-- a <!-- b -->",
+        "</html> x <!-- y </html> <!-- z -->",
+        "<script><!-- go() </script></html><!-- a -->\n<!-- b -->",
+        "</HTML\n>\n<!-- </html> -->\n",
+    ],
+)
+def test_comments_that_hold_the_beginning_of_another(end: str) -> None:
+    assert decide(f"<html><body>Hello</body>{end}".encode()) == OK
+
+
+@pytest.mark.parametrize(
+    "end", ["</html><!-->", "</html><!--->", "</html> --> <!-- -->", "</html><!-- a --> b <!-- c -->"]
+)
+def test_what_is_no_comment_after_the_end(end: str) -> None:
+    assert decide(f"<html><body>Hello</body>{end}".encode()) == TRUNCATED
+
+
+@pytest.mark.parametrize(
+    ("piece", "end"),
+    [("</html><!--", "-->x"), ("</html><!--", "-->"), ("</html", "-->"), ("<!-- -->", "x-->"), ("<!--", "-->")],
+)
+def test_the_end_is_found_in_linear_time(piece: str, end: str) -> None:
+    body = (piece * (64_000 // len(piece)) + end).encode()
+    answer, document = Answer(200, (("content-type", UTF_8),), body), Document(b"<html></html>")
+    started = time.thread_time()
+    decide_body(answer, document, RULES)
+    assert time.thread_time() - started < 0.2
 
 
 def test_a_page_cut_off_at_any_byte_is_never_published() -> None:
@@ -365,7 +398,33 @@ def test_a_page_that_calls_itself_something_other_than_utf_8(meta: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "meta", ["", '<meta charset="UTF-8" />', '<meta http-equiv="content-type" content="text/html; charset=utf-8">']
+    "head",
+    [
+        # The first names none.
+        '<meta http-equiv=content-type content=text/html><meta charset="windows-1251">',
+        '<meta charset=""><meta charset="windows-1251">',
+        # Nobody reads a charset there.
+        '<meta charset="" content="charset=utf-8"><meta charset="windows-1251">',
+        '<meta http-equiv=content-type content="text/html; charset = windows-1251">',
+        "<meta http-equiv=content-type content='text/html;charset=\"windows-1251\"; x'>",
+        '<meta charset="windows-1251"><meta charset="UTF-8">',
+    ],
+)
+def test_the_first_meta_that_names_a_charset_counts(head: str) -> None:
+    assert decide(page("x", head=head), "text/html") == refused(
+        "charset", "the answer is in 'windows-1251'; the front end says UTF-8 of every page"
+    )
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        "",
+        '<meta charset="UTF-8" />',
+        '<meta http-equiv="content-type" content="text/html; charset=utf-8">',
+        '<meta http-equiv="content-type" content="text/html; charset=utf-8; x">',
+        '<meta charset="UTF-8" /><meta http-equiv="content-type" content="text/html; charset=ISO-8859-1">',
+    ],
 )
 def test_a_page_in_utf_8(meta: str) -> None:
     assert decide(page("x", head=meta), "text/html") == OK
@@ -439,6 +498,27 @@ def test_xml_in_another_charset() -> None:
     assert decide(body, "application/xml") == refused(
         "charset", "the answer is in 'ISO-8859-1'; the front end says UTF-8 of every page"
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize(
+    ("content_type", "text"),
+    [
+        ("application/rss+xml", "<rss/>"),
+        # The bytes count before the header field.
+        ("application/xml; charset=utf-8", "<r/>"),
+        ("application/json", '{"a": 1}'),
+        ("text/plain", "User-agent: *"),
+        ("text/html", "<!doctype html><html><body>x</body></html>"),
+    ],
+)
+def test_what_is_in_utf_16_whatever_it_says(content_type: str, text: str, encoding: str) -> None:
+    expected = refused("charset", "the answer is in 'utf-16'; the front end says UTF-8 of every page")
+    assert decide(text.encode(encoding), content_type, rules=LENIENT) == expected
+
+
+def test_a_byte_order_mark_of_utf_8_is_harmless() -> None:
+    assert decide("\ufeff<rss/>".encode(), "application/rss+xml").is_publishable
 
 
 @pytest.mark.parametrize("body", [b"{}", b'[1, "x"]\n', b'"\xc3\xa9"', b"null"])

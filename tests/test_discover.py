@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import itertools
 import resource
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -450,6 +451,69 @@ def test_names_without_end_are_refused(junk: str) -> None:
     assert paths(listing) == ["/a/"]
     assert notes(listing) == [("unreadable", "its names are over 65536 characters")]
     assert reply.chunks_consumed < 20
+
+
+@pytest.mark.parametrize(
+    ("start", "junk", "message"),
+    [
+        ("", "<x/>", "it has over 1000000 elements beside those of its pages"),
+        ("<url>", "<loc/>", "it has over 1000000 elements beside those of its pages"),
+        ("", "<x>", "its elements stand more than 100 deep in each other"),
+    ],
+)
+def test_elements_without_end_are_refused(start: str, junk: str, message: str) -> None:
+    body = "<urlset><url><loc>https://example.org/a/</loc></url>" + start + junk * (48_000_000 // len(junk))
+    # In 50 KB, as gzip.
+    packed = gzip.compress(body.encode())
+    before, started = resident_bytes(), time.thread_time()
+    listing = read_one(Reply([packed[at : at + 16_384] for at in range(0, len(packed), 16_384)]))
+    assert (paths(listing), notes(listing)) == (["/a/"], [("unreadable", message)])
+    assert not listing.is_complete
+    # 8 to 15 s of the processor's time and, nested, 600 MB without the bound.
+    assert time.thread_time() - started < 4.0
+    assert resident_bytes() - before < 16 << 20
+
+
+def test_an_index_of_nothing_has_an_end() -> None:
+    listing = read_one("<sitemapindex>" + "<sitemap/>" * 1_100_000)
+    assert [note.message for note in listing.notes if note.name == "unreadable"] == [
+        "it has over 1000000 elements beside those of its pages"
+    ]
+
+
+def test_all_sitemaps_together_have_an_end_of_elements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticify.discover.MAX_TOTAL_ELEMENTS", 1000)
+    body = "<urlset><url><loc>/a/</loc></url>" + "<x/>" * 600 + "</urlset>"
+    source = Source({f"/{number}.xml": body for number in range(9)})
+    listing = read(source, *source.replies)
+    assert source.asked == ["/0.xml", "/1.xml", "/2.xml"]
+    assert notes(listing) == [("too-many-pages", "all sitemaps so far have over 1000 elements; the rest is left out")]
+    assert (paths(listing), listing.is_cut) == (["/a/"], True)
+
+
+def test_the_elements_of_pages_are_no_surplus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticify.discover.MAX_ELEMENTS", 100)
+    entries = "".join(
+        f"<url><loc>/{n}</loc><lastmod/><changefreq/><priority/><image><loc/></image></url>" for n in range(1000)
+    )
+    listing = read_one(f"<urlset>{entries}</urlset>")
+    assert (len(listing.pages), listing.notes) == (1000, ())
+
+
+def test_lines_of_nothing_take_no_time() -> None:
+    body = b"https://example.org/a/" + b"\n" * 40_000_000
+    started = time.thread_time()
+    assert paths(read_one(body)) == ["/a/"]
+    assert time.thread_time() - started < 3.0
+
+
+def test_members_of_a_gzip_file_are_not_copied_for_each_other() -> None:
+    """16 MB at once is what a content coding on top of the file makes of 16 KB."""
+    member = gzip.compress(b"")
+    body = gzip.compress(urlset("/a/").encode()) + member * 100_000
+    started = time.thread_time()
+    assert paths(read_one(body)) == ["/a/"]
+    assert time.thread_time() - started < 4.0
 
 
 @pytest.mark.parametrize("depth", [300, 100_000])

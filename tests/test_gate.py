@@ -320,6 +320,31 @@ def test_a_personal_cookie(line: str, name: str) -> None:
     )
 
 
+def test_a_number_of_thousands_of_digits_gives_a_verdict() -> None:
+    """int() raises ValueError for it."""
+    assert decide(HTML, ("set-cookie", f"x=1; Max-Age={'9' * 5000}")).name == "set-cookie"
+    assert decide(HTML, ("set-cookie", f"x=1; Max-Age=-{'9' * 5000}")) == OK
+    assert decide(HTML, ("set-cookie", f"x=1; Max-Age={'0' * 5000}")) == OK
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ((("content-type", "x" * 60_000),), 200),
+        ((("content-type", f"text/html; charset={'x' * 60_000}"),), 200),
+        ((HTML, ("set-cookie", "x" * 60_000)), 200),
+        ((HTML, ("set-cookie", f"x=1; expires={'1 ' * 30_000}")), 200),
+        ((("location", f"https://b.example/{'x' * 60_000}"),), 302),
+        ((("location", f"/?{'x' * 60_000}"),), 302),
+        ((("retry-after", "9" * 60_000),), 503),
+    ],
+)
+def test_a_long_field_does_not_make_a_long_reason(headers: tuple[tuple[str, str], ...], status: int) -> None:
+    verdict = decide(*headers, status=status)
+    assert not verdict.is_publishable
+    assert len(verdict.reason) < 500
+
+
 def test_every_cookie_is_looked_at() -> None:
     verdict = decide(HTML, ("set-cookie", "country=GB"), ("set-cookie", "cart=1"))
     assert verdict.name == "set-cookie"

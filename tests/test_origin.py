@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import random
 import socket
 import struct
 import time
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -180,18 +181,23 @@ def test_the_second_address_is_used_while_the_first_refuses() -> None:
     run(test)
 
 
-def test_the_second_address_is_used_while_the_first_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def silent_address() -> Iterator[str]:
     """A machine that is gone sends no refusal: here, a listener whose queue of connections is full."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for one in (first, second):
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_the_second_address_is_used_while_the_first_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("staticify.origin.CONNECT_SECONDS", 0.3)
 
     async def test() -> None:
-        with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
-            listener.bind(("127.0.0.1", 0))
-            listener.listen(0)
-            for one in (first, second):
-                one.setblocking(False)
-                one.connect_ex(listener.getsockname())
-            silent = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with silent_address() as silent:
             async with (
                 ScriptedOrigin(pages={"/": "second"}).running() as origin,
                 client_of([silent, origin.address]) as client,
@@ -199,6 +205,121 @@ def test_the_second_address_is_used_while_the_first_says_nothing(monkeypatch: py
                 answered = await client.fetch("/")
                 assert (answered.body, answered.origin) == (b"second", origin.address)
 
+    run(test)
+
+
+def test_every_address_gets_its_turn_within_the_deadline() -> None:
+    async def test() -> None:
+        with silent_address() as silent:
+            async with (
+                ScriptedOrigin(pages={"/": "second"}).running() as origin,
+                client_of([silent, origin.address], deadline="1s") as client,
+            ):
+                assert (await client.fetch("/")).body == b"second"
+
+    run(test)
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.getMessage(), record.__dict__["origin"]) for record in caplog.records]
+
+
+LAST = "an origin address cannot be reached; the others are asked first"
+BACK = "an origin address answers again"
+
+
+def test_an_address_that_says_nothing_costs_one_fetch_and_not_each(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("staticify.origin.CONNECT_SECONDS", 0.3)
+
+    async def test() -> None:
+        with silent_address() as silent:
+            async with (
+                ScriptedOrigin(pages={"/": "second"}).running() as origin,
+                client_of([silent, origin.address]) as client,
+            ):
+                await asyncio.gather(*(client.fetch("/") for _ in range(4)))
+                started = time.monotonic()
+                for _ in range(20):
+                    assert (await client.fetch("/")).origin == origin.address
+                assert time.monotonic() - started < 0.3
+                assert said(caplog) == [(LAST, silent)]
+
+    run(test)
+
+
+def test_an_address_that_is_back_is_the_first_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.2)
+    caplog.set_level(logging.INFO)
+
+    async def test() -> None:
+        port = unused_port()
+        first = f"http://127.0.0.1:{port}"
+        async with (
+            ScriptedOrigin(pages={"/": "second"}).running() as second,
+            client_of([first, second.address]) as client,
+        ):
+            for _ in range(3):  # Asked again in between, it is still not there: nothing more is said.
+                assert (await client.fetch("/")).body == b"second"
+                await asyncio.sleep(0.25)
+            async with ScriptedOrigin(pages={"/": "first"}).running(port=str(port)):
+                await asyncio.sleep(0.25)
+                for _ in range(2):
+                    assert (await client.fetch("/")).body == b"first"
+            assert said(caplog) == [(LAST, first), (BACK, first)]
+
+    run(test)
+
+
+def test_one_fetch_alone_finds_out_whether_the_address_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticify.origin.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.6)
+
+    async def test() -> None:
+        with silent_address() as silent:
+            async with (
+                ScriptedOrigin(pages={"/": "second"}).running() as origin,
+                client_of([silent, origin.address], concurrency=4) as client,
+            ):
+                await client.fetch("/")
+                await asyncio.sleep(0.7)
+                seconds = sorted([one.seconds for one in await asyncio.gather(*(client.fetch("/") for _ in range(4)))])
+                assert seconds[2] < 0.3
+                assert seconds[3] > 0.3
+
+    run(test)
+
+
+def test_when_no_address_was_there_all_are_asked_in_order() -> None:
+    async def test() -> None:
+        port = unused_port()
+        addresses = [f"http://127.0.0.1:{unused_port()}", f"http://127.0.0.1:{port}"]
+        async with client_of(addresses) as client:
+            with pytest.raises(OriginUnreachable):
+                await client.fetch("/")
+            with pytest.raises(OriginUnreachable) as raised:
+                await client.fetch("/")
+            assert str(raised.value).index(addresses[0]) < str(raised.value).index(addresses[1])
+            async with ScriptedOrigin(pages={"/": "second"}).running(port=str(port)):
+                assert (await client.fetch("/")).body == b"second"
+
+    run(test)
+
+
+def test_a_single_address_is_asked_each_time_and_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        port = unused_port()
+        async with client_of(f"http://127.0.0.1:{port}") as client:
+            with pytest.raises(OriginUnreachable):
+                await client.fetch("/")
+            async with ScriptedOrigin(pages={"/": "there"}).running(port=str(port)):
+                assert (await client.fetch("/")).body == b"there"
+        assert said(caplog) == []
+
+    caplog.set_level(logging.INFO, "staticify")
     run(test)
 
 
@@ -269,6 +390,41 @@ def test_gzip_of_several_members_is_read_whole() -> None:
     assert fetch(answer(gzip.compress(TEXT) + gzip.compress(b"end"), Content_Encoding="gzip")).body == TEXT + b"end"
 
 
+@pytest.mark.parametrize(
+    ("sent", "location"),
+    [
+        ("/café/".encode(), "/café/"),
+        ("/日本/".encode(), "/日本/"),
+        (b"/caf%C3%A9/", "/caf%C3%A9/"),
+        # Bytes of another charset stay what they are.
+        (b"/caf\xe9/", "/caf\xe9/"),
+    ],
+)
+def test_a_location_may_hold_utf_8_as_it_is(sent: bytes, location: str) -> None:
+    moved = b"HTTP/1.1 301 Moved\r\nLocation: %s\r\nX-Other: caf\xc3\xa9\r\nContent-Length: 0\r\n\r\n" % sent
+    answered = fetch(moved)
+    assert (answered.header("location"), answered.header("x-other")) == (location, "caf\xc3\xa9")
+
+
+def with_fields(*fields: str) -> bytes:
+    return "\r\n".join(("HTTP/1.1 200 OK", *fields, "Content-Length: 5", "", "hello")).encode()
+
+
+def test_long_header_fields_and_many_of_them() -> None:
+    answered = fetch(with_fields(f"Content-Security-Policy: {'x' * 64_000}", *(f"X-{n}: {n}" for n in range(400))))
+    assert answered.body == b"hello"
+    assert len(answered.header("content-security-policy")) == 64_000
+    assert answered.header("x-399") == "399"
+
+
+@pytest.mark.parametrize(
+    "fields", [[f"X-Long: {'x' * 70_000}"], [f"X-{n}: {n}" for n in range(600)]], ids=["too long", "too many"]
+)
+def test_header_fields_have_an_end(fields: list[str]) -> None:
+    with pytest.raises(AnswerMalformed):
+        fetch(with_fields(*fields))
+
+
 # --- Failures --------------------------------------------------------------------------------------------------------
 
 
@@ -326,6 +482,9 @@ FAILURES: dict[str, tuple[bytes | Script, type[OriginError]]] = {
     "Content-Length too large": (answer(b"x" * 5000), AnswerTooLarge),
     "chunks too large": (chunks_without_end, AnswerTooLarge),
     "garbage for a status line": (sends(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\r\n\r\n"), AnswerMalformed),
+    "a reason phrase in another charset": (
+        b"HTTP/1.1 999 \xff\r\nContent-Length: 5\r\n\r\nhello", AnswerMalformed,
+    ),
     "garbage for a chunk size": (CHUNKED + b"zz\r\nhello\r\n0\r\n\r\n", AnswerMalformed),
     "garbage for a Content-Length": (b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello", AnswerMalformed),
     "two Content-Lengths": (

@@ -98,6 +98,8 @@ SUPPORT_SCRIPT = """	<script>
 		}());
 	</script>"""
 
+SUPPORT_START = "(function() { var request, b = document.body, c = 'className', cs = 'customize-support',"
+
 COMMENT_FORM = "form[action*='wp-comments-post.php']"
 FORM = '<form action="https://a.example/wp-comments-post.php" method="post" id="commentform">'
 
@@ -493,6 +495,52 @@ def test_a_page_whose_elements_are_closed_can_always_be_cut(text: str) -> None:
     result = stripped(body, (Rule(".x"),))
     assert Document(result.body).tree.select(".x") == []
     assert (b"class=x" in body) is bool(result.cuts)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "/*! (c) A theme */\n" * 40 + "go()",
+        " \n" * 300_000 + "go()",
+        "/*" * 300_000,
+        SUPPORT_START + "}());" + "/* one */ // two\n" * 40 + "go()",
+        SUPPORT_START + "}());" + "/* " * 300_000,
+        SUPPORT_START + "}()" * 200_000,
+    ],
+)
+def test_comments_of_a_script_do_not_multiply_the_time(script: str) -> None:
+    """Two ways to read each comment are a million ways to read twenty of them."""
+    # The words are in the page, so that the patterns are asked.
+    text = page(f"<script>{script} 'customize-support'</script>")
+    started = time.thread_time()
+    assert stripped(text.encode()) == Stripped(text.encode(), ())
+    assert time.thread_time() - started < 1.0
+
+
+def test_a_style_of_a_megabyte_takes_no_time() -> None:
+    for text in (" ", "* html body {}", "html { margin-top: 32px !important; }"):
+        style = (
+            "html { margin-top: 32px !important; } * html body {" + " " * 1000 + "}" + text * (1_000_000 // len(text))
+        )
+        body = page(f"<style>{style}</style>").encode()
+        started = time.thread_time()
+        assert stripped(body) == Stripped(body, ())
+        assert time.thread_time() - started < 1.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_cut"),
+    [
+        ("/* <![CDATA[ */\n", "\n/* ]]> */", True),
+        ("/* a */ /* b */", " // c\n/* d */\n// e", True),
+        # The theme's own code between two comments is no comment.
+        ("/* a */ menu(); /* b */", "", False),
+        ("", "/* a */ menu(); /* b */", False),
+    ],
+)
+def test_comments_around_the_toolbar_script(before: str, after: str, is_cut: bool) -> None:  # noqa: FBT001
+    body = page(f"<script>{before}{SUPPORT_START} }}());{after}</script>").encode()
+    assert stripped(body).body == (page("").encode() if is_cut else body)
 
 
 @pytest.mark.parametrize("separator", ["é", "\r\n"])
