@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import functools
 import gc
+import io
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -16,9 +18,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from staticify import __version__
-from staticify.errors import ConfigError, StaticifyError, UrlError
+from staticify.errors import ConfigError, Fault, StaticifyError, UrlError
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
     from staticify.config import Config, Site
     from staticify.urls import Page
 
@@ -55,8 +59,10 @@ class _Commands(click.Group):
 def _complain(error: StaticifyError) -> None:
     from staticify.logs import printable
 
-    for line in str(error).splitlines():
-        click.echo(f"staticify: {printable(line)}" if not line.startswith(" ") else printable(line), err=True)
+    # Who cannot be told gets the exit status all the same.
+    with contextlib.suppress(OSError):
+        for line in str(error).splitlines():
+            click.echo(f"staticify: {printable(line)}" if not line.startswith(" ") else printable(line), err=True)
 
 
 def _with_config(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,9 +78,22 @@ def _with_config(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(config_path: Path | None, **kwargs: Any) -> Any:
         from staticify import config
 
-        return function(config.load(config.find(config_path)), **kwargs)
+        return function(_loaded(config.find(config_path)), **kwargs)
 
     return command
+
+
+def _loaded(path: Path) -> Config:
+    """The configuration in a file. Raises ConfigError."""
+    from staticify import config
+
+    # A pipe that nobody writes to would keep us waiting. One without a name is the shell's own: `<(...)`, `|`.
+    with contextlib.suppress(OSError, ValueError):  # What is out of reach, `load` has words for.
+        mode = path.stat().st_mode
+        is_unnamed = stat.S_ISFIFO(mode) and not os.path.lexists(os.path.realpath(path))
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISCHR(mode) or is_unnamed):
+            raise ConfigError(str(path), [Fault("", "the file cannot be read: it is no regular file")])
+    return config.load(path)
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Report as one JSON document.")
@@ -267,7 +286,7 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
     path = config_path
     try:
         path = config.find(config_path)
-        loaded = config.load(path)
+        loaded = _loaded(path)
     except ConfigError as error:
         if not as_json:
             raise
@@ -301,6 +320,35 @@ def _print_notes(notes: tuple[Any, ...]) -> None:
         click.echo(f"note: {printable(note.where)}: {printable(note.message)}")
 
 
+class _Output(io.FileIO):
+    """Standard output that remembers why it could not be written: every other OSError that gets here is a defect."""
+
+    fault: OSError | None = None
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.fault = error
+            raise
+
+
+def _set_up_streams() -> _Output:
+    """Standard output as one of ours. One that is closed (`>&-`) is opened first: the next file would be it."""
+    if sys.stderr is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  as long as the process lives
+    encoding, errors = "utf-8", None
+    if sys.stdout is None:
+        # For reading, so that whoever writes hears that nobody gets it.
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
+    else:
+        encoding, errors = sys.stdout.encoding, sys.stdout.errors
+    output = _Output(1, "w", closefd=False)
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(output), encoding, errors, line_buffering=output.isatty())
+    return output
+
+
 def run_process() -> NoReturn:
     """Run a command as a process of its own, and end the process.
 
@@ -308,17 +356,23 @@ def run_process() -> NoReturn:
     20 ms, taking the interpreter down module by module another 50.
     """
     gc.disable()
+    output = _set_up_streams()
     try:
         main()
         status: object = EXIT_GOOD
     except SystemExit as end:
         status = end.code
-    except BrokenPipeError:
+    except OSError as error:
+        if output.fault is None and not isinstance(error, BrokenPipeError):
+            raise
         status = EXIT_NOT_GOOD
     # Everything that matters was closed by its owner; only these two still hold something back.
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             stream.flush()
+    if output.fault is not None and not isinstance(output.fault, BrokenPipeError):
+        _complain(StaticifyError(f"standard output cannot be written: {output.fault.strerror}"))
+        status = status or EXIT_NOT_GOOD
     os._exit(status if isinstance(status, int) else EXIT_GOOD if status is None else EXIT_NOT_GOOD)
 
 

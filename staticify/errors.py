@@ -11,7 +11,10 @@ StaticifyError              what happened, where, and what the operator can do a
 │   └── AnswerMalformed     not HTTP, or an encoding that cannot be undone
 ├── TreeError               the tree cannot be written; what it holds is untouched
 │   └── TreeLocked          another staticify works on this tree
-└── StoreError              the state database cannot be used
+├── StoreError              the state database cannot be used
+├── SignatureRefused        a message that claims to come from this site, and is not believed
+├── WebhookError            the webhook's address cannot be listened on
+└── WatchError              a folder cannot be watched
 """
 
 from __future__ import annotations
@@ -105,3 +108,19 @@ class TreeLocked(TreeError):
 
 class StoreError(StaticifyError):
     """The state database cannot be used."""
+
+
+class SignatureRefused(StaticifyError):
+    """A message is not believed. `name` is a fixed word to count by."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class WebhookError(StaticifyError):
+    """The webhook's address cannot be listened on."""
+
+
+class WatchError(StaticifyError):
+    """A folder cannot be watched."""

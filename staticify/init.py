@@ -61,7 +61,16 @@ def check_target(path: Path, *, force: bool) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        above = next(parent for parent in path.absolute().parents if parent.exists())
+        above = path.absolute().parent
+        if not above.exists():
+            # Made by `write`, but no more than this one: the rest of the path is more likely a slip of the hand.
+            above = above.parent
+        if not above.exists():
+            raise ConfigError(
+                str(path),
+                [Fault("", f"cannot be written: there is no directory {above}")],
+                hint="Make it, or give another file with --config",
+            ) from None
         if not os.access(above, os.W_OK | os.X_OK, effective_ids=True):
             raise _cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))) from None
     except OSError as error:
@@ -81,7 +90,7 @@ def write(path: Path, text: str, *, force: bool) -> None:
     """Write the configuration, whole or not at all. Raises ConfigError; without `force`, also if the file exists."""
     temporary = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), _FILE_MODE)

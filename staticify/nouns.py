@@ -18,6 +18,33 @@ class Kind(StrEnum):
     TEXT = "txt"
 
 
+class Mode(StrEnum):
+    """How staticify learns what changed on a site."""
+
+    BLIND = "blind"
+    """By fetching every page each interval."""
+    JOURNAL = "journal"
+    """By asking WordPress's journal each interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """What the store knows of a site, beside its pages."""
+
+    url: str
+    mode: Mode = Mode.BLIND
+    reason: str = ""
+    """Why the site is in blind mode, if it has a secret for the other."""
+    journal: str = ""
+    """The incarnation of the journal that was read last; empty if none was."""
+    since: int = 0
+    """Every row of it up to here is dealt with."""
+    polled_at: float = 0.0
+    """Start of the last round that the journal answered, seconds since the epoch."""
+    missed: int = 0
+    """Changes that the sweep found and no row had named."""
+
+
 class Outcome(StrEnum):
     """What one journey did to the tree."""
 
@@ -118,6 +145,8 @@ class Record:
     unchanged_count: int = 0
     """Journeys in a row that found nothing new; a stable page may get denser variants."""
     is_dense: bool = False
+    tags: tuple[str, ...] = ()
+    """What WordPress says that the page was made of; empty if it says nothing."""
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     cuts: tuple[Cut, ...] = ()

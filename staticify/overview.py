@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from staticify.config import Config, Site
-from staticify.errors import UrlError
+from staticify.errors import StaticifyError
 from staticify.nouns import Kind, Outcome, Record
 from staticify.store import Store
-from staticify.tree import Tree
+from staticify.tree import Found, Tree
 from staticify.urls import Page, parse_page
 
 
@@ -90,20 +90,40 @@ def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteSta
 
 
 def explain_page(config: Config, page: Page, now: float) -> Explanation:
-    """Everything about one page. Raises StoreError, or UrlError for a page that was never rendered."""
+    """Everything about one page. Raises StoreError, or StaticifyError with what is known of one without a record."""
     site = config.site_of(page)
     with closing(Store.open_for_reading(config.state_path)) as store:
         record = store.get(page.url)
+    standing = Tree(config.tree_path).find(page.place)
     if record is None or site is None:
-        raise UrlError(
-            f"{page.url} was never rendered", hint="List it under `pages` or a sitemap, or render it by hand"
-        )
+        raise _unrecorded(config, page, standing)
     kind = record.kind or Kind.HTML
     return Explanation(
         record=record,
         status=_page_status(record, site, now),
         file=config.tree_path / page.tree_path(kind),
-        is_in_tree=Tree(config.tree_path).find(page.place) is not None,
+        is_in_tree=standing is not None,
+    )
+
+
+def _unrecorded(config: Config, page: Page, standing: Found | None) -> StaticifyError:
+    """What can be said of a page without a record: never rendered, or forgotten after it left list and tree."""
+    site = config.site_of(page)
+    if standing is not None:
+        return StaticifyError(
+            f"{page.url} is in the tree at {config.tree_path / page.tree_path(standing.kind)}, "
+            "but the state database does not know it",
+            hint="A daemon that starts takes it up, and removes it if nothing lists it",
+        )
+    if site is not None and page in site.pages:
+        return StaticifyError(
+            f"{page.url} was never rendered; the configuration lists it",
+            hint="A running daemon renders it by itself; without one: staticify render --all",
+        )
+    return StaticifyError(
+        f"{page.url} is not in the tree, and nothing more is known of it: it was never rendered, or it was removed and "
+        "nothing lists it any more",
+        hint="To have it in the tree, list it under `pages` or in a sitemap",
     )
 
 

@@ -41,6 +41,10 @@ _PIPE_COLUMNS = 100_000
 """Who reads lines in a program wants each of them whole."""
 
 
+_LEAST_WIDTHS = {"page": 0, "state": 0, ">age": 0, ">changed": 60, ">size": 80, ">render": 80, "verdict": 50}
+"""The columns of `status`, and how wide a terminal must be for each: the page's name needs the room more."""
+
+
 def out() -> Console:
     """The console for results: as wide as the terminal, or as the longest line where there is none."""
     return Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False)
@@ -55,24 +59,27 @@ def print_json(value: object) -> None:
 def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) -> None:
     """The tables of `status`, one for each site, with why each page that is not good is not, and a line that sums up.
 
-    On a terminal a page is its decoded path; anywhere else it is its URL, so that each line stands alone.
+    On a terminal a page is its decoded path; anywhere else it is its URL, so that each line stands alone. A narrow
+    terminal gets fewer columns.
     """
     console = out()
     now = time.time()
     for site in sites:
         of_site = [status for status in statuses if status.site == site.url]
-        table = _table("page", "state", ">age", ">changed", ">size", ">render", "verdict")
+        columns = [name for name, width in _LEAST_WIDTHS.items() if console.width >= width]
+        table = _table(*columns)
         for status in of_site:
             name = parse_page(status.url).path if console.is_terminal else status.url
-            table.add_row(
-                Text(printable(name), overflow="fold"),
-                Text(status.state, _STYLES[status.state], no_wrap=True),
-                _duration(status.age_seconds),
-                "" if status.changed_at is None else _duration(now - status.changed_at),
-                _size(status.size_bytes) if status.size_bytes else "",
-                f"{status.render_seconds * 1000:.0f} ms" if status.render_seconds else "",
-                Text(status.verdict or "never rendered", no_wrap=True),
-            )
+            cells: dict[str, str | Text] = {
+                "page": Text(printable(name), overflow="fold"),
+                "state": Text(status.state, _STYLES[status.state], no_wrap=True),
+                ">age": _duration(status.age_seconds),
+                ">changed": "" if status.changed_at is None else _duration(now - status.changed_at),
+                ">size": _size(status.size_bytes) if status.size_bytes else "",
+                ">render": f"{status.render_seconds * 1000:.0f} ms" if status.render_seconds else "",
+                "verdict": Text(status.verdict or "never rendered", no_wrap=True),
+            }
+            table.add_row(*(cells[column] for column in columns))
         console.print(table)
         _print_findings(
             console, [(one.outcome, one.verdict, one.reason, one.url) for one in of_site if not one.is_good]
@@ -222,8 +229,8 @@ class ProgressReport:
         elif not self._is_quiet:
             try:
                 sys.stdout.write(printable(line) + "\n")
-            except BrokenPipeError:
-                # Who read along has left (`| head`): the pass itself goes on.
+            except OSError:
+                # Who read along has left (`| head`), or the disk is full: the pass itself goes on.
                 self._is_quiet = True
 
 

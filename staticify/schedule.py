@@ -24,7 +24,11 @@ class Schedule:
     """Runs coroutine functions every so many seconds, none of them twice at once. Needs a running event loop."""
 
     def __init__(self) -> None:
-        self._scheduler = AsyncIOScheduler(timezone=datetime.UTC)
+        # A round that takes longer than its interval is nothing to warn of each time: the daemon's own alarm tells what
+        # comes late by it. The library's errors are still heard.
+        library_log = logging.getLogger(f"{__name__}.apscheduler")
+        library_log.setLevel(logging.ERROR)
+        self._scheduler = AsyncIOScheduler(timezone=datetime.UTC, logger=library_log)
         self._jobs: dict[str, _Job] = {}
         self._rounds: set[asyncio.Task[None]] = set()
         """Under way, also of jobs that were dropped meanwhile."""

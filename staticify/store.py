@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
+import logging
+import os
 import sqlite3
 import threading
 import time
@@ -17,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from staticify.errors import StoreError
-from staticify.nouns import Cut, Kind, Outcome, Record
+from staticify.nouns import Cut, Kind, Mode, Outcome, Record, SiteState
+from staticify.signature import TOLERANCE_SECONDS
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "state.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 5.0
 """How long to wait for somebody else's lock when the database is opened."""
 FLUSH_BUSY_SECONDS = 1.0
@@ -30,9 +36,17 @@ _DIRECTORY_MODE = 0o700
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Record))
 _SCHEMA = f"""
 create table page ({", ".join(f"{name} text primary key" if name == "url" else name for name in _COLUMNS)});
+create table note (kind text, name text, value text, primary key (kind, name)) without rowid;
 pragma user_version = {SCHEMA_VERSION};
 """
 _INSERT = f"insert or replace into page ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  names of our own fields
+
+
+_DUE, _SITE, _SEEN = "due", "site", "seen"
+"""Kinds of notes."""
+
+_Batch = dict[str, list[tuple[Any, ...]]]
+"""Statements, and the rows for each."""
 
 
 class Store:
@@ -41,12 +55,19 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
-        self._inode = path.stat().st_ino
+        self._marks = _marks_of(path)
+        """What was last seen of the files: other marks are the work of another hand."""
+        self._is_closed = False
         self._lock = threading.Lock()
         # One transaction at a time: the connection has only one, whichever thread it is that speaks.
         self._writing = threading.Lock()
         self._records: dict[str, Record] = {}
         self._changed: set[str] = set()
+        self._notes: dict[tuple[str, str], str] = {}
+        """Everything that is not a record, by kind and name."""
+        self._changed_notes: set[tuple[str, str]] = set()
+        self._marks_of_due: dict[str, int] = {}
+        self._seen_pruned_at = float("-inf")
         self.set_aside: Path | None = None
         """Where `open_for_writing` put a database that could not be read."""
 
@@ -54,21 +75,10 @@ class Store:
     def open_for_writing(cls, directory: Path) -> Store:
         """Open or make the database. One that is corrupt is set aside. Raises StoreError."""
         path = directory / FILE_NAME
-        set_aside = None
         try:
-            directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-            try:
-                store = cls._loaded(cls._connected(path), path)
-            except sqlite3.DatabaseError as error:
-                # Python says OperationalError of text that is not UTF-8 too, but gives it no code of SQLite's.
-                if isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", None) is not None:
-                    raise
-                set_aside = _set_aside(path)
-                store = cls._loaded(cls._connected(path), path)
+            return cls._opened(path)
         except (OSError, sqlite3.Error) as error:
-            raise _explained(error, f"cannot use the state database {path}") from error
-        store.set_aside = set_aside
-        return store
+            raise _explained(error, f"cannot use the state database {path}", full=_FULL_AT_START) from error
 
     @classmethod
     def open_for_reading(cls, directory: Path) -> Store:
@@ -77,7 +87,9 @@ class Store:
         try:
             if not path.exists():
                 raise StoreError(
-                    f"there is no state database {path}", hint="Nothing was rendered yet: staticify render --all"
+                    f"there is no state database {path}",
+                    hint="A running daemon makes it with the next page that it fetches; without one: "
+                    "staticify render --all",
                 )
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
             return cls._loaded(connection, path)
@@ -85,6 +97,19 @@ class Store:
             raise _explained(
                 error, f"cannot read the state database {path}", hint="Run this as the user that runs the daemon"
             ) from error
+
+    @classmethod
+    def _opened(cls, path: Path) -> Store:
+        path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        try:
+            return cls._loaded(cls._connected(path), path)
+        except sqlite3.DatabaseError as error:
+            if not _is_corruption(error):
+                raise
+            set_aside = _set_aside(path)
+            store = cls._loaded(cls._connected(path), path)
+            store.set_aside = set_aside
+            return store
 
     @staticmethod
     def _connected(path: Path) -> sqlite3.Connection:
@@ -95,7 +120,7 @@ class Store:
             version = connection.execute("pragma user_version").fetchone()[0]
             if version != SCHEMA_VERSION:
                 # It is a memory: another version's is forgotten rather than migrated.
-                connection.executescript(f"drop table if exists page; {_SCHEMA}")
+                connection.executescript(f"drop table if exists page; drop table if exists note; {_SCHEMA}")
             connection.execute(f"pragma busy_timeout = {int(FLUSH_BUSY_SECONDS * 1000)}")
         except BaseException:
             connection.close()
@@ -116,7 +141,11 @@ class Store:
         rows = self._connection.execute(f"select {', '.join(_COLUMNS)} from page")  # noqa: S608  names of our own fields
         try:
             self._records = {record.url: record for record in map(_record_of, rows)}
-        except (ValueError, TypeError, KeyError) as error:
+            notes = self._connection.execute("select kind, name, value from note")
+            self._notes = {(kind, name): value for kind, name, value in notes}
+            for name in self._named(_SITE):
+                self.site(name)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise sqlite3.DatabaseError(f"a record cannot be read: {error}") from error
 
     def get(self, url: str) -> Record | None:
@@ -142,56 +171,173 @@ class Store:
                 self._records.pop(url, None)
                 self._changed.add(url)
 
+    # --- What is due, and what is known of sites ---------------------------------------------------------------------
+
+    def set_due(self, url: str) -> None:
+        """Remember that a page has to be rendered anew, restarts included."""
+        with self._lock:
+            self._marks_of_due[url] = self._marks_of_due.get(url, 0) + 1
+            self._note(_DUE, url, "")
+
+    def due_mark(self, url: str) -> int:
+        """What `clear_due` needs to know of the moment when a journey begins."""
+        return self._marks_of_due.get(url, 0)
+
+    def clear_due(self, url: str, mark: int) -> None:
+        """Forget that a page is due, unless it became due once more since `due_mark`."""
+        with self._lock:
+            if self._marks_of_due.get(url, 0) == mark:
+                self._marks_of_due.pop(url, None)
+                self._note(_DUE, url, None)
+
+    def is_due(self, url: str) -> bool:
+        """True if the page has to be rendered anew."""
+        return (_DUE, url) in self._notes
+
+    def due(self) -> list[str]:
+        """Every URL that has to be rendered anew."""
+        with self._lock:
+            return self._named(_DUE)
+
+    def site(self, url: str) -> SiteState:
+        """What is known of a site."""
+        text = self._notes.get((_SITE, url))
+        if text is None:
+            return SiteState(url)
+        values = json.loads(text)
+        return SiteState(**{**values, "url": url, "mode": Mode(values["mode"])})
+
+    def put_site(self, state: SiteState) -> None:
+        """Remember the state of a site."""
+        with self._lock:
+            self._note(_SITE, state.url, json.dumps(dataclasses.asdict(state)))
+
+    def take_id(self, message_id: str, now: float) -> bool:
+        """Remember a message's id. False if it was taken before, as long as its time stamp could still be accepted."""
+        with self._lock:
+            if now - self._seen_pruned_at > TOLERANCE_SECONDS or now < self._seen_pruned_at:
+                self._seen_pruned_at = now
+                for name in self._named(_SEEN):
+                    if float(self._notes[_SEEN, name]) < now - 2 * TOLERANCE_SECONDS:
+                        self._note(_SEEN, name, None)
+            if (_SEEN, message_id) in self._notes:
+                return False
+            self._note(_SEEN, message_id, str(now))
+            return True
+
+    def _named(self, kind: str) -> list[str]:
+        return [name for known, name in self._notes if known == kind]
+
+    def _note(self, kind: str, name: str, value: str | None) -> None:
+        """Set or drop a note. Under the lock."""
+        if value is None:
+            if self._notes.pop((kind, name), None) is None:
+                return
+        else:
+            self._notes[kind, name] = value
+        self._changed_notes.add((kind, name))
+
+    # --- On disk -----------------------------------------------------------------------------------------------------
+
     def flush(self) -> None:
-        """Write what changed, in one transaction. Raises StoreError; then it is tried again by the next flush."""
+        """Write what changed, in one transaction. Raises StoreError; then it is tried again by the next flush.
+
+        Where another hand was on the files (removed, replaced, overwritten), every record is written anew.
+        """
         with self._writing:
             with self._lock:
-                changed = self._changed
-                self._changed = set()
-                rows = [_row_of(self._records[url]) for url in changed if url in self._records]
-                dropped = [(url,) for url in changed if url not in self._records]
-            if not changed:
+                changed, changed_notes = self._changed, self._changed_notes
+                self._changed, self._changed_notes = set(), set()
+                batch = self._batch(changed, changed_notes)
+            if not changed and not changed_notes:
                 return
             try:
-                if not self._is_in_place():
-                    rows = self._begin_anew()
-                with self._connection:
-                    self._connection.executemany(_INSERT, rows)
-                    self._connection.executemany("delete from page where url = ?", dropped)
+                if not self._is_closed and _marks_of(self.path) != self._marks:
+                    batch = self._begin_anew()
+                try:
+                    self._write(batch)
+                except sqlite3.Error as error:
+                    if not _is_corruption(error):
+                        # Half a transaction may have left its own marks.
+                        self._marks = _marks_of(self.path)
+                        raise
+                    self._write(self._begin_anew())
+                self._marks = _marks_of(self.path)
             except (sqlite3.Error, OSError) as error:
                 with self._lock:
                     self._changed |= changed
+                    self._changed_notes |= changed_notes
                 raise _explained(error, f"cannot write the state database {self.path}") from error
 
-    def _is_in_place(self) -> bool:
-        """False if somebody deleted or replaced the file: what is written to the open one, nobody can read."""
-        try:
-            return self.path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            return False
+    def _batch(self, urls: Iterable[str], notes: Iterable[tuple[str, str]]) -> _Batch:
+        """What the database should say of these. Under the lock."""
+        return {
+            _INSERT: [_row_of(self._records[url]) for url in urls if url in self._records],
+            "delete from page where url = ?": [(url,) for url in urls if url not in self._records],
+            "insert or replace into note values (?, ?, ?)": [
+                (*key, self._notes[key]) for key in notes if key in self._notes
+            ],
+            "delete from note where kind = ? and name = ?": [key for key in notes if key not in self._notes],
+        }
 
-    def _begin_anew(self) -> list[tuple[Any, ...]]:
-        """Make the file again, and return every record as a row."""
+    def _write(self, batch: _Batch) -> None:
+        """In one transaction: a position of the journal is never there without what it made due."""
+        with self._connection:
+            for statement, rows in batch.items():
+                self._connection.executemany(statement, rows)
+
+    def _begin_anew(self) -> _Batch:
+        """Open what is there by now, or make it again, and return everything that is to be written.
+
+        The connection that was open would go on from what it remembers, and nobody else could read what it writes.
+        """
         with self._lock:
-            rows = [_row_of(record) for record in self._records.values()]
+            everything = self._batch([*self._records], [*self._notes])
+        self._marks = ()  # Should the rest fail, the next flush begins here again.
         # First of all: closing takes the journal away by its name, which will be the new file's.
         self._connection.close()
-        self._connection = self._connected(self.path)
-        self._inode = self.path.stat().st_ino
-        return rows
+        anew = Store._opened(self.path)
+        self._connection = anew._connection  # noqa: SLF001  of the same class
+        if anew.set_aside:
+            log.warning(
+                "the state database was overwritten: it is set aside and written anew",
+                extra={"path": str(anew.set_aside)},
+            )
+        else:
+            log.warning(
+                "the state database was removed or changed by somebody else: it is written anew",
+                extra={"path": str(self.path)},
+            )
+        # What is there may be an old copy, with records of what is long gone.
+        return {"delete from page": [()], "delete from note": [()], **everything}
 
     def close(self) -> None:
         """Flush what can be flushed, and close."""
         with contextlib.suppress(StoreError):
             self.flush()
         with self._writing:
+            self._is_closed = True
             self._connection.close()
+
+
+def _marks_of(path: Path) -> tuple[tuple[int, ...] | None, ...]:
+    """By what a change of database or journal shows. Nothing is opened: closing it would drop SQLite's locks."""
+    marks: list[tuple[int, ...] | None] = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            status = os.stat(file)
+        except FileNotFoundError:
+            marks.append(None)
+        else:
+            marks.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(marks)
 
 
 def _row_of(record: Record) -> tuple[Any, ...]:
     values = {name: getattr(record, name) for name in _COLUMNS}
     values["headers"] = json.dumps(dict(record.headers))
     values["cuts"] = json.dumps([(cut.start, cut.end, cut.rule) for cut in record.cuts])
+    values["tags"] = " ".join(record.tags)
     return tuple(values.values())
 
 
@@ -202,20 +348,42 @@ def _record_of(row: tuple[Any, ...]) -> Record:
     values["is_dense"] = bool(values["is_dense"])
     values["headers"] = json.loads(values["headers"])
     values["cuts"] = tuple(Cut(*cut) for cut in json.loads(values["cuts"]))
+    values["tags"] = tuple(values["tags"].split())
     return Record(**values)
 
 
 _HINTS = {
     sqlite3.SQLITE_BUSY: "Another program holds a lock on it: a copy, a backup, an sqlite3 shell; let it end",
-    sqlite3.SQLITE_FULL: "The disk is full: what is to be remembered stays in memory until there is room",
 }
+_FULL = "The disk is full: what is to be remembered stays in memory until there is room"
+_FULL_AT_START = "The disk is full: make room and start again; the pages in the tree stay as they are"
 
 
-def _explained(error: Exception, what: str, *, hint: str = "") -> StoreError:
+def _explained(error: Exception, what: str, *, hint: str = "", full: str = _FULL) -> StoreError:
     usual = "The user that runs staticify must own its directory; nobody else may write to it"
-    # The lower byte of an extended code is the primary one.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return StoreError(f"{what}: {error}", hint=_HINTS.get(code, hint or usual))
+    if _is_full(error):
+        return StoreError(f"{what}: {error}", hint=full)
+    return StoreError(f"{what}: {error}", hint=_HINTS.get(_primary_code(error), hint or usual))
+
+
+def _primary_code(error: Exception) -> int:
+    """SQLite's own code, 0 if there is none. The lower byte of an extended code is the primary one."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_full(error: Exception) -> bool:
+    # Of the file that readers and writer share SQLite says no more than "disk I/O error".
+    codes = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+    is_refused = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return is_refused or getattr(error, "sqlite_errorcode", 0) in codes
+
+
+def _is_corruption(error: sqlite3.Error) -> bool:
+    """True if what is in the file is not what was written there."""
+    # SQLITE_ERROR: the table is not there any more. No code at all: a record that cannot be read, or Python's own
+    # complaint of text that is not UTF-8; or, as ProgrammingError, of a connection that is closed.
+    codes = {0, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+    return _primary_code(error) in codes and not isinstance(error, sqlite3.ProgrammingError)
 
 
 def _set_aside(path: Path) -> Path:

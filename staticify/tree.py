@@ -19,6 +19,7 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 import stat
@@ -34,6 +35,8 @@ from staticify.errors import TreeError, TreeLocked
 from staticify.nouns import Kind
 from staticify.urls import MARK, Place
 
+log = logging.getLogger(__name__)
+
 _RENAME_EXCHANGE = 2
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,6 +49,8 @@ LINGER_SECONDS = 1.0
 """How long a replaced leaf stays under its temporary name. nginx with disable_symlinks walks to a file step by step,
 and may stand in the old leaf when the new one comes: 2 of 261,534 requests found nothing when it went at once."""
 SUFFIXES = ("", ".gz", ".br")
+MAX_REMOVED = 10_000
+"""So many removed pages are remembered, with the mtime that each had."""
 
 _NOT_OURS = (FileNotFoundError, PermissionError)
 """What may be met on a walk through the tree and is passed over: a file system's root has a lost+found, say."""
@@ -78,33 +83,20 @@ class Tree:
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time, has_exchange: bool | None = None) -> None:
         self.path = path
         self._now = now
-        self._has_exchange = has_exchange
+        self._has_exchange = self._given_exchange = has_exchange
         self._fd = -1
-        # Guards the walk down to a leaf's parent against another thread that prunes it as empty.
+        # Guards the walk down to a leaf's parent against another thread that prunes it as empty, and the tree's own
+        # descriptor against one that finds another directory in its place.
         self._shape = threading.Lock()
         self._replaced: deque[_Replaced] = deque()
+        self._removed: dict[Place, int] = {}
 
     def open(self) -> None:
         """Make the tree's directory and take its lock.
 
         Raises TreeLocked if another process has it, TreeError if it cannot be written.
         """
-        try:
-            if not self.path.is_dir():
-                self.path.mkdir(parents=True)
-                self.path.chmod(_DIRECTORY_MODE)
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _check_writable(self._fd)
-        except BlockingIOError:
-            self.close()
-            raise TreeLocked(
-                f"another staticify works on the tree {self.path}",
-                hint="A running daemon renders every page by itself; stop it first, or give this one another tree",
-            ) from None
-        except OSError as error:
-            self.close()
-            raise _explained(error, f"cannot use the tree {self.path}") from error
+        self._fd = _locked(self.path)
 
     def close(self) -> None:
         """Take replaced leaves away and let go of the lock. Harmless if the tree is not open."""
@@ -117,9 +109,12 @@ class Tree:
         """Make all variants appear at once. Returns their mtime, in whole seconds since the epoch.
 
         The mtime is later than the old leaf's by at least a second: nginx makes its ETag of mtime and length, so
-        that a second edit within the same second and of the same length would answer a false 304. Pass `mtime`
-        only where the identity bytes stay what they were. Raises TreeError; then a whole leaf stands there, the old
-        one unless only the last fsync failed.
+        that a second edit within the same second and of the same length would answer a false 304. The same goes for
+        a page that comes back after `remove`, as long as one process does both: what a process before this one
+        removed within the same second is not known. Pass `mtime` only where the identity bytes stay what they were.
+
+        If another directory stands at the tree's path by now, it is locked and used from here on. Raises TreeError;
+        then a whole leaf stands there, the old one unless only the last fsync failed.
         """
         what = f"cannot publish {self.path / place.relative}"
         try:
@@ -130,7 +125,8 @@ class Tree:
             try:
                 old_mtime = self._mtime_of(parent, place.leaf)
                 if mtime is None:
-                    mtime = max(int(self._now()), old_mtime + 1 if old_mtime is not None else 0)
+                    last_mtime = self._removed.get(place) if old_mtime is None else old_mtime
+                    mtime = max(int(self._now()), last_mtime + 1 if last_mtime is not None else 0)
                 self._write_leaf(parent, temporary, kind, variants, mtime)
                 replaced = self._put_in_place(parent, temporary, place.leaf, is_new=old_mtime is None)
             except OSError:
@@ -142,6 +138,8 @@ class Tree:
             raise _explained(error, what) from error
         finally:
             os.close(parent)
+        with self._shape:
+            self._removed.pop(place, None)
         now = time.monotonic()
         self._replaced.extend(_Replaced(now, place.directories, name) for name in replaced)
         self._take_away_replaced(now - LINGER_SECONDS)
@@ -151,6 +149,7 @@ class Tree:
         """Take a page out of the tree, and the directories that it leaves empty. False if it was not there."""
         with self._shape:
             try:
+                self._follow_path()
                 parent = self._walk(place.directories, create=False)
             except FileNotFoundError:
                 return False
@@ -158,10 +157,15 @@ class Tree:
                 raise _explained(error, f"cannot reach {self.path / place.relative}") from error
             try:
                 temporary = _TEMPORARY + secrets.token_hex(8)
+                mtime = None
+                with contextlib.suppress(OSError):  # Whatever stands there instead of a leaf goes all the same.
+                    mtime = self._mtime_of(parent, place.leaf)
                 try:
                     os.rename(place.leaf, temporary, src_dir_fd=parent, dst_dir_fd=parent)
                 except FileNotFoundError:
                     return False
+                if mtime is not None:
+                    self._remember(place, mtime)
                 os.fsync(parent)
                 for name in (temporary, *_versions(parent, place.leaf)):
                     _remove_all(parent, name)
@@ -171,6 +175,10 @@ class Tree:
                 os.close(parent)
             self._prune(place.directories)
             return True
+
+    def tidy(self) -> None:
+        """Take replaced leaves away whose time is over. Each publish does it too; an idle tree needs to be told."""
+        self._take_away_replaced(time.monotonic() - LINGER_SECONDS)
 
     def find(self, place: Place) -> Found | None:
         """What stands at a place, or None. Looks at names and times only. Raises OSError if it may not."""
@@ -229,6 +237,7 @@ class Tree:
     def _begin(self, place: Place) -> tuple[int, str]:
         """The parent's descriptor, and a temporary directory in it that keeps it from being pruned."""
         with self._shape:
+            self._follow_path()
             # Not before something is to be written: a pass in which nothing changed leaves the tree alone.
             if self._has_exchange is None:
                 self._has_exchange = self._probe_exchange()
@@ -240,6 +249,35 @@ class Tree:
                 os.close(parent)
                 raise
         return parent, temporary
+
+    def _follow_path(self) -> None:
+        """Go over to the directory that stands at the tree's path, if it is not the one that was opened.
+
+        Somebody removed it, or mounted another: what is written to the old one, no reader finds, and its lock keeps
+        nobody out. Raises OSError if the tree is not open.
+        """
+        opened = os.fstat(self._fd)
+        try:
+            if os.path.samestat(os.stat(self.path), opened):
+                return
+        except FileNotFoundError:
+            pass  # Made again below, as by `open`.
+        try:
+            fd = _locked(self.path)
+        except TreeError as error:
+            what = f"the tree {self.path} was removed or replaced under the running staticify"
+            raise type(error)(f"{what}, and the new one cannot be used: {error}") from error
+        os.close(self._fd)
+        self._fd = fd
+        self._has_exchange = self._given_exchange
+        self._replaced.clear()
+        log.warning("the tree was removed or replaced; its new directory is used", extra={"path": str(self.path)})
+
+    def _remember(self, place: Place, mtime: int) -> None:
+        self._removed.pop(place, None)
+        self._removed[place] = mtime
+        if len(self._removed) > MAX_REMOVED:
+            del self._removed[next(iter(self._removed))]
 
     def _take_away_replaced(self, until: float) -> None:
         """Remove what was replaced up to a time of the monotonic clock."""
@@ -359,6 +397,28 @@ class Tree:
             for name in names:
                 with contextlib.suppress(OSError):
                     os.rmdir(name, dir_fd=self._fd)
+
+
+def _locked(path: Path) -> int:
+    """A descriptor of the directory, which is made if it is not there, and its lock. Raises TreeError."""
+    fd = -1
+    try:
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(_DIRECTORY_MODE)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _check_writable(fd)
+    except OSError as error:
+        if fd >= 0:
+            os.close(fd)
+        if isinstance(error, BlockingIOError):
+            raise TreeLocked(
+                f"another staticify works on the tree {path}",
+                hint="A running daemon renders every page by itself; stop it first, or give this one another tree",
+            ) from None
+        raise _explained(error, f"cannot use the tree {path}") from error
+    return fd
 
 
 def _check_writable(fd: int) -> None:

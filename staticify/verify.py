@@ -15,7 +15,7 @@ from staticify.gate import decide_head, kind_of
 from staticify.listing import list_pages, page_at, sites_inside
 from staticify.nouns import Outcome
 from staticify.origin import OriginClient
-from staticify.prepare import prepare
+from staticify.prepare import Prepared, prepare
 from staticify.queue import Queue
 from staticify.render import rules_of
 from staticify.rules import Rules
@@ -111,13 +111,12 @@ async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, w
         return Difference(page.url, error.name, str(error))
     standing = tree.find(page.place)
     verdict = decide_head(answer, page, rules.gate)
+    prepared = await workers.run(prepare, answer, rules) if verdict.is_publishable else Prepared(verdict)
+    verdict = prepared.verdict
     if not verdict.is_publishable:
         if verdict.outcome is Outcome.GONE and standing is None:
             return None
         return Difference(page.url, verdict.name, verdict.reason)
-    prepared = await workers.run(prepare, answer, rules)
-    if not prepared.verdict.is_publishable:
-        return Difference(page.url, prepared.verdict.name, prepared.verdict.reason)
     if standing is None:
         return Difference(page.url, "absent", "the origin has this page, the tree does not")
     if standing.kind is not kind_of(answer):

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from command import Done, daemon, staticify
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
-from stage import files, site_toml, write_config
+from stage import files, site_toml, until, write_config
 
 from staticify import config as configuration, oneshot
 from staticify.nouns import Outcome
@@ -81,6 +81,30 @@ def test_a_bad_configuration(tmp_path: Path, name: str) -> None:
         assert message in done.err
         assert "line " in done.err
         assert len(origin.requests) == asked
+
+    after_a_good_pass(tmp_path, test)
+
+
+@pytest.mark.parametrize("command", ["check", "status", "run"])
+def test_a_configuration_that_is_a_pipe_is_not_waited_for(tmp_path: Path, command: str) -> None:
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        os.mkfifo(tmp_path / "pipe.toml")
+        done = await staticify(tmp_path, command, "--config", "pipe.toml")
+        assert (done.status, done.out) == (USAGE, "")
+        assert done.err == "staticify: pipe.toml: 1 fault\n  the file cannot be read: it is no regular file\n"
+
+    after_a_good_pass(tmp_path, test)
+
+
+def test_a_configuration_out_of_the_shells_own_pipe(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        process = await asyncio.create_subprocess_shell(
+            f"cat staticify.toml | {sys.executable} -m staticify.cli check --config /dev/stdin",
+            cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        assert (process.returncode, err) == (GOOD, b"")
+        assert out.startswith(b"/dev/stdin: good.")
 
     after_a_good_pass(tmp_path, test)
 
@@ -413,13 +437,14 @@ def test_a_directory_in_the_tree_that_is_closed_is_passed_over(tmp_path: Path) -
     after_a_good_pass(tmp_path, test)
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "directory", "file/below", "there.toml"])
+@pytest.mark.parametrize("name", ["x" * 300, "directory", "file/below", "there.toml", "no/such/directory/i.toml"])
 def test_init_says_where_it_cannot_write_before_it_reads_the_site(tmp_path: Path, name: str) -> None:
     reasons = {
         "x" * 300: "cannot be written: File name too long",
         "directory": "cannot be written: Is a directory",
         "file/below": "cannot be written: Not a directory",
         "there.toml": "there is such a file already",
+        "no/such/directory/i.toml": f"cannot be written: there is no directory {tmp_path}/no/such",
     }
 
     async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
@@ -432,8 +457,19 @@ def test_init_says_where_it_cannot_write_before_it_reads_the_site(tmp_path: Path
         assert f"{name}: 1 fault\n  {reasons[name]}" in said(done)
         assert origin.paths() == []
         assert (tmp_path / "there.toml").read_text() == "precious"
+        assert not (tmp_path / "no").exists()
 
     after_a_good_pass(tmp_path, test)
+
+
+def test_init_makes_the_last_directory(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home")}).running() as origin:
+            arguments = ("init", "https://example.org/", "--origin", origin.address, "--config", "new/staticify.toml")
+            assert (await staticify(tmp_path, *arguments)).status == GOOD
+            assert (await staticify(tmp_path, "check", "--config", "new/staticify.toml")).status == GOOD
+
+    asyncio.run(main())
 
 
 @is_root
@@ -483,7 +519,82 @@ def test_a_state_database_that_becomes_unwritable_under_the_daemon(tmp_path: Pat
                 (tmp_path / "state/filler").unlink()
                 await running.logged("state written again")
                 assert len(running.lines("state not written")) == 1
+                assert running.lines("somebody else") == []
                 assert await running.stop() == 0
 
     with mounted(tmp_path / "state", "-o", "size=256k"):
         asyncio.run(main())
+
+
+@is_root
+@pytest.mark.parametrize("size", ["4k", "8k", "24k", "40k"])
+def test_a_state_directory_on_a_full_disk(tmp_path: Path, size: str) -> None:
+    """Whatever comes to be written first: the directory, the database, or what readers and writer share."""
+    with mounted(tmp_path / "state", "-o", f"size={size}"):
+        if size == "4k":
+            (tmp_path / "state/filler").write_bytes(bytes(4096))
+        write_config(tmp_path, site_toml("http://127.0.0.1:9", pages=["/"]))
+        for command in ("render", "--all"), ("run",):
+            done = asyncio.run(staticify(tmp_path, *command))
+            assert (done.status, done.out) == (NOT_GOOD, "")
+            assert f"cannot use the state database {tmp_path}/state/state.db: " in said(done)
+            assert done.err.endswith(
+                ". The disk is full: make room and start again; the pages in the tree stay as they are\n"
+            )
+
+
+async def states(directory: Path) -> dict[str, str]:
+    """What `status` says of each page; nothing if it cannot."""
+    done = await staticify(directory, "status", "--json")
+    return {page["url"]: page["state"] for page in json.loads(done.out)["pages"]} if done.status == GOOD else {}
+
+
+@pytest.mark.parametrize("damage", ["directory removed", "overwritten"])
+def test_a_state_database_that_goes_under_the_daemon_is_made_anew(tmp_path: Path, damage: str) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home"), "/a/": html("a")}).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=["/", "/a/"], interval="1s"))
+            async with daemon(tmp_path) as running:
+                await running.logged("published", count=2)
+                if damage == "directory removed":
+                    await until((tmp_path / "state/state.db").exists)
+                    shutil.rmtree(tmp_path / "state")
+                    (line,) = await running.logged("removed or changed by somebody else: it is written anew")
+                    assert f"path={tmp_path}/state/state.db" in line
+                else:
+                    for name in ("state.db", "state.db-wal"):
+                        with (tmp_path / "state" / name).open("r+b") as file:
+                            file.write(b"\x5a" * max(20_000, (tmp_path / "state" / name).stat().st_size))
+                    (line,) = await running.logged("the state database was overwritten: it is set aside")
+                    assert f"path={tmp_path}/state/state.db.corrupt-" in line
+                fresh = {"https://example.org/": "fresh", "https://example.org/a/": "fresh"}
+                assert await states(tmp_path) == fresh
+                asked = len(origin.requests)
+                await until(lambda: len(origin.requests) >= asked + 4)
+                assert await states(tmp_path) == fresh
+                assert len(running.lines("anew")) == 1
+                assert running.lines("not written") == []
+                assert await running.stop() == 0
+
+    asyncio.run(main())
+
+
+def test_a_tree_that_is_removed_under_the_daemon_comes_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home"), "/a/": html("a")}).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=["/", "/a/"], interval="1s"))
+            async with daemon(tmp_path) as running:
+                await running.logged("published", count=2)
+                before = files(tmp_path / "tree")
+                assert len(before) == 6
+                shutil.rmtree(tmp_path / "tree")
+                (tmp_path / "tree").mkdir()
+                await running.logged("published", count=4)
+                assert files(tmp_path / "tree") == before
+                assert len(running.lines("the tree was removed or replaced")) == 1
+                done = await staticify(tmp_path, "render", "--all")
+                assert done.status == NOT_GOOD
+                assert "another staticify works on the tree" in said(done)
+                assert await running.stop() == 0
+
+    asyncio.run(main())

@@ -169,6 +169,25 @@ def test_verify_is_1_where_tree_and_origin_differ(tmp_path: Path) -> None:
     scene(tmp_path, test)
 
 
+def test_verify_agrees_where_neither_the_tree_nor_everybody_has_the_page(tmp_path: Path) -> None:
+    form = html('<form class="post-password-form" action="/wp-login.php?action=postpass"></form>')
+
+    async def test(origin: ScriptedOrigin) -> None:
+        origin.pages |= {"/a/": form, "/feed/": answer(b"", 404)}
+        await staticify(tmp_path, "render", "--all")
+        done = await staticify(tmp_path, "verify")
+        assert done == Done(GOOD, "3 pages: the tree says what the origin says\n", "")
+        # What the tree still has of it is a difference.
+        origin.pages["/a/"] = html("a")
+        await staticify(tmp_path, "render", "/a/")
+        origin.pages["/a/"] = form
+        done = await staticify(tmp_path, "verify", "--json")
+        assert done.status == NOT_GOOD
+        assert [one["name"] for one in json.loads(done.out)["differences"]] == ["password"]
+
+    scene(tmp_path, test)
+
+
 def test_verify_is_1_if_a_page_or_a_sitemap_cannot_be_compared(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")
@@ -214,6 +233,18 @@ def test_check_of_a_good_file_asks_nobody(tmp_path: Path) -> None:
     scene(tmp_path, test)
 
 
+def test_a_page_that_differs_from_one_in_the_tree_in_case_only_is_refused(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        origin.pages["/A/"] = origin.pages["/a/"]
+        assert (await staticify(tmp_path, "render", "/a/")).status == GOOD
+        done = await staticify(tmp_path, "render", "/A/")
+        assert (done.status, done.out) == (USAGE, "")
+        assert "https://example.org/A/ differs from https://example.org/a/ in nothing but case" in done.err
+        assert not (tmp_path / "tree/example.org/A").exists()
+
+    scene(tmp_path, test)
+
+
 def test_no_configuration_says_what_to_do(tmp_path: Path) -> None:
     done = asyncio.run(staticify(tmp_path, "status"))
     assert done.status == USAGE
@@ -235,7 +266,7 @@ def test_before_anything_was_rendered(tmp_path: Path) -> None:
             assert (done.status, done.out) == (NOT_GOOD, "")
             assert done.err == (
                 f"staticify: there is no state database {tmp_path}/state/state.db. "
-                "Nothing was rendered yet: staticify render --all\n"
+                "A running daemon makes it with the next page that it fetches; without one: staticify render --all\n"
             )
         # Reading makes nothing.
         assert list(files(tmp_path)) == ["staticify.toml"]
@@ -247,8 +278,11 @@ def test_a_page_that_was_never_rendered(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "/")
         done = await staticify(tmp_path, "explain", "/a/")
-        assert (done.status, done.out) == (USAGE, "")
-        assert done.err.startswith("staticify: https://example.org/a/ was never rendered.")
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert done.err == (
+            "staticify: https://example.org/a/ was never rendered; the configuration lists it. "
+            "A running daemon renders it by itself; without one: staticify render --all\n"
+        )
         statuses = json.loads((await staticify(tmp_path, "status", "--json")).out)
         assert {page["url"]: (page["state"], page["outcome"]) for page in statuses["pages"]} == {
             "https://example.org/": ("fresh", "published"),
@@ -256,6 +290,29 @@ def test_a_page_that_was_never_rendered(tmp_path: Path) -> None:
             "https://example.org/feed/": ("absent", ""),
         }
         assert "never rendered" in (await staticify(tmp_path, "status")).out
+
+    scene(tmp_path, test)
+
+
+def test_a_page_that_was_removed_and_is_listed_no_more(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        write_config(tmp_path, site_toml(origin.address, pages=["/"]))
+        for _ in range(3):
+            await staticify(tmp_path, "render", "--all")
+        done = await staticify(tmp_path, "explain", "/a/")
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert done.err == (
+            "staticify: https://example.org/a/ is not in the tree, and nothing more is known of it: it was never "
+            "rendered, or it was removed and nothing lists it any more. "
+            "To have it in the tree, list it under `pages` or in a sitemap\n"
+        )
+        stranger = tmp_path / "tree/example.org/b/@staticify/index.html"
+        stranger.parent.mkdir(parents=True)
+        stranger.write_text("somebody's")
+        done = await staticify(tmp_path, "explain", "/b/")
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert f"https://example.org/b/ is in the tree at {stranger}, but the state database does not know" in done.err
 
     scene(tmp_path, test)
 
@@ -426,6 +483,83 @@ def test_on_a_terminal_nothing_is_wider_than_it(tmp_path: Path, columns: int) ->
         assert (status, said.splitlines()[-1]) == (GOOD, "3 pages: the tree says what the origin says")
 
     scene(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("columns", "heads"),
+    [
+        (40, "page state age"),
+        (50, "page state age verdict"),
+        (60, "page state age changed verdict"),
+        (80, "page state age changed size render verdict"),
+    ],
+)
+def test_status_on_a_narrow_terminal_has_fewer_columns(tmp_path: Path, columns: int, heads: str) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        path = "/2024/05/a-reader-from-osaka-rewrites-the-first-ten-thousand-boards/"
+        origin.pages |= {path: html()}
+        write_config(tmp_path, site_toml(origin.address, pages=["/", path, "/never/"]))
+        await staticify(tmp_path, "render", "/", path)
+        status, said = await asyncio.to_thread(on_terminal, tmp_path, "status", columns=columns)
+        lines = said.splitlines()
+        assert status == GOOD
+        assert max(len(line) for line in lines) <= columns
+        assert lines[0].split() == heads.split()
+        # Nothing of a page's name is lost: what is folded stands below.
+        assert path in "".join(line.split()[0] for line in lines[2:-1])
+        assert "…" not in said
+        assert len(lines) <= 10
+
+    scene(tmp_path, test)
+
+
+COMMANDS = ("status", "status --json", "explain /", "check", "check --json", "verify /", "render /", "--help")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path, command: str) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        for redirection, reason in ((">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")):
+            process = await asyncio.create_subprocess_shell(
+                f"{sys.executable} -W error -m staticify.cli {command} {redirection}",
+                cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            assert await process.communicate() == (
+                b"", f"staticify: standard output cannot be written: {reason}\n".encode(),
+            )  # fmt: skip
+            assert process.returncode == NOT_GOOD
+
+    scene(tmp_path, test)
+
+
+@pytest.mark.parametrize("redirection", [">&- 2>&-", ">/dev/full 2>/dev/full", "2>&- >/dev/full"])
+def test_where_nobody_can_be_told_the_exit_status_is_right(tmp_path: Path, redirection: str) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        for command in ("render --all", "status"):
+            line = f"{sys.executable} -W error -m staticify.cli {command} {redirection}"
+            process = await asyncio.create_subprocess_shell(line, cwd=tmp_path)
+            assert await process.wait() == NOT_GOOD
+        # The pass was not stopped by it.
+        assert len(list((tmp_path / "tree").rglob("index.html"))) == 2
+
+    scene(tmp_path, test)
+
+
+def test_a_defect_is_not_taken_for_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    code = (
+        "from staticify import cli, config\n"
+        "def load(path): raise OSError(28, 'No space left on device')\n"
+        "config.load = load\n"
+        "cli.run_process()"
+    )
+    (tmp_path / "staticify.toml").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "check"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == NOT_GOOD
+    assert "Traceback" in done.stderr
+    assert "standard output" not in done.stderr
 
 
 def test_a_reader_that_leaves_does_not_stop_the_pass(tmp_path: Path) -> None:

@@ -97,6 +97,33 @@ def test_a_round_that_takes_longer_than_the_interval_is_not_overtaken() -> None:
     assert asyncio.run(main()).most_at_once == 1
 
 
+def test_a_round_that_hangs_is_not_warned_of_each_time_and_errors_are_heard(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        schedule, hangs, witness = Schedule(), Rounds(takes=3600), Rounds()
+        schedule.start()
+        schedule.every(SHORT, "hangs", hangs.run)
+        schedule.every(SHORT, "witness", witness.run)
+        await witness.until(6)
+        assert caplog.records == []
+        refused = asyncio.Event()
+
+        def refuse(*_: object) -> None:
+            refused.set()
+            raise RuntimeError("no room")
+
+        executor = schedule._scheduler._executors["default"]
+        monkeypatch.setattr(executor, "submit_job", refuse)
+        await asyncio.wait_for(refused.wait(), 5)
+        await schedule.stop()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+    assert "Error submitting job" in caplog.records[0].message
+
+
 def test_a_job_of_the_same_name_takes_the_place_of_the_old_one() -> None:
     async def main() -> None:
         schedule, old, new = Schedule(), Rounds(), Rounds()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import os
+import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -39,12 +43,15 @@ FULL = Record(
     verdict="ok",
     reason="a whole page for everybody: café, 日本, 'quotes' and \"more\"\n",
     failures=3,
+    doubted_at=1_700_000_030.75,
+    unlisted_at=1_700_000_040.875,
     unchanged_count=7,
     is_dense=True,
     status=200,
     headers={"content-type": "text/html; charset=UTF-8", "x": "é\udce9"},
     cuts=(Cut(10, 20, "#wpadminbar"), Cut(30, 41, ".ad[title='\"é\"']")),
     location="https://a.example/new/",
+    tags=("post-1", "term-2"),
 )
 EMPTY = Record("https://a.example/", SITE)
 
@@ -88,10 +95,11 @@ def test_the_columns_of_this_schema_version() -> None:
     columns = (
         *("url", "site", "kind", "source_digest", "output_digest", "rules_digest", "size_bytes", "mtime"),
         *("first_seen_at", "checked_at", "verified_at", "changed_at", "render_seconds", "outcome", "verdict"),
-        *("reason", "failures", "unchanged_count", "is_dense", "status", "headers", "cuts", "location"),
+        *("reason", "failures", "doubted_at", "unlisted_at", "unchanged_count", "is_dense", "tags", "status"),
+        *("headers", "cuts", "location"),
     )
     assert columns == module._COLUMNS
-    assert SCHEMA_VERSION == 1
+    assert SCHEMA_VERSION == 3
 
 
 def test_what_changes_is_written_and_what_is_forgotten_goes(tmp_path: Path) -> None:
@@ -253,7 +261,8 @@ def test_reading_what_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         Store.open_for_reading(tmp_path)
     assert str(caught.value) == (
-        f"there is no state database {tmp_path / FILE_NAME}. Nothing was rendered yet: staticify render --all"
+        f"there is no state database {tmp_path / FILE_NAME}. "
+        "A running daemon makes it with the next page that it fetches; without one: staticify render --all"
     )
     (tmp_path / FILE_NAME).write_bytes(b"no database" * 500)
     with pytest.raises(StoreError) as caught:
@@ -277,6 +286,128 @@ def test_a_database_deleted_under_its_writer_is_made_again(tmp_path: Path, names
         store.put(Record("https://example.org/c/", "https://example.org/"))
     with closing(Store.open_for_reading(tmp_path)) as reader:
         assert len(reader.of_site("https://example.org/")) == 3
+
+
+def test_a_directory_deleted_under_its_writer_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with opened(tmp_path / "state") as store:
+        store.put(EMPTY)
+        store.flush()
+        shutil.rmtree(tmp_path / "state")
+        store.put(FULL)
+        store.flush()
+        assert reread(tmp_path / "state") == [EMPTY, FULL]
+        assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+        store.put(EMPTY)
+        store.flush()
+    assert [(record.message, vars(record)["path"]) for record in caplog.records] == [
+        (
+            "the state database was removed or changed by somebody else: it is written anew",
+            str(tmp_path / "state" / FILE_NAME),
+        )
+    ]
+
+
+def test_a_database_replaced_by_an_older_copy_says_what_the_writer_knows(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.put(EMPTY)
+        store.put(FULL)
+        store.flush()
+        checkpointed(store)
+        shutil.copy(store.path, tmp_path / "copy")
+        store.forget([FULL.url])
+        store.flush()
+        os.replace(tmp_path / "copy", store.path)
+        changed = dataclasses.replace(EMPTY, failures=1)
+        store.put(changed)
+        store.flush()
+        assert reread(tmp_path) == [changed]
+
+
+def checkpointed(store: Store) -> None:
+    """Nothing of the database is in its journal any more."""
+    store._connection.execute("pragma wal_checkpoint(truncate)")
+    store._marks = module._marks_of(store.path)
+
+
+@pytest.mark.parametrize("count", [3, 300])
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal"])
+@pytest.mark.parametrize("is_in_journal", [True, False])
+def test_a_database_overwritten_under_its_writer_is_written_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, name: str, count: int, is_in_journal: bool
+) -> None:
+    with opened(tmp_path) as store:
+        records = [dataclasses.replace(FULL, url=f"https://a.example/{number:03}") for number in range(count)]
+        for record in records:
+            store.put(record)
+        store.flush()
+        if not is_in_journal:
+            checkpointed(store)
+        file = tmp_path / name
+        with file.open("r+b") as overwritten:
+            overwritten.write(random.Random(0).randbytes(max(20_000, file.stat().st_size)))
+        changed = dataclasses.replace(records[1], failures=99)
+        store.put(changed)
+        store.flush()
+        assert reread(tmp_path) == [records[0], changed, *records[2:]]
+        store.put(records[1])
+        store.flush()
+        assert reread(tmp_path) == records
+    (said,) = caplog.records
+    assert said.levelno == logging.WARNING
+    aside = list(tmp_path.glob("state.db.corrupt-*[0-9]"))
+    if aside:
+        assert said.message == "the state database was overwritten: it is set aside and written anew"
+        assert vars(said)["path"] == str(aside[0])
+    assert aside or is_in_journal or name == "state.db-wal"
+    with opened(tmp_path) as store:
+        assert (store.set_aside, len(store.of_site(SITE))) == (None, len(records))
+
+
+def test_corruption_that_only_a_flush_meets_is_set_aside_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody's hand shows: a clock that was set back in the meantime, say."""
+    with opened(tmp_path) as store:
+        store.put(FULL)
+        store.flush()
+        with closing(sqlite3.connect(store.path)) as other:
+            other.execute("drop table page")
+        store._marks = module._marks_of(store.path)
+        store.put(EMPTY)
+        store.flush()
+        assert reread(tmp_path) == [EMPTY, FULL]
+    assert [record.message for record in caplog.records] == [
+        "the state database was overwritten: it is set aside and written anew"
+    ]
+
+
+def test_a_flush_that_fails_is_no_other_hand(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with opened(tmp_path) as store:
+        store.put(EMPTY)
+        store.flush()
+        store._connection.execute("pragma max_page_count = 8")
+        for number in range(200):
+            store.put(dataclasses.replace(FULL, url=f"https://a.example/{number}"))
+        with pytest.raises(StoreError) as caught:
+            store.flush()
+        assert caught.value.hint == "The disk is full: what is to be remembered stays in memory until there is room"
+        store._connection.execute("pragma max_page_count = 100000")
+        store.flush()
+        assert len(reread(tmp_path)) == 201
+    assert caplog.records == []
+
+
+def test_a_failure_to_begin_anew_is_tried_again(tmp_path: Path) -> None:
+    with opened(tmp_path / "state") as store:
+        store.put(EMPTY)
+        store.flush()
+        shutil.rmtree(tmp_path / "state")
+        (tmp_path / "state").write_text("in the way")
+        store.put(FULL)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="cannot write the state database"):
+                store.flush()
+        (tmp_path / "state").unlink()
+        store.flush()
+        assert reread(tmp_path / "state") == [EMPTY, FULL]
 
 
 def test_flushing_from_many_threads_at_once(tmp_path: Path) -> None:

@@ -172,6 +172,32 @@ def test_the_mtime_is_one_for_all_variants_and_moves_with_every_change(tree: Tre
     assert tree.publish(HOME, Kind.HTML, variants("eee")) == NOW + 60
 
 
+def test_a_page_that_comes_back_is_later_than_the_one_that_went(tree: Tree, clock: Clock) -> None:
+    """A removal and the next page in one second, and of one length: a false 304 for who has the first."""
+    assert tree.publish(HOME, Kind.HTML, variants("aaa")) == NOW
+    assert tree.publish(DEEP, Kind.HTML, variants("aaa")) == NOW
+    assert tree.publish(DEEP, Kind.HTML, variants("bbb")) == NOW + 1
+    for place in (HOME, DEEP):
+        assert tree.remove(place)
+    assert tree.publish(HOME, Kind.HTML, variants("bbb")) == NOW + 1
+    assert tree.publish(DEEP, Kind.HTML, variants("ccc")) == NOW + 2
+    assert tree.publish(FLAT, Kind.TEXT, variants("new")) == NOW
+    assert tree.remove(HOME)
+    clock.now = NOW + 60
+    assert tree.publish(HOME, Kind.HTML, variants("ccc")) == NOW + 60
+
+
+def test_the_pages_that_went_last_are_remembered_and_no_more(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_REMOVED", 2)
+    for place in (HOME, FLAT, HOME, DEEP):
+        tree.publish(place, Kind.HTML, variants("x"))
+        tree.remove(place)
+    assert tree.publish(FLAT, Kind.HTML, variants("x")) == NOW
+    assert tree.publish(HOME, Kind.HTML, variants("x")) == NOW + 2
+    assert tree.publish(DEEP, Kind.HTML, variants("x")) == NOW + 1
+    assert tree._removed == {}
+
+
 def test_denser_variants_keep_the_mtime(tree: Tree, clock: Clock) -> None:
     mtime = tree.publish(HOME, Kind.HTML, variants("x" * 1000))
     clock.now += 600
@@ -456,6 +482,95 @@ def test_closing_twice_is_harmless_and_a_closed_tree_says_so(tmp_path: Path) -> 
     tree.close()
     with pytest.raises(TreeError):
         tree.publish(HOME, Kind.HTML, variants("x"))
+
+
+# --- Another directory in the tree's place ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["removed", "removed with its parent", "made anew", "moved away", "switched link"])
+def test_a_tree_that_was_replaced_is_followed_with_its_lock(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "above/tree"
+    if how == "switched link":
+        (tmp_path / "above").mkdir()
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+        path.symlink_to(tmp_path / "one")
+    with opened(path) as tree:
+        tree.publish(HOME, Kind.HTML, variants("old"))
+        tree.publish(HOME, Kind.HTML, variants("older"))
+        if how == "removed with its parent":
+            shutil.rmtree(path.parent)
+        elif how == "moved away":
+            path.rename(tmp_path / "away")
+        elif how == "switched link":
+            path.unlink()
+            path.symlink_to(tmp_path / "two")
+        else:
+            shutil.rmtree(path)
+        if how == "made anew":
+            path.mkdir()
+        assert not tree.remove(DEEP)
+        for place in (HOME, DEEP):
+            tree.publish(place, Kind.HTML, variants("new"))
+            assert read(tree, place) == "new"
+        with pytest.raises(TreeLocked):
+            Tree(path).open()
+        assert tree.remove(HOME)
+        assert list(tree.scan()) == [Found(DEEP, Kind.HTML, NOW, 3)]
+    assert [(record.message, vars(record)["path"]) for record in caplog.records] == [
+        ("the tree was removed or replaced; its new directory is used", str(path))
+    ]
+    with opened(path):
+        pass
+
+
+def test_a_new_tree_that_another_has_or_that_cannot_be_used_is_said_and_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    with opened(path) as tree:
+        shutil.rmtree(path)
+        what = f"the tree {path} was removed or replaced under the running staticify, and the new one cannot be used"
+        with opened(path):
+            with pytest.raises(TreeLocked) as caught:
+                tree.publish(HOME, Kind.HTML, variants("x"))
+            assert str(caught.value) == f"{what}: another staticify works on the tree {path}. {LOCKED_HINT}"
+            with pytest.raises(TreeLocked):
+                tree.remove(HOME)
+            assert names(path) == []
+        shutil.rmtree(path)
+        path.write_text("somebody's")
+        with pytest.raises(TreeError) as refused:
+            tree.publish(HOME, Kind.HTML, variants("x"))
+        assert str(refused.value) == f"{what}: cannot use the tree {path}: File exists"
+        path.unlink()
+        tree.publish(HOME, Kind.HTML, variants("x"))
+        assert read(tree, HOME) == "x"
+
+
+def test_what_the_new_file_system_can_do_is_tried_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [True, False]
+    monkeypatch.setattr(Tree, "_probe_exchange", lambda _: answers.pop(0))
+    with opened(tmp_path / "tree") as tree:
+        for is_link in (False, True):
+            for text in ("one", "two"):
+                tree.publish(HOME, Kind.HTML, variants(text))
+            assert (tree.path / HOME.relative).is_symlink() is is_link
+            shutil.rmtree(tree.path)
+    assert answers == []
+
+
+def test_many_threads_follow_a_replaced_tree_together(tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    with opened(path) as tree, ThreadPoolExecutor(8) as threads:
+        for round_number in range(5):
+            shutil.rmtree(path)
+            places = [Place(("a.example", str(number)), MARK) for number in range(40)]
+            text = variants(str(round_number))
+            for future in [threads.submit(tree.publish, place, Kind.HTML, text) for place in places]:
+                future.result()
+            assert [found.place for found in tree.scan()] == sorted(places)
+            assert len(os.listdir("/proc/self/fd")) < 100
 
 
 # --- Disks that do not do what they should ---------------------------------------------------------------------------
