@@ -5,9 +5,9 @@ Each takes what tomllib read and raises ValueError with a message that follows "
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import warnings
-from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import quote, unquote
 
@@ -16,6 +16,7 @@ from pydantic import ValidationInfo
 from staticify.address import Origin, parse_origin
 from staticify.errors import UrlError
 from staticify.faults import has_control_character, shown, text_of
+from staticify.signature import Secret, parse_secret
 from staticify.urls import Page, is_inside, page_of, parse_page
 
 MAX_PAGES = 1_000_000
@@ -48,8 +49,7 @@ def parse_page_of(base: Page, value: object) -> Page:
 @lru_cache(maxsize=MAX_PAGES)
 def _page_on(base: Page, text: str) -> Page:
     # Asked twice for each page: by itself, and against the others.
-    page = page_of(base, text)
-    return replace(page, scheme=base.scheme) if is_inside(base, page) else page
+    return page_of(base, text)
 
 
 def check_page(value: object, info: ValidationInfo) -> Page:
@@ -129,3 +129,36 @@ def check_path(text: str) -> str:
     if text.startswith("~"):
         raise ValueError(f"{shown(text)} begins with ~, which is not expanded here; write the whole path")
     return text
+
+
+def list_of_secrets(value: object) -> object:
+    """One secret as a list of one. Whatever else is no list may be a secret without quotes, and is not repeated."""
+    if not isinstance(value, str | list):
+        raise ValueError("must be a text in quotes, or a list of them in brackets")  # noqa: TRY004  becomes a Fault
+    return [value] if isinstance(value, str) else value
+
+
+def check_secret(value: object) -> Secret:
+    """A secret that is shared with WordPress. What is wrong with it is said without repeating it."""
+    if not isinstance(value, str):
+        raise ValueError("must be a text in quotes")  # noqa: TRY004  becomes a Fault
+    return parse_secret(value if value.isascii() else "")
+
+
+def check_listen(value: object) -> Origin | None:
+    """Where to listen: on loopback or on a socket, since whoever reaches it may try signatures."""
+    if value is None:
+        return None
+    address = parse_origin(text_of(value))
+    if address.scheme == "https":
+        raise ValueError(f"{shown(value)} would need a certificate; write http://127.0.0.1:PORT or unix:/PATH")
+    if address.scheme != "unix" and not _is_loopback(address.host):
+        raise ValueError(f"{shown(value)} is not on loopback; write http://127.0.0.1:PORT or unix:/PATH")
+    return address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # A name: what it leads to is for others to say.

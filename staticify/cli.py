@@ -209,10 +209,55 @@ def run(config: Config) -> None:
 
 
 @main.command()
+@click.argument("urls", nargs=-1)
+@click.option("--tag", "tags", multiple=True, help="Pages with this tag, such as post:12. May be given several times.")
+@click.option("--all", "everything", is_flag=True, help="Every page.")
+@click.option("--site", "site_url", help="The site that --tag and --all are about, if there are several.")
+@_with_config
+def purge(
+    config: Config, urls: tuple[str, ...], tags: tuple[str, ...], *, everything: bool, site_url: str | None
+) -> None:
+    """Tell the running daemon to render pages anew, now. What is in the tree stays until then."""
+    from staticify import telling
+    from staticify.orders import Order
+    from staticify.tags import is_tag
+
+    if sum((bool(urls), bool(tags), everything)) != 1:
+        raise click.UsageError("give either URLs, --tag or --all")
+    if urls and site_url is not None:
+        raise click.UsageError("--site is for --tag and --all; a URL says of which site it is")
+    if wrong := [tag for tag in tags if not is_tag(tag)]:
+        raise click.UsageError(f"{wrong[0]!r} is no tag; a tag has no white space, like post:12")
+    if urls:
+        named = _named(config, urls)
+        orders = {site: Order(urls=tuple(page.url for page in pages)) for site, pages in named.items()}
+    else:
+        orders = {_site_named(config, site_url): Order(tags=tags, is_everything=everything)}
+
+    async def tell() -> None:
+        for site, order in orders.items():
+            await telling.tell(config, site, order)
+
+    _run(tell())
+    click.echo("told")
+
+
+def _site_named(config: Config, url: str | None) -> Site:
+    sites = [site for site in config.sites if url is None or site.url in {url, f"{url}/"}]
+    if len(sites) != 1:
+        known = ", ".join(site.url for site in config.sites)
+        raise click.UsageError(f"give --site with one of: {known}")
+    return sites[0]
+
+
+@main.command()
 @_json_option
 @_with_config
 def status(config: Config, *, as_json: bool) -> None:
-    """Show state, age, last change, size, render time and verdict of every page."""
+    """Show state, age, last change, size, render time and verdict of every page.
+
+    Exit status 1 if a page in the tree is older than its bound: for monitoring.
+    """
     from dataclasses import asdict
 
     from staticify import report
@@ -223,6 +268,7 @@ def status(config: Config, *, as_json: bool) -> None:
         report.print_json({"sites": [asdict(site) for site in sites], "pages": [asdict(page) for page in pages]})
     else:
         report.print_status(pages, sites)
+    sys.exit(EXIT_NOT_GOOD if any(site.stale for site in sites) else EXIT_GOOD)
 
 
 @main.command()

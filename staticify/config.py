@@ -35,17 +35,21 @@ from staticify.checks import (
     MAX_PAGES,
     check_cookie,
     check_glob,
+    check_listen,
     check_origin,
     check_page,
     check_path,
     check_regex,
+    check_secret,
     check_selector,
     check_sitemap,
+    list_of_secrets,
     parse_base,
     parse_page_of,
 )
 from staticify.errors import ConfigError, Fault
 from staticify.faults import Setting, key_text, located, shown, syntax_fault, value_fault
+from staticify.signature import Secret
 from staticify.toml_lines import Location
 from staticify.units import format_duration, format_size, parse_duration, parse_size
 from staticify.urls import Page, is_inside
@@ -98,8 +102,13 @@ _Globs = Annotated[
 ]
 
 
+def _written_or_nothing(value: object) -> str:
+    return "" if value is None else json.dumps(str(value))
+
+
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What pydantic would say of an input, a secret may be: only our own faults are shown.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class _Tree(_Table):
@@ -122,6 +131,22 @@ class _Log(_Table):
     )
     level: Annotated[Literal["debug", "info", "warning", "error"], _Form("text")] = Field(
         default="info", description="The least important kind of log line that is written."
+    )
+
+
+class _Webhook(_Table):
+    listen: Annotated[Origin | None, PlainValidator(check_listen), _Form("address", _written_or_nothing)] = Field(
+        default=None,
+        description="Where WordPress says that something changed: http://127.0.0.1:PORT or unix:/PATH. Needs `secrets` "
+        "of a site. Without it, changes are seen when the journal is asked next.",
+    )
+
+
+class _Spool(_Table):
+    path: Annotated[_PathText | None, _Form("path", _written_or_nothing)] = Field(
+        default=None,
+        description="A folder into which scripts drop files that name pages, tags (tag:post:12) or `all`, one a line; "
+        "relative to this file.",
     )
 
 
@@ -248,6 +273,29 @@ class Site(_Table):
         description="Cookies that say nothing about a visitor: a page that sets them may be published, without them. "
         "A name may end in *.",
     )
+    secrets: Annotated[
+        tuple[Annotated[Secret, PlainValidator(check_secret)], ...],
+        BeforeValidator(list_of_secrets),
+        AfterValidator(_once),
+        _Form("secret or list of secrets"),
+    ] = Field(
+        default=(),
+        max_length=8,
+        description="What staticify and WordPress's plugin sign with: whsec_ and base64. With it WordPress is asked "
+        "what changed, and may tell; several are for changing it.",
+    )
+    sweep_seconds: _Duration = Field(
+        default=3600.0,
+        alias="sweep",
+        ge=60,
+        le=604800,
+        description="How often each page is fetched all the same while WordPress says what changes.",
+    )
+    wp_content: Annotated[_PathText | None, _Form("path", _written_or_nothing)] = Field(
+        default=None,
+        description="The wp-content directory, if it is on this machine; relative to this file. A changed theme or "
+        "plugin renders every page anew, a changed upload those that show it.",
+    )
     groups: tuple[Group, ...] = Field(
         default=(),
         alias="group",
@@ -276,6 +324,8 @@ class _File(_Table):
     tree: _Tree = _Tree()
     state: _State = _State()
     log: _Log = _Log()
+    webhook: _Webhook = _Webhook()
+    spool: _Spool = _Spool()
     sites: tuple[Site, ...] = Field(
         alias="site",
         min_length=1,
@@ -292,6 +342,9 @@ class Config:
     tree_path: Path
     state_path: Path
     sites: tuple[Site, ...]
+    listen: Origin | None = None
+    """Of the webhook."""
+    spool_path: Path | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -370,10 +423,19 @@ def parse(text: str, source: Path | None, directory: Path) -> Config:
         source=source,
         tree_path=directory / file.tree.path,
         state_path=directory / file.state.path,
-        sites=file.sites,
+        sites=tuple(_located(site, directory) for site in file.sites),
+        listen=file.webhook.listen,
+        spool_path=directory / file.spool.path if file.spool.path else None,
         log_format=file.log.format,
         log_level=file.log.level,
     )
+
+
+def _located(site: Site, directory: Path) -> Site:
+    """The site, with its directory as it is from everywhere."""
+    if site.wp_content is None:
+        return site
+    return site.model_copy(update={"wp_content": str(directory / site.wp_content)})
 
 
 # --- Values against one another --------------------------------------------------------------------------------------
@@ -419,19 +481,27 @@ def _listed_sites(data: dict[str, Any]) -> Iterator[_ListedSite]:
 
 
 def _path_faults(data: dict[str, Any], directory: Path) -> Iterator[tuple[Location, str]]:
-    """Faults of the two directories. Symbolic links are followed where they exist."""
+    """Faults of the directories. Symbolic links are followed where they exist."""
     real = {}
-    for name, table in (("tree", _Tree), ("state", _State)):
+    for name, table in (("tree", _Tree), ("state", _State), ("spool", _Spool)):
         try:
             path = table.model_validate(data.get(name, {})).path
         except ValidationError:
-            return
-        real[name] = Path(os.path.realpath(directory / path))
-    if real["tree"] == Path("/"):
+            continue
+        if path is not None:
+            real[name] = Path(os.path.realpath(directory / path))
+    tree, state, spool = map(real.get, ("tree", "state", "spool"))
+    if tree == Path("/"):
         yield ("tree", "path"), "must not be the root directory"
-    elif real["state"].is_relative_to(real["tree"]):
+        return
+    if tree and state and state.is_relative_to(tree):
         key = ("state", "path") if "state" in data else ("tree", "path")
-        yield key, f"the state, {real['state']}, is inside the tree, {real['tree']}: the web server would serve it"
+        yield key, f"the state, {state}, is inside the tree, {tree}: the web server would serve it"
+    if tree and spool and spool.is_relative_to(tree):
+        yield ("spool", "path"), f"the spool, {spool}, is inside the tree, {tree}: the web server would serve it"
+    elif spool and spool in {state, Path(os.path.realpath(directory))}:
+        what = "the state" if spool == state else "the configuration"
+        yield ("spool", "path"), f"{spool} holds {what}: whatever lies in the spool is read as an order and taken away"
 
 
 def _duplicate_sites(sites: list[_ListedSite]) -> Iterator[tuple[Location, str]]:

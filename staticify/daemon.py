@@ -8,15 +8,18 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from staticify import __version__, config as configuration, logs, systemd
 from staticify.config import Config, Site
 from staticify.errors import ConfigError, Fault, StaticifyError, StoreError
+from staticify.follower import Follower
+from staticify.hearing import Hearing
 from staticify.keeper import Keeper
 from staticify.listing import page_at, sites_inside
-from staticify.nouns import Outcome, Result
+from staticify.nouns import Mode, Outcome, Result
+from staticify.orders import Order, carry_out
 from staticify.render import DENSE_AFTER_UNCHANGED
 from staticify.schedule import Schedule
 from staticify.store import Store
@@ -40,6 +43,10 @@ class Daemon:
         self._workers = Workers()
         self._schedule: Schedule
         self._keepers: dict[str, Keeper] = {}
+        self._followers: dict[str, Follower] = {}
+        """Of the sites that share a secret with WordPress."""
+        self._hearing: Hearing | None = None
+        self._orders: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._defect = ""
         """What broke that the daemon cannot go on without."""
@@ -54,7 +61,7 @@ class Daemon:
         Raises TreeError or StoreError if it cannot start, StaticifyError if it had to end by a defect of its own:
         an exit status that makes the service manager start it again.
         """
-        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._hang_up}
+        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self.reload}
         with self._tree_and_store(), _signals(handlers):
             self._schedule = Schedule()
             try:
@@ -89,6 +96,7 @@ class Daemon:
         self._schedule.start()
         for site in self._config.sites:
             await self._begin(site, standing)
+        await self._hear_anew()
         self._warn_of_strangers(standing)
         self._schedule.every(FLUSH_SECONDS, "write the state", self._flush)
         self._schedule.every(LINGER_SECONDS, "tidy the tree", self._tidy)
@@ -123,9 +131,14 @@ class Daemon:
     async def _close(self) -> None:
         for reload in self._reloads:
             reload.cancel()
-        await asyncio.gather(*self._reloads, return_exceptions=True)
+        for order in self._orders:
+            order.cancel()
+        await asyncio.gather(*self._reloads, *self._orders, return_exceptions=True)
         systemd.notify("STOPPING=1")
+        if self._hearing is not None:
+            await self._hearing.stop()
         await self._schedule.stop()
+        await asyncio.gather(*(follower.stop() for follower in self._followers.values()))
         await asyncio.gather(*(keeper.stop(DRAIN_SECONDS) for keeper in self._keepers.values()))
 
     async def _begin(self, site: Site, standing: Iterable[Found] = ()) -> None:
@@ -147,7 +160,18 @@ class Daemon:
                 if (page := page_at(self._config, found.place)) and self._config.site_of(page) is site
             ],
         )
-        keeper.start().add_done_callback(self._queue_ended)
+        keeper.start().add_done_callback(self._task_ended)
+        follower = Follower(keeper, self._store) if site.secrets else None
+        if follower is not None:
+            self._followers[site.url] = follower
+            follower.start().add_done_callback(self._task_ended)
+
+            async def ask() -> None:
+                follower.tell()
+
+            # As often as the pages that are to be the freshest.
+            seconds = min([site.interval_seconds, *(group.interval_seconds for group in site.groups)])
+            self._schedule.every(seconds, f"journal of {site.url}", ask)
 
         is_first = True
 
@@ -163,14 +187,63 @@ class Daemon:
 
     async def _end(self, url: str) -> None:
         self._schedule.drop(f"cycle of {url}")
+        if (follower := self._followers.pop(url, None)) is not None:
+            self._schedule.drop(f"journal of {url}")
+            await follower.stop()
         await self._keepers[url].stop(DRAIN_SECONDS)
         del self._keepers[url]
 
-    def _queue_ended(self, queue: asyncio.Task[None]) -> None:
-        error = None if queue.cancelled() else queue.exception()
+    # --- What is heard -----------------------------------------------------------------------------------------------
+
+    async def _hear_anew(self) -> None:
+        if self._hearing is not None:
+            await self._hearing.stop()
+        self._hearing = Hearing(self._config, self)
+        await self._hearing.start()
+
+    def ask_journal(self, site: str) -> None:
+        """Read a site's journal now."""
+        if (follower := self._followers.get(site)) is not None:
+            follower.tell()
+
+    def order(self, site: str | None, order: Order) -> None:
+        """Render anew what somebody asks for."""
+        keepers = list(self._keepers.values()) if site is None else [self._keepers[site]] * (site in self._keepers)
+        for keeper in keepers:
+            task = asyncio.create_task(self._carry_out(order, keeper), name="order")
+            self._orders.add(task)
+            task.add_done_callback(self._orders.discard)
+
+    async def _carry_out(self, order: Order, keeper: Keeper) -> None:
+        count = await carry_out(order, keeper)
+        log.info("purge", extra={"site": keeper.site.url, "pages": count})
+
+    def take_id(self, message_id: str, now: float) -> bool:
+        """Remember a message's id; false if it was heard before."""
+        return self._store.take_id(message_id, now)
+
+    def health(self) -> Mapping[str, object]:
+        """What a probe may know: whether every page of every site is within its bound, and what is under way."""
+        sites = {url: self._health_of(keeper) for url, keeper in self._keepers.items()}
+        return {"ok": not any(site["late"] for site in sites.values()), "version": __version__, "sites": sites}
+
+    def _health_of(self, keeper: Keeper) -> dict[str, object]:
+        state = self._store.site(keeper.site.url)
+        return {
+            "late": keeper.latest() is not None,
+            "mode": Mode.JOURNAL if keeper.is_following else Mode.BLIND,
+            "position": state.since,
+            "missed": state.missed,
+            "pages": len(keeper),
+            "pending": keeper.pending,
+            "journeys": keeper.journeys,
+        }
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
         if error is not None:
             # Going on would leave a site that looks served and is never refreshed.
-            self._give_up(f"the {queue.get_name()} died", error)
+            self._give_up(f"the {task.get_name()} died", error)
 
     def _give_up(self, defect: str, error: BaseException) -> None:
         log.critical("%s: ending", defect, exc_info=error)
@@ -203,7 +276,8 @@ class Daemon:
         log.info("stopping: journeys under way may end", extra={"seconds": DRAIN_SECONDS})
         self._stopping.set()
 
-    def _hang_up(self) -> None:
+    def reload(self) -> None:
+        """Read the configuration anew."""
         reload = asyncio.create_task(self._reload(), name="reload")
         self._reloads.add(reload)
         reload.add_done_callback(self._reloads.discard)
@@ -246,6 +320,7 @@ class Daemon:
         # Each by itself: a site that takes its time to end holds up no other.
         await asyncio.gather(*(change(url) for url in old.keys() | new.keys() if old.get(url) != new.get(url)))
         self._warn_of_strangers(standing)
+        await self._hear_anew()
         logs.set_up(config.log_format, config.log_level)
         log.info("configuration reloaded", extra={"path": str(config.source), "sites": len(config.sites)})
 

@@ -138,6 +138,10 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
 
 
 def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
+    who = answer.header("staticify-do-not-cache")
+    if who:
+        # A plugin's own word for this page, which only WordPress's side can hear (deploy/wordpress).
+        return Verdict("do-not-cache", Outcome.GONE, f"{_shown(who)} is set for this page: a plugin forbids caching it")
     directives = {part.split("=", 1)[0].strip().lower() for part in answer.header("cache-control").split(",")}
     for directive in ("private", "no-store"):
         if directive in directives:

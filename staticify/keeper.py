@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from staticify.config import Site
 from staticify.discover import Listing
 from staticify.listing import list_pages
-from staticify.nouns import Outcome, Result, Verdict
+from staticify.nouns import Answer, Outcome, Record, Result, Verdict
 from staticify.origin import OriginClient
-from staticify.queue import Queue
+from staticify.queue import FOREMOST, URGENT, Queue
 from staticify.render import Renderer
 from staticify.store import Store
-from staticify.timetable import Timetable
+from staticify.tags import TagIndex, is_concerned
+from staticify.timetable import SHORTEST, Timetable
 from staticify.tree import Found, Tree
 from staticify.urls import Page, is_inside, parse_page
 from staticify.workers import Workers
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 UNLISTED = "unlisted"
 _UNLISTED_REASON = "neither the configuration nor a sitemap lists this page any more"
+CHANGES_SECONDS = 1500.0
+"""How long a change is remembered for journeys that began before it; none takes longer (`deadline` and a queue)."""
 JOURNEYS_PER_FETCH = 2
 """While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
 
@@ -59,6 +63,20 @@ class Keeper:
         self._timetable = Timetable()
         self._pages: dict[Page, float] = {}
         """The pages to keep, and when each was last as it should be, by the event loop's clock."""
+        self._index = TagIndex()
+        self._followed: set[Page] = set()
+        """Pages that the tree has, or rightly has not, and whose label says what would change that."""
+        self._rendered_at: dict[Page, float] = {}
+        self._changes: deque[tuple[float, tuple[str, ...]]] = deque()
+        """The tags of the latest changes, and when they were heard of."""
+        self._suspects: dict[Page, float] = {}
+        """Pages that the sweep found changed, and when: a row that names them may be on its way."""
+        self.is_following = False
+        """True while the journal says what changes; then only the sweep fetches the pages that are followed."""
+        self._is_list_due = True
+        self._listed_at = float("-inf")
+        self.journeys = 0
+        """How many began."""
         self._is_repeating = False
         self._running: asyncio.Task[None] | None = None
         self._listing: asyncio.Task[None] | None = None
@@ -95,16 +113,138 @@ class Keeper:
         The task ends after `stop`. Should it end before, nobody refreshes the site any more.
         """
         self._is_repeating = True
-        self._add(self.site.pages)
+        is_urgent = not self._is_journal_known()
+        self._add(self.site.pages, is_urgent=is_urgent)
         standing = [record.url for record in self._store.of_site(self.site.url) if record.is_published]
-        self._add(filter(self._is_ours, map(parse_page, standing)))
+        self._add(filter(self._is_ours, map(parse_page, standing)), is_urgent=is_urgent)
+        for page in filter(self._pages.__contains__, map(parse_page, self._store.due())):
+            self._queue.schedule(page)
         self._running = asyncio.create_task(self._queue.run(), name=f"queue of {self.site.url}")
         return self._running
+
+    def _is_journal_known(self) -> bool:
+        """True if the journal will tell at once which pages changed since the last run; then none is fetched for it."""
+        return bool(self.site.secrets and self._store.site(self.site.url).journal)
+
+    # --- What the journal, a webhook or an operator says -----------------------------------------------------------
+
+    def pages_of(self, tags: Iterable[str]) -> set[Page]:
+        """The pages that a change with these tags concerns."""
+        return self._index.pages_of(tags)
+
+    async def pages_showing(self, texts: Iterable[str]) -> set[Page]:
+        """The pages whose bytes in the tree hold one of these texts."""
+        needles = [text.encode() for text in texts]
+        return await self._workers.run(self._showing, [*self._pages], needles)
+
+    def _showing(self, pages: list[Page], needles: list[bytes]) -> set[Page]:
+        bodies = ((page, self._renderer.body_of(page)) for page in pages)
+        return {page for page, body in bodies if any(needle in body for needle in needles)}
+
+    def purge(self, pages: Iterable[Page], *, foremost: Collection[Page] = (), gap_seconds: float = 0.0) -> int:
+        """Render pages anew, now or `gap_seconds` after their last journey began. Returns how many are kept here."""
+        now = asyncio.get_running_loop().time()
+        count = 0
+        for page in {*pages, *foremost}:
+            if page not in self._pages:
+                continue
+            count += 1
+            self._suspects.pop(page, None)
+            self._followed.discard(page)
+            self._store.set_due(page.url)
+            due = self._rendered_at.get(page, float("-inf")) + gap_seconds
+            if not gap_seconds or due <= now:
+                # A new post changes the home page and, where all show the latest ones, every other page too.
+                due = FOREMOST if page in foremost or page == self.site.base else URGENT
+            self._queue.schedule(page, due)
+        return count
+
+    def purge_tags(self, tags: tuple[str, ...], *, gap_seconds: float = 0.0) -> int:
+        """Render the pages anew that a change with these tags concerns.
+
+        Those under way too, if the label that they come back with says so: what they had before may not have it.
+        """
+        now = asyncio.get_running_loop().time()
+        self._changes.append((now, tags))
+        while self._changes[0][0] < now - CHANGES_SECONDS:
+            self._changes.popleft()
+        return self.purge(self._index.pages_of(tags), gap_seconds=gap_seconds)
+
+    def _is_overtaken(self, record: Record, started: float) -> bool:
+        """True if a change came while the page was fetched that concerns what the page now is made of."""
+        since = itertools.takewhile(lambda change: change[0] >= started, reversed(self._changes))
+        return any(is_concerned(record.tags, tags) for _, tags in since)
+
+    def purge_everything(self) -> int:
+        """Render every page of the site anew, and look which pages it has."""
+        self._is_list_due = True
+        return self.purge(self._pages)
+
+    async def revoke(self, pages: Iterable[Page]) -> None:
+        """Take pages out of the tree that are public no more, now; then ask what WordPress answers for them."""
+        for page in pages:
+            record = self._store.get(page.url)
+            if not self._is_ours(page) or (record is None and page not in self._pages):
+                continue
+            self._renderer.overtake(page)
+            if record is not None and record.is_published:
+                verdict = Verdict("revoked", Outcome.GONE, "WordPress says that the page is public no more")
+                self._report(await self._workers.run(self._renderer.remove, page, record, time.time(), verdict))
+            self.purge([page])
+
+    def discover(self, pages: Iterable[Page]) -> None:
+        """Keep pages that WordPress says are new, if sitemaps say what the site's pages are; they will be listed."""
+        if self.site.sitemaps:
+            new = [page for page in pages if page not in self._pages and self._is_ours(page)]
+            self._add(new[: max(0, self.site.max_pages - len(self._pages))])
+
+    def confirm(self, at: float) -> None:
+        """No change before a time of the event loop's clock is unknown: what is followed was right then."""
+        if self.is_following:
+            for page in self._followed:
+                self._pages[page] = max(self._pages[page], at)
+
+    def follow(self, *, is_following: bool) -> None:
+        """From now on the journal says what changes, or does so no more."""
+        self.is_following = is_following
+        now = asyncio.get_running_loop().time()
+        for page in self._followed:
+            self._queue.cancel(page)
+            # Without the journal everything is due within an interval, spread over the whole of it.
+            shortest = SHORTEST if is_following else 0.0
+            self._queue.schedule(page, self._next_due(page, now, shortest=shortest))
+
+    def take_missed(self, asked_at: float) -> list[Page]:
+        """The pages that the sweep found changed before a question, and that no row of the answer named."""
+        missed = [page for page, found_at in self._suspects.items() if found_at < asked_at]
+        for page in missed:
+            del self._suspects[page]
+        return missed
+
+    async def ask(self, body: bytes) -> Answer:
+        """What the plugin answers to a signed question. Raises OriginError."""
+        return await self._origin.ask(body)
+
+    async def fetch_aside(self, raw_path: str) -> Answer:
+        """An answer that is for no page. Raises OriginError."""
+        return await self._origin.fetch(raw_path)
+
+    def _next_due(self, page: Page, after: float, *, shortest: float = SHORTEST) -> float:
+        is_swept = self.is_following and page in self._followed
+        seconds = self.site.sweep_seconds if is_swept else self.site.interval_for(page)
+        return self._timetable.next_due(page, seconds, after, shortest=shortest)
+
+    # --- The list ----------------------------------------------------------------------------------------------------
 
     async def update_list(self) -> None:
         """Read the sitemaps anew: begin with pages that are new, let go of those that are listed no more."""
         if self._is_stopped:
             return
+        now = asyncio.get_running_loop().time()
+        # While the journal names what is new and what went, the list is as slow as the sweep.
+        if self.is_following and not self._is_list_due and now - self._listed_at < self.site.sweep_seconds:
+            return
+        self._is_list_due, self._listed_at = False, now
         self._listing = asyncio.create_task(self._update_list(), name=f"list of {self.site.url}")
         try:
             await asyncio.wait([self._listing])
@@ -163,6 +303,11 @@ class Keeper:
     def _drop(self, page: Page) -> None:
         """Refresh a page no more."""
         self._pages.pop(page, None)
+        self._index.drop(page)
+        self._followed.discard(page)
+        self._suspects.pop(page, None)
+        self._rendered_at.pop(page, None)
+        self._store.clear_due(page.url, self._store.due_mark(page.url))
         self._queue.cancel(page)
         self._timetable.forget(page)
 
@@ -205,6 +350,11 @@ class Keeper:
         """Pages that are kept."""
         return len(self._pages)
 
+    @property
+    def pending(self) -> int:
+        """Pages that a change made due and that are not rendered anew yet."""
+        return sum(self._store.is_due(page.url) for page in self._pages)
+
     async def stop(self, drain_seconds: float = 0.0) -> None:
         """Start no new journey, let those under way end within the time given, close every connection.
 
@@ -228,34 +378,62 @@ class Keeper:
         finally:
             await self._origin.aclose()
 
-    def _add(self, pages: Iterable[Page]) -> None:
+    def _add(self, pages: Iterable[Page], *, is_urgent: bool = True) -> None:
         for page in pages:
             if page not in self._pages:
                 record = self._store.get(page.url)
                 # What stands in the tree from before is as old as it is; by the wall clock, the only one that went on.
                 is_standing = record is not None and record.is_published and record.verified_at
                 age_seconds = max(0.0, time.time() - record.verified_at) if record and is_standing else 0.0
-                self._pages[page] = asyncio.get_running_loop().time() - age_seconds
-                self._queue.schedule(page)
+                now = asyncio.get_running_loop().time()
+                self._pages[page] = now - age_seconds
+                if record is not None:
+                    self._take_label(record, page)
+                is_waiting = not is_urgent and page in self._followed
+                is_waiting = is_waiting and record is not None and self._renderer.is_current(page, record)
+                if is_waiting:
+                    self._queue.schedule(page, self._next_due(page, now, shortest=0.0))
+                else:
+                    self._followed.discard(page)  # Not before it was looked at.
+                    self._queue.schedule(page)
 
     async def _journey(self, page: Page) -> None:
         """One journey of the queue. Nothing that goes wrong with one page reaches another."""
         started = asyncio.get_running_loop().time()
+        before, mark = self._store.get(page.url), self._store.due_mark(page.url)
+        is_swept = self.is_following and page in self._followed
+        self._rendered_at[page] = started
+        self.journeys += 1
         try:
             result = await self._renderer.render(page)
         except Exception as error:
             log.exception("a journey failed", extra={"url": page.url})
             result = self._renderer.fail(page, error)
-        finally:
-            if self._is_repeating and page in self._pages:
-                due = self._timetable.next_due(page, self.site.interval_for(page), started)
-                self._queue.schedule(page, due)
-        if page in self._pages and (result.outcome.is_good or not result.record.is_published):
-            self._pages[page] = started
+        if page in self._pages:
+            if result.outcome.is_good or result.outcome is Outcome.GONE:
+                self._store.clear_due(page.url, mark)
+            self._take_label(result.record, page)
+            if result.outcome.is_good and self._is_overtaken(result.record, started):
+                self.purge([page])
+            if result.outcome.is_good or not result.record.is_published:
+                self._pages[page] = started
+            if is_swept and result.outcome is Outcome.PUBLISHED and before is not None and before.is_published:
+                self._suspects[page] = started
+            if self._is_repeating:
+                self._queue.schedule(page, self._next_due(page, started))
         if result.record.unlisted_at and result.outcome.is_good:
             verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
             result = self._renderer.conclude(result.record, result.record.checked_at, verdict)
         self._report(result)
+
+    def _take_label(self, record: Record, page: Page) -> None:
+        """What the page was made of, and whether that is all one has to know to keep it right."""
+        self._index.put(page, record.tags)
+        is_right = record.outcome is not None and (record.outcome.is_good or record.outcome is Outcome.GONE)
+        if record.tags and is_right and not self._store.is_due(page.url):
+            self._followed.add(page)
+        else:
+            self._followed.discard(page)
 
     def _report(self, result: Result) -> None:
         self._counts[result.outcome] += 1

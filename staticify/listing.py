@@ -30,7 +30,8 @@ async def list_pages(
     """
     listing = await read_sitemaps(origin, site, site.sitemaps)
     first: dict[str, Page] = {}
-    notes = list(listing.notes)
+    # What the operator has excluded is left out by their own word, and nothing to be told of each interval.
+    notes = [note for note in listing.notes if note.name != "url-excluded"]
     folded = []
     configured = set(site.pages)
     for page in (*site.pages, *listing.pages):

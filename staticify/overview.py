@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from staticify.config import Config, Site
 from staticify.errors import StaticifyError
-from staticify.nouns import Kind, Outcome, Record
+from staticify.nouns import Kind, Mode, Outcome, Record, SiteState
 from staticify.store import Store
 from staticify.tree import Found, Tree
 from staticify.urls import Page, parse_page
@@ -43,8 +44,11 @@ class SiteStatus:
     """One site in `status`."""
 
     url: str
-    mode: str
-    """blind: every page is fetched each interval."""
+    mode: Mode
+    reason: str
+    """Why WordPress does not say what changes, though a secret is there for it."""
+    missed: int
+    """Changes that WordPress did not name and the sweep found."""
     fresh: int
     stale: int
     absent: int
@@ -65,27 +69,30 @@ class Explanation:
 
 def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteStatus]]:
     """Every page that is known or configured, and a line for each site. Raises StoreError."""
-    with closing(Store.open_for_reading(config.state_path)) as store:
-        records = {site: store.of_site(site.url) for site in config.sites}
-    pages = []
+    pages: list[PageStatus] = []
     sites = []
-    for site, known in records.items():
-        rendered = {record.url for record in known}
-        unknown = [Record(page.url, site.url) for page in site.pages if page.url not in rendered]
-        of_site = [_page_status(record, site, now) for record in (*known, *unknown)]
-        ages = [page.age_seconds for page in of_site if page.age_seconds is not None]
-        states = [page.state for page in of_site]
-        sites.append(
-            SiteStatus(
-                url=site.url,
-                mode="blind",
-                fresh=states.count("fresh"),
-                stale=states.count("stale"),
-                absent=states.count("absent"),
-                oldest_seconds=max(ages, default=None),
+    with closing(Store.open_for_reading(config.state_path)) as store:
+        for site in config.sites:
+            known = store.of_site(site.url)
+            rendered = {record.url for record in known}
+            unknown = [Record(page.url, site.url) for page in site.pages if page.url not in rendered]
+            of_site = [_page_status(config, store, site, record, now) for record in (*known, *unknown)]
+            ages = [page.age_seconds for page in of_site if page.age_seconds is not None]
+            counts = Counter(page.state for page in of_site)
+            state = _state_of(store, site)
+            sites.append(
+                SiteStatus(
+                    url=site.url,
+                    mode=state.mode,
+                    reason=state.reason,
+                    missed=state.missed,
+                    fresh=counts["fresh"],
+                    stale=counts["stale"],
+                    absent=counts["absent"],
+                    oldest_seconds=max(ages, default=None),
+                )
             )
-        )
-        pages.extend(of_site)
+            pages.extend(of_site)
     return pages, sites
 
 
@@ -94,16 +101,30 @@ def explain_page(config: Config, page: Page, now: float) -> Explanation:
     site = config.site_of(page)
     with closing(Store.open_for_reading(config.state_path)) as store:
         record = store.get(page.url)
-    standing = Tree(config.tree_path).find(page.place)
-    if record is None or site is None:
-        raise _unrecorded(config, page, standing)
+        standing = Tree(config.tree_path).find(page.place)
+        if record is None or site is None:
+            raise _unrecorded(config, page, standing)
+        status = _page_status(config, store, site, record, now)
     kind = record.kind or Kind.HTML
     return Explanation(
         record=record,
-        status=_page_status(record, site, now),
+        status=status,
         file=config.tree_path / page.tree_path(kind),
         is_in_tree=standing is not None,
     )
+
+
+def _state_of(store: Store, site: Site) -> SiteState:
+    """What is known of a site. Whom nobody can ask any more, no journal speaks for."""
+    return store.site(site.url) if site.secrets else SiteState(site.url)
+
+
+def _verified_at(store: Store, site: Site, record: Record) -> float:
+    """When the page was last known to be right: by its own fetch, or by a journal that names no change of it."""
+    state = _state_of(store, site)
+    is_good = record.outcome is not None and record.outcome.is_good
+    is_followed = state.mode is Mode.JOURNAL and record.tags and is_good and not store.is_due(record.url)
+    return max(record.verified_at, state.polled_at) if is_followed else record.verified_at
 
 
 def _unrecorded(config: Config, page: Page, standing: Found | None) -> StaticifyError:
@@ -127,10 +148,16 @@ def _unrecorded(config: Config, page: Page, standing: Found | None) -> Staticify
     )
 
 
-def _page_status(record: Record, site: Site, now: float) -> PageStatus:
-    bound_seconds = site.interval_for(parse_page(record.url)) + site.deadline_seconds
-    age_seconds = max(0.0, now - record.verified_at) if record.verified_at and record.is_published else None
-    if not record.is_published:
+def _page_status(config: Config, store: Store, site: Site, record: Record, now: float) -> PageStatus:
+    page = parse_page(record.url)
+    bound_seconds = site.interval_for(page) + site.deadline_seconds
+    verified_at = _verified_at(store, site, record)
+    # The tree is asked, not the memory of it: what somebody took away there, no visitor gets.
+    is_in_tree = record.kind is not None and Tree(config.tree_path).is_holding(
+        page.place, record.kind, record.mtime, record.size_bytes
+    )
+    age_seconds = max(0.0, now - verified_at) if verified_at and is_in_tree else None
+    if not is_in_tree:
         state = "absent"
     else:
         state = "fresh" if age_seconds is not None and age_seconds <= bound_seconds else "stale"

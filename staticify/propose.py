@@ -13,11 +13,13 @@ import math
 import re
 import textwrap
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import zip_longest
+from secrets import token_bytes
 from statistics import median
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
@@ -55,12 +57,18 @@ several run at once."""
 SITEMAP_PATHS = ("wp-sitemap.xml", "sitemap_index.xml", "sitemap.xml")
 """WordPress's own, that of Yoast and Rank Math, and everybody else's."""
 
-# First segments of paths that are for somebody who is logged in, for programs, or for one visitor's basket.
-_UNWANTED = frozenset({
-    "wp-admin", "wp-content", "wp-includes", "wp-json",
-    "cart", "checkout", "my-account",
-    "attachment", "search", "embed",
-})  # fmt: skip
+_PROGRAMS = "for programs, or for somebody who is logged in"
+_PERSONAL = "a visitor's own: basket, order, account"
+_DETAILS = "of one picture, one search, one embedded post: many, and few visit them"
+_AUTHORS = "archives of authors: few visit them, and they name who may log in"
+_SINGLE_FEEDS = "feeds of single posts and lists: many, and few read them"
+
+# First segments of paths whose pages are not proposed, and why.
+_UNWANTED = {
+    **dict.fromkeys(("wp-admin", "wp-content", "wp-includes", "wp-json"), _PROGRAMS),
+    **dict.fromkeys(("cart", "checkout", "my-account"), _PERSONAL),
+    **dict.fromkeys(("attachment", "search", "embed"), _DETAILS),
+}
 _SITEMAP_TYPES = (
     # WordPress: wp-sitemap-posts-page-1.xml, wp-sitemap-taxonomies-category-1.xml, wp-sitemap-users-1.xml.
     re.compile(r"wp-sitemap-(?:posts|taxonomies)-([a-z0-9_-]+)-\d+\.xml|wp-sitemap-(users)-\d+\.xml"),
@@ -100,6 +108,14 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A pattern of `exclude`, and why its pages should not be kept."""
+
+    pattern: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """The key pages of one site, and what keeping them costs."""
 
@@ -112,8 +128,8 @@ class Proposal:
     """What new posts join by: the whole sitemaps if all their pages fit, else the main feed."""
     joined: tuple[Page, ...] = ()
     """The pages that `sitemaps` names today."""
-    exclude: tuple[str, ...] = ()
-    """Patterns of pages that `sitemaps` names and that should not be kept."""
+    exclusions: tuple[Exclusion, ...] = ()
+    """Of pages that `sitemaps` names and that should not be kept."""
     site_sitemaps: tuple[str, ...] = ()
     """The site's sitemaps, whether they fit or not."""
     wanted_count: int = 0
@@ -128,6 +144,11 @@ class Proposal:
     def pages(self) -> tuple[Page, ...]:
         """All pages that would be kept today."""
         return tuple(dict.fromkeys((*(page for group in self.groups for page in group.pages), *self.joined)))
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """The patterns alone, as the configuration has them."""
+        return tuple(exclusion.pattern for exclusion in self.exclusions)
 
     @property
     def pass_seconds(self) -> float:
@@ -187,7 +208,7 @@ async def try_out(source: Source, proposal: Proposal, on_page: Callable[[], None
     the next time.
     """
     rules = rules_of(proposal.site)
-    refused: dict[Page, Note] = {}
+    refused: dict[Page, Verdict] = {}
     slots = asyncio.Semaphore(proposal.site.concurrency)
 
     async def try_page(page: Page) -> None:
@@ -200,23 +221,30 @@ async def try_out(source: Source, proposal: Proposal, on_page: Callable[[], None
             if verdict.is_publishable:
                 verdict = (await asyncio.to_thread(prepare, answer, rules)).verdict
             if not verdict.is_publishable:
-                refused[page] = Note(page.url, f"left out: {verdict.reason}", verdict.name)
+                refused[page] = verdict
             on_page()
 
     started = time.monotonic()
     await asyncio.gather(*(try_page(page) for page in proposal.pages))
     tried_seconds = time.monotonic() - started
-    named = [glob.escape(page.path) for page in proposal.joined if page in refused]
+    named = [Exclusion(glob.escape(page.path), _why_not(refused[page])) for page in proposal.joined if page in refused]
+    # A pattern with a percent sign would be taken for an encoded path; such a page is reported as refused instead.
+    named = [exclusion for exclusion in named if unquote(exclusion.pattern) == exclusion.pattern]
+    excluded = {exclusion.pattern for exclusion in named}
+
+    def note_of(page: Page) -> Note:
+        what = "excluded" if glob.escape(page.path) in excluded else "left out"
+        return Note(page.url, f"{what}: {_why_not(refused[page])}", refused[page].name)
+
     groups = [Group(group.why, tuple(page for page in group.pages if page not in refused)) for group in proposal.groups]
     return replace(
         proposal,
         groups=tuple(group for group in groups if group.pages),
         joined=tuple(page for page in proposal.joined if page not in refused),
-        # A pattern with a percent sign would be taken for an encoded path; such a page is reported as refused instead.
-        exclude=(*proposal.exclude, *(pattern for pattern in named if unquote(pattern) == pattern)),
+        exclusions=(*proposal.exclusions, *named),
         wanted_count=proposal.wanted_count - len(refused),
         tried_seconds=tried_seconds,
-        notes=(*proposal.notes, *(refused[page] for page in proposal.pages if page in refused)),
+        notes=(*proposal.notes, *(note_of(page) for page in proposal.pages if page in refused)),
     )
 
 
@@ -241,7 +269,7 @@ class _Survey:
         verdict = self._verdict(answer, self._base)
         if not verdict.is_publishable:
             hint = "Give the address that visitors use" if 300 <= answer.status < 400 else ""
-            raise OriginError(f"{self._base.url} cannot be kept: {verdict.reason}", hint=hint)
+            raise OriginError(f"{self._base.url} cannot be kept: {_why_not(verdict)}", hint=hint)
         return answer
 
     def note_canonical(self, links: Links) -> None:
@@ -354,18 +382,19 @@ class _Survey:
         parent = feed.path.rstrip("/").rpartition("/")[0] + "/"
         return any(page.path.rstrip("/") + "/" == parent for page in singles)
 
-    def _unwanted(self, page: Page, *, with_authors: bool = True) -> str | None:
-        """A pattern, as `exclude` has them, of pages like this one that are never proposed; None if it is wanted."""
+    def _unwanted(self, page: Page, *, with_authors: bool = True) -> Exclusion | None:
+        """What would exclude pages like this one, which are never proposed; None if it is wanted."""
         root = glob.escape(self._base.path)
         first, slash, rest = page.path.removeprefix(self._base.path).partition("/")
-        if first.casefold() in _UNWANTED or (with_authors and first.casefold() == "author" and rest):
-            return f"{root}{glob.escape(first)}{'/*' if slash else ''}"
+        why = _UNWANTED.get(first.casefold()) or (_AUTHORS if with_authors and _is_author(first, rest) else None)
+        if why is not None:
+            return Exclusion(f"{root}{glob.escape(first)}{'/*' if slash else ''}", why)
         if page.path.endswith(".php"):
-            return f"{root}*.php"
+            return Exclusion(f"{root}*.php", _PROGRAMS)
         if "/attachment/" in page.path:
-            return f"{root}*/attachment/*"
+            return Exclusion(f"{root}*/attachment/*", _DETAILS)
         if page.path.rstrip("/").endswith("/feed"):
-            return f"{root}*/feed/*"
+            return Exclusion(f"{root}*/feed/*", _SINGLE_FEEDS)
         return None
 
     async def measure(self, home: Answer, groups: list[Group]) -> tuple[float, set[Page]]:
@@ -388,7 +417,7 @@ class _Survey:
             if verdict.is_publishable:
                 seconds.append(answer.seconds)
             else:
-                self._notes.append(Note(page.url, f"not proposed: {verdict.reason}", verdict.name))
+                self._notes.append(Note(page.url, f"not proposed: {_why_not(verdict)}", verdict.name))
                 refused.add(page)
         return median(seconds), refused
 
@@ -399,9 +428,11 @@ class _Survey:
         room = _affordable(render_seconds, site)
         every = [page for group in groups for page in group.pages]
         kept = set(every)
-        exclude = self._patterns(filter(None, map(self._unwanted, self._listing.pages)), every)
+        exclusions = _usable(filter(None, map(self._unwanted, self._listing.pages)), every)
         joined = [
-            page for page in self._listing.pages if not any(fnmatchcase(page.path, pattern) for pattern in exclude)
+            page
+            for page in self._listing.pages
+            if not any(fnmatchcase(page.path, exclusion.pattern) for exclusion in exclusions)
         ]
         whole = dict.fromkeys((*every, *joined))
         is_known = self._listing.is_complete and not self._listing.is_cut
@@ -412,10 +443,10 @@ class _Survey:
                 render_seconds=render_seconds,
                 sitemaps=tuple(self._roots),
                 joined=tuple(joined),
-                exclude=exclude,
+                exclusions=exclusions,
                 site_sitemaps=tuple(self._roots),
                 wanted_count=len(whole),
-                notes=notes,
+                notes=(*notes, *_notes_of(exclusions, site)),
             )
         feed_pages = tuple(page for page in self._feed.pages if page in kept)
         trimmed = _trimmed(groups, min(room, site.max_pages))
@@ -433,13 +464,37 @@ class _Survey:
             notes=notes,
         )
 
-    def _patterns(self, patterns: Iterable[str], pages: list[Page]) -> tuple[str, ...]:
-        """The patterns that hit no page of the proposal and that the configuration can express."""
-        return tuple(
-            pattern
-            for pattern in dict.fromkeys(patterns)
-            if unquote(pattern) == pattern and not any(fnmatchcase(page.path, pattern) for page in pages)
-        )
+
+def _is_author(first: str, rest: str) -> bool:
+    return first.casefold() == "author" and bool(rest)
+
+
+def _usable(exclusions: Iterable[Exclusion], pages: list[Page]) -> tuple[Exclusion, ...]:
+    """Those that hit no page of the proposal and that the configuration can express."""
+    return tuple(
+        exclusion
+        for exclusion in dict.fromkeys(exclusions)
+        if unquote(exclusion.pattern) == exclusion.pattern
+        and not any(fnmatchcase(page.path, exclusion.pattern) for page in pages)
+    )
+
+
+def _by_why(exclusions: Iterable[Exclusion]) -> dict[str, list[str]]:
+    patterns: dict[str, list[str]] = {}
+    for exclusion in exclusions:
+        patterns.setdefault(exclusion.why, []).append(exclusion.pattern)
+    return patterns
+
+
+def _notes_of(exclusions: Iterable[Exclusion], site: Site) -> Iterator[Note]:
+    """Who reads what `init` prints learns of every pattern that it excludes."""
+    for why, patterns in _by_why(exclusions).items():
+        yield Note(site.url, f"excluded: {', '.join(patterns)} ({why})", "excluded", len(patterns))
+
+
+def _why_not(verdict: Verdict) -> str:
+    """The reason for people who have not kept the page yet: it cannot be "not for everybody any more"."""
+    return verdict.reason.removesuffix(" any more")
 
 
 def toml_of(proposal: Proposal, *, tree_path: str = "", state_path: str = "") -> str:
@@ -481,8 +536,8 @@ def _values(proposal: Proposal, tree_path: str, state_path: str) -> dict[tuple[s
         values["site", "origin"].insert(
             0, "# This is the public address. Once the front end serves the tree there, WordPress needs one of its own."
         )
-    if proposal.exclude:
-        values["site", "exclude"] = [f"exclude = {_list(proposal.exclude)}"]
+    if proposal.exclusions:
+        values["site", "exclude"] = ["exclude = [", *_exclude_lines(proposal), "]"]
     return values
 
 
@@ -500,6 +555,19 @@ def _page_lines(proposal: Proposal) -> Iterator[str]:
         yield f"    # {group.why}" + (f": {elsewhere} by the sitemaps below" if elsewhere else "")
         for page in pages:
             yield f"    {_text(readable_path(page))},"
+
+
+def _exclude_lines(proposal: Proposal) -> Iterator[str]:
+    for why, patterns in _by_why(proposal.exclusions).items():
+        for line in _comment(_in_comment(why)):
+            yield f"    {line}"
+        for pattern in patterns:
+            yield f"    {_text(pattern)},"
+
+
+def _in_comment(text: str) -> str:
+    """A reason may quote the site, and TOML's comments hold no control characters."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _sitemap_lines(proposal: Proposal) -> Iterator[str]:
@@ -521,11 +589,17 @@ _SAMPLES = {
     "allow_cookies": '["pll_language"]',
     "pages": '["/category/*"]',
     "interval": '"5m"',
+    "listen": '"http://127.0.0.1:8082"',
+    "path": '"/var/lib/staticify/spool"',
+    "wp_content": '"/var/www/html/wp-content"',
 }
 """For settings whose default does not show how a value is written."""
 
 
 def _sample(setting: Setting) -> str:
+    if setting.name == "secrets":
+        # A new one each time: a sample that is the same everywhere would be used as it stands.
+        return f'["whsec_{b64encode(token_bytes(32)).decode()}"]'
     return setting.default if setting.default not in {"", "[]"} else _SAMPLES.get(setting.name, '""')
 
 

@@ -13,7 +13,9 @@ from staticify.urls import Page
 
 log = logging.getLogger(__name__)
 
-URGENT = float("-inf")
+FOREMOST = float("-inf")
+"""Due before everything else: what somebody has just changed and looks at now."""
+URGENT = -1e12
 """Due before everything that is due by time."""
 
 

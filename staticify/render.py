@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from staticify.nouns import Answer, Kind, Outcome, Record, Result, Verdict
 from staticify.origin import OriginClient
 from staticify.rules import GateRules, Rules
 from staticify.store import Store
+from staticify.tags import parse_label
 from staticify.tree import Found, Tree
 from staticify.urls import Page
 from staticify.workers import Workers
@@ -35,7 +37,7 @@ MAX_DENSE_BYTES = 1024 * 1024
 """Larger pages keep their fast variants: nobody can stop a compressor, and a stopping daemon would wait for it."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
-_NEEDS_CONFIRMATION = frozenset({"moved", "not-public", "password"})
+_NEEDS_CONFIRMATION = frozenset({"moved", "not-public", "password", "do-not-cache"})
 # Header fields that `explain` shows; the rest is the server's own business, and Set-Cookie nobody's.
 _SHOWN_HEADERS = frozenset(
     {
@@ -87,12 +89,15 @@ class Renderer:
         self._now = now
         self._dense_after = dense_after
         self._dense_lock = asyncio.Lock()
+        self._revocations: Counter[str] = Counter()
+        """How often WordPress took a page back, by URL: an answer from before is not published after it."""
         self._rules = rules_of(site)
 
     async def render(self, page: Page) -> Result:
         """One journey: fetch, decide, strip, encode, publish, record. Never raises for what a site can do wrong."""
         started = self._now()
         before = self._before(page, started)
+        revocations = self._revocations[page.url]
         try:
             answer = await self._origin.fetch(page.raw_path)
         except OriginError as error:
@@ -102,6 +107,7 @@ class Renderer:
             status=answer.status,
             headers=_shown(answer),
             location=answer.header("location"),
+            tags=parse_label(answer.header("staticify-tags")),
             render_seconds=answer.seconds,
         )
 
@@ -116,14 +122,24 @@ class Renderer:
             result = self.conclude(seen, started, UNCHANGED)
             await self._make_dense(page, result.record)
             return result
-        return await self._workers.run(self._replace, page, seen, started, answer, source_digest)
+        return await self._workers.run(self._replace, page, seen, started, answer, source_digest, revocations)
+
+    def overtake(self, page: Page) -> None:
+        """Whatever was fetched before this moment must not be published any more."""
+        self._revocations[page.url] += 1
+
+    def is_current(self, page: Page, record: Record) -> bool:
+        """True if the tree holds what the record says, let out by today's rules."""
+        return self._is_in_place(page, record, record.kind)
 
     def _before(self, page: Page, started: float) -> Record:
         """What is known of the page; it may have been another site's until now."""
         record = self._store.get(page.url) or Record(page.url, self.site.url, first_seen_at=started)
         return record if record.site == self.site.url else replace(record, site=self.site.url)
 
-    def _replace(self, page: Page, before: Record, started: float, answer: Answer, source_digest: str) -> Result:
+    def _replace(
+        self, page: Page, before: Record, started: float, answer: Answer, source_digest: str, revocations: int
+    ) -> Result:
         """The second half of the journey, in a worker thread: other bytes than those of the last good page."""
         # Imported here: a pass in which nothing changed needs no parser, and begins a tenth of a second earlier.
         from staticify.prepare import prepare
@@ -155,10 +171,16 @@ class Renderer:
                 changed_at=before.changed_at or in_tree.mtime,
             )
             return self.conclude(found, started, UNCHANGED)
+        variants = encode(prepared.body)
+        if self._revocations[page.url] != revocations:
+            return self.remove(page, before, started, _OVERTAKEN)
         try:
-            mtime = self._tree.publish(page.place, kind, encode(prepared.body))
+            mtime = self._tree.publish(page.place, kind, variants)
         except TreeError as error:
             return self.conclude(before, started, Verdict("tree-error", Outcome.KEPT, str(error)))
+        # Once more: it may have been taken back, and taken out, between that look and the publishing.
+        if self._revocations[page.url] != revocations:
+            return self.remove(page, before, started, _OVERTAKEN)
         published = replace(
             found, mtime=mtime, size_bytes=len(prepared.body), changed_at=started, is_dense=False, unchanged_count=0
         )
@@ -222,6 +244,16 @@ class Renderer:
         )
         return self.conclude(gone, started, verdict)
 
+    def body_of(self, page: Page) -> bytes:
+        """The identity bytes in the tree; empty if there are none. Blocks."""
+        record = self._store.get(page.url)
+        if record is None or record.kind is None or not record.is_published:
+            return b""
+        try:
+            return (self._tree.path / page.tree_path(record.kind)).read_bytes()
+        except OSError:
+            return b""
+
     def adopt(self, page: Page, found: Found) -> None:
         """Make a record of a page that stands in the tree. Its age is not known, so that it counts as stale. Blocks."""
         try:
@@ -284,6 +316,7 @@ class Renderer:
             self._store.put(replace(record, is_dense=True))
 
 
+_OVERTAKEN = Verdict("revoked", Outcome.GONE, "WordPress took the page back while it was fetched")
 UNCHANGED = Verdict("ok", Outcome.UNCHANGED, "the origin says what the tree says")
 
 

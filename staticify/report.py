@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from staticify.logs import printable
-from staticify.nouns import Outcome, Result
+from staticify.nouns import Mode, Outcome, Result
 from staticify.overview import Explanation, PageStatus, SiteStatus
 from staticify.urls import parse_page
 
@@ -56,6 +56,12 @@ def print_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
+_MODES = {
+    Mode.BLIND: "every page is fetched each interval",
+    Mode.JOURNAL: "WordPress is asked each interval what changed",
+}
+
+
 def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) -> None:
     """The tables of `status`, one for each site, with why each page that is not good is not, and a line that sums up.
 
@@ -87,7 +93,11 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
         counts = [(site.fresh, "fresh"), (site.stale, "stale"), (site.absent, "absent")]
         said = ", ".join(f"{count} {state}" for count, state in counts if count) or "nothing rendered yet"
         oldest = "" if site.oldest_seconds is None else f", oldest {_duration(site.oldest_seconds)}"
-        console.print(_text(f"{site.url}  {site.mode} mode: {said}{oldest}"))
+        changes = "change" if site.missed == 1 else "changes"
+        missed = f", {site.missed} {changes} found by the sweep alone" if site.missed else ""
+        console.print(_text(f"{site.url}  {said}{oldest}{missed}"))
+        reason = f" ({site.reason})" if site.reason else ""
+        console.print(_text(f"{site.mode} mode: {_MODES[site.mode]}{reason}"))
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:

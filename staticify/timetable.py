@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _ROUNDING_SECONDS = 1e-6
-_SHORTEST = 0.8
+SHORTEST = 0.8
 """Of an interval: how soon a page may come round again while it moves to its place. After a start, when all pages are
 rendered at once, the origin is asked for a quarter more during a few intervals, not for twice as much in the next."""
 
@@ -23,8 +23,11 @@ class Timetable:
         self._places: dict[Hashable, float] = {}
         self._count = 0
 
-    def next_due(self, name: Hashable, interval_seconds: float, after: float) -> float:
-        """When `name`, refreshed at `after`, is due again: at its place if that is not too soon, at most an interval later."""
+    def next_due(self, name: Hashable, interval_seconds: float, after: float, *, shortest: float = SHORTEST) -> float:
+        """When `name`, refreshed at `after`, is due again: at its place in the interval, at most an interval later.
+
+        Not sooner than `shortest` of an interval, though.
+        """
         place = self._places.get(name)
         if place is None:
             place = self._places[name] = (self._count * _GOLDEN) % 1.0
@@ -34,7 +37,7 @@ class Timetable:
         if due <= after + _ROUNDING_SECONDS:
             # Who asks exactly when it is due means the next time; rounding put that a hair after.
             due += interval_seconds
-        return max(due, after + _SHORTEST * interval_seconds)
+        return max(due, after + shortest * interval_seconds)
 
     def forget(self, name: Hashable) -> None:
         """Give a place up."""

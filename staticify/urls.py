@@ -22,7 +22,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
 import idna
@@ -143,10 +143,14 @@ def parse_page(text: str) -> Page:
 
 
 def page_of(base: Page, text: str) -> Page:
-    """The page that `text` names on a site: an absolute URL, or a path from the root of the host."""
+    """The page that `text` names on a site: an absolute URL, or a path from the root of the host.
+
+    Where the host is the site's own the scheme is too: behind a proxy that ends TLS, WordPress may say either.
+    """
     if text.startswith("/") and not text.startswith("//"):
         return parse_page(f"{base.scheme}://{base.netloc}{text}")
-    return parse_page(text)
+    page = parse_page(text)
+    return replace(page, scheme=base.scheme) if page.netloc == base.netloc else page
 
 
 def is_inside(site: Page, page: Page) -> bool:

@@ -17,6 +17,7 @@ class Exchange:
     path: str
     headers: dict[str, str]
     writer: asyncio.StreamWriter
+    body: bytes = b""
 
     async def send(self, raw: bytes) -> None:
         """Send bytes as they are."""
@@ -61,7 +62,8 @@ class ScriptedOrigin:
                 while (line := await reader.readline()).strip():
                     name, _, value = line.decode("latin-1").partition(":")
                     headers[name.strip().lower()] = value.strip()
-                exchange = Exchange(request_line.split()[1].decode(), headers, writer)
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                exchange = Exchange(request_line.split()[1].decode(), headers, writer, body)
                 self.requests.append(exchange)
                 script = self.pages.get(exchange.path, answer(b"nothing here", 404))
                 if isinstance(script, str):

@@ -15,19 +15,25 @@ import sys
 import termios
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from command import Done, staticify
+from scripted_journal import SECRET
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import files, site_toml, until, write_config
 
 from staticify import __version__
 from staticify.cli import main
+from staticify.nouns import Mode, SiteState
+from staticify.store import Store
 
 GOOD, NOT_GOOD, USAGE = 0, 1, 2
+COMMANDS = ("init", "render", "run", "purge", "status", "explain", "verify", "check")
 FIXED_PAGES: dict[str, bytes | str | Script] = {
     "/": html("home"),
     "/a/": html("a"),
@@ -68,11 +74,11 @@ def test_help_comes_at_once_and_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # 0.3 s are promised on an idle machine, and measured elsewhere; this one runs tests at the same time.
     assert time.monotonic() - started < 2
-    for command in ("init", "render", "run", "status", "explain", "verify", "check"):
+    for command in COMMANDS:
         assert re.search(rf"^  {command} +[A-Z]", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", ["init", "render", "run", "status", "explain", "verify", "check"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert (done.exit_code, done.stderr) == (GOOD, "")
@@ -99,6 +105,9 @@ def test_the_version() -> None:
         ["render", "/a/?page=2"],
         ["render", "/a/../b/"],
         ["verify", "ftp://example.org/"],
+        ["purge"],
+        ["purge", "/a/", "--all"],
+        ["purge", "/a/"],
         ["status", "--config", "absent.toml"],
         ["init", "not a url"],
     ],
@@ -345,7 +354,8 @@ def test_status_as_json(tmp_path: Path) -> None:
         document = as_json(await staticify(tmp_path, "status", "--json"))
         (site,) = document["sites"]  # type: ignore[misc]
         assert site == {  # type: ignore[has-type]
-            "url": "https://example.org/", "mode": "blind", "fresh": 3, "stale": 0, "absent": 0,
+            "url": "https://example.org/", "mode": "blind", "reason": "", "missed": 0,
+            "fresh": 3, "stale": 0, "absent": 0,
             "oldest_seconds": site["oldest_seconds"],  # type: ignore[has-type]
         }  # fmt: skip
         assert site["oldest_seconds"] < 20  # type: ignore[has-type]
@@ -429,12 +439,120 @@ def test_status_is_one_whole_line_a_page_where_nobody_looks(tmp_path: Path) -> N
         lines = (await staticify(tmp_path, "status", COLUMNS="80")).out.splitlines()
         assert [line.split()[0] for line in lines] == [
             "page", "https://example.org/", "https://example.org/a/", "https://example.org/feed/",
-            f"https://example.org{long}", "https://example.org/",
+            f"https://example.org{long}", "https://example.org/", "blind",
         ]  # fmt: skip
         assert all(re.search(r" fresh .* ok *$", line) for line in lines[1:5])
-        assert re.fullmatch(r"https://example.org/  blind mode: 4 fresh, oldest \d+\.\d s", lines[5])
+        assert re.fullmatch(r"https://example.org/  4 fresh, oldest \d+\.\d s", lines[5])
+        assert lines[6] == "blind mode: every page is fetched each interval"
 
     scene(tmp_path, test)
+
+
+@dataclass
+class Known:
+    """What a daemon that ran before has left in the store."""
+
+    store: Store
+
+    def age(self, path: str, seconds: float, **changed: Any) -> None:
+        """Make the last good fetch of a page as old as this."""
+        record = self.store.get(f"https://example.org{path}")
+        assert record is not None
+        self.store.put(replace(record, verified_at=time.time() - seconds, **changed))
+
+    def site(self, **state: Any) -> None:
+        self.store.put_site(SiteState("https://example.org/", **state))
+
+
+def known(directory: Path, change: Callable[[Known], None], *arguments: str, **keys: Any) -> Done:
+    """What a command says when three pages were rendered, and the store was changed after that."""
+    said: list[Done] = []
+
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(directory, "render", "--all")
+        with closing(Store.open_for_writing(directory / "state")) as store:
+            change(Known(store))
+        said.append(await staticify(directory, *arguments))
+
+    scene(directory, test, **keys)
+    return said[0]
+
+
+def test_status_is_1_if_a_page_in_the_tree_is_older_than_its_bound(tmp_path: Path) -> None:
+    def change(known: Known) -> None:
+        known.age("/a/", 200)
+
+    done = known(tmp_path, change, "status")
+    assert (done.status, done.err) == (NOT_GOOD, "")
+    assert re.search(r"^https://example.org/a/ +stale +3\.\d min .* ok *$", done.out, re.MULTILINE)
+    assert re.search(r"^https://example.org/  2 fresh, 1 stale, oldest 3\.\d min$", done.out, re.MULTILINE)
+
+
+def test_status_is_0_if_pages_are_absent_that_nobody_can_get(tmp_path: Path) -> None:
+    def change(known: Known) -> None:
+        known.age("/a/", 1000)
+        (tmp_path / "tree/example.org/a/@staticify/index.html").unlink()
+
+    done = known(tmp_path, change, "status")
+    assert (done.status, done.err) == (GOOD, "")
+    assert re.search(r"^https://example.org/a/ +absent ", done.out, re.MULTILINE)
+    assert re.search(r"^https://example.org/  2 fresh, 1 absent, oldest \d+\.\d s$", done.out, re.MULTILINE)
+
+
+def follow(known: Known) -> None:
+    """An hour after every page was fetched, the journal was asked ten seconds ago; one page has no label."""
+    for path, tags in (("/", ("post:1",)), ("/a/", ("post:2",)), ("/feed/", ())):
+        known.age(path, 3600, tags=tags)
+    known.site(mode=Mode.JOURNAL, polled_at=time.time() - 10, missed=2)
+
+
+def lose(known: Known) -> None:
+    known.site(mode=Mode.BLIND, reason="the journal answers 404: is the plugin [bold]installed[/bold]?", missed=1)
+
+
+def test_status_says_how_changes_are_learned_and_how_many_were_missed(tmp_path: Path) -> None:
+    done = known(tmp_path, follow, "status", secrets=SECRET)
+    assert (done.status, done.err) == (NOT_GOOD, "")
+    *pages, site, mode = done.out.splitlines()
+    assert [line.split()[:2] for line in pages[1:]] == [
+        ["https://example.org/", "fresh"], ["https://example.org/a/", "fresh"], ["https://example.org/feed/", "stale"],
+    ]  # fmt: skip
+    assert site == "https://example.org/  2 fresh, 1 stale, oldest 1.0 h, 2 changes found by the sweep alone"
+    assert mode == "journal mode: WordPress is asked each interval what changed"
+
+
+def test_status_says_why_a_site_with_a_secret_is_blind(tmp_path: Path) -> None:
+    done = known(tmp_path, lose, "status", secrets=SECRET)
+    assert (done.status, done.err) == (GOOD, "")
+    *_, site, mode = done.out.splitlines()
+    assert re.fullmatch(r"https://example.org/  3 fresh, oldest \d+\.\d s, 1 change found by the sweep alone", site)
+    assert mode == (
+        "blind mode: every page is fetched each interval "
+        "(the journal answers 404: is the plugin [bold]installed[/bold]?)"
+    )
+
+
+def test_status_as_json_has_mode_reason_and_missed_changes(tmp_path: Path) -> None:
+    done = known(tmp_path, follow, "status", "--json", secrets=SECRET)
+    document = json.loads(done.out)
+    (site,) = document["sites"]
+    assert (done.status, done.err) == (NOT_GOOD, "")
+    assert site == {
+        "url": "https://example.org/", "mode": "journal", "reason": "", "missed": 2,
+        "fresh": 2, "stale": 1, "absent": 0, "oldest_seconds": site["oldest_seconds"],
+    }  # fmt: skip
+    assert 3600 <= site["oldest_seconds"] < 3700
+    assert [page["state"] for page in document["pages"]] == ["fresh", "fresh", "stale"]
+    assert all(10 <= page["age_seconds"] < 40 for page in document["pages"][:2])
+
+
+def test_status_as_json_says_why_a_site_is_blind(tmp_path: Path) -> None:
+    (site,) = json.loads(known(tmp_path, lose, "status", "--json", secrets=SECRET).out)["sites"]
+    assert {name: site[name] for name in ("mode", "reason", "missed")} == {
+        "mode": "blind",
+        "reason": "the journal answers 404: is the plugin [bold]installed[/bold]?",
+        "missed": 1,
+    }
 
 
 def on_terminal(directory: Path, *arguments: str, columns: int) -> tuple[int, str]:
@@ -513,10 +631,10 @@ def test_status_on_a_narrow_terminal_has_fewer_columns(tmp_path: Path, columns: 
     scene(tmp_path, test)
 
 
-COMMANDS = ("status", "status --json", "explain /", "check", "check --json", "verify /", "render /", "--help")
+SAYING = ("status", "status --json", "explain /", "check", "check --json", "verify /", "render /", "--help")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", SAYING)
 def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path, command: str) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from staticify import config
 from staticify.address import Origin
 from staticify.config import Config, Group, Site
 from staticify.errors import ConfigError, Fault
+from staticify.signature import Secret, parse_secret
 from staticify.units import format_duration
 from staticify.urls import Page, parse_page
 
 HERE = Path("/etc/staticify")
 SITE = '[[site]]\nurl = "https://a.example/"\n'
+SECRET, OTHER = (f"whsec_{b64encode(bytes([number]) * 32).decode()}" for number in (1, 2))
 
 
 def faults_of(text: str, directory: Path = HERE) -> list[Fault]:
@@ -39,6 +42,8 @@ def test_the_least_file_has_the_documented_defaults() -> None:
         tree_path=Path("/var/lib/staticify/tree"),
         state_path=Path("/var/lib/staticify/state"),
         sites=(site,),
+        listen=None,
+        spool_path=None,
         log_format="text",
         log_level="info",
     )
@@ -57,12 +62,15 @@ def test_the_least_file_has_the_documented_defaults() -> None:
         "strip": (),
         "ignore": (),
         "allow_cookies": (),
+        "secrets": (),
+        "sweep_seconds": 3600.0,
+        "wp_content": None,
         "groups": (),
     }
 
 
 def test_every_key_is_read() -> None:
-    text = """
+    text = f"""
 [tree]
 path = "tree"
 [state]
@@ -70,6 +78,10 @@ path = "/srv/state"
 [log]
 format = "json"
 level = "debug"
+[webhook]
+listen = "http://[::1]:8082"
+[spool]
+path = "spool"
 
 [[site]]
 url = "https://A.example:443/blog"
@@ -86,6 +98,9 @@ require_html_end = false
 strip = [".ad > b", ".ad > b"]
 ignore = ['<!-- took [0-9.]+ s -->']
 allow_cookies = ["pll_language", "PHPSESSID*"]
+secrets = ["{SECRET}", "{OTHER}", "{SECRET}"]
+sweep = "15m"
+wp_content = "../../var/www/wp-content"
 
 [[site.group]]
 pages = ["/blog/category/*"]
@@ -99,6 +114,8 @@ interval = "5m"
         tree_path=HERE / "tree",
         state_path=Path("/srv/state"),
         sites=(site,),
+        listen=Origin("http", "::1", 8082),
+        spool_path=HERE / "spool",
         log_format="json",
         log_level="debug",
     )
@@ -128,6 +145,9 @@ interval = "5m"
         "strip": (".ad > b",),
         "ignore": ("<!-- took [0-9.]+ s -->",),
         "allow_cookies": ("pll_language", "PHPSESSID*"),
+        "secrets": (Secret(b"\1" * 32), Secret(b"\2" * 32)),
+        "sweep_seconds": 900.0,
+        "wp_content": "/etc/staticify/../../var/www/wp-content",
         "groups": (Group(pages=("/blog/category/*",), interval="5m"),),  # type: ignore[arg-type]  # as in TOML
     }
     assert site.url == "https://a.example/blog/"
@@ -207,8 +227,9 @@ def test_a_page_belongs_to_the_site_with_the_longest_path() -> None:
 
 SITE_KEYS = (
     "url, origin, interval, concurrency, pages, sitemaps, exclude, max_pages, max_bytes, deadline, require_html_end, "
-    "strip, ignore, allow_cookies, group"
+    "strip, ignore, allow_cookies, secrets, sweep, wp_content, group"
 )
+TOP_KEYS = "tree, state, log, webhook, spool, site"
 HELP = {setting.key: setting.help for setting in config.describe()}
 NO_SITE = Fault("site", 'is missing: At least one [[site]] with its url, such as url = "https://example.org/".')
 
@@ -336,6 +357,22 @@ SITE_FAULTS: list[tuple[str, str, str, int]] = [
         '"a*b" is not the name of a cookie; a * may only stand at the end of a name',
         3,
     ),
+    ('sweep = "59s"', "sweep", 'must be "60s" to "168h", not "59s"', 3),
+    ('sweep = "169h"', "sweep", 'must be "60s" to "168h", not "169h"', 3),
+    ("sweep = 3600", "sweep", '3600 has no unit; write "3600s" if seconds are meant', 3),
+    ('wp_content = ""', "wp_content", "must not be empty", 3),
+    ("wp_content = 5", "wp_content", "must be a text in quotes, not 5", 3),
+    ('wp_content = ["/x"]', "wp_content", "must be a text in quotes, not a list", 3),
+    (
+        'wp_content = "~/x"',
+        "wp_content",
+        '"~/x" begins with ~, which is not expanded here; write the whole path',
+        3,
+    ),
+    ('wp_content = "a\\u0000"', "wp_content", '"a\\u0000" holds a control character', 3),
+    (f'wp_content = "/{"x" * 1000}"', "wp_content", "must have at most 1000 characters", 3),
+    ('wp-content = "/x"', "wp-content", "there is no such key; did you mean wp_content?", 3),
+    (f'secret = "{SECRET}"', "secret", "there is no such key; did you mean secrets?", 3),
     ('intervall = "60s"', "intervall", "there is no such key; did you mean interval?", 3),
     ('interval_seconds = "60s"', "interval_seconds", "there is no such key; did you mean interval?", 3),
     ('level = "info"', "level", "there is no such key here; it belongs into [log]", 3),
@@ -386,6 +423,8 @@ def test_a_fault_that_a_library_finds_is_told_in_its_words(text: str, key: str, 
     assert "\n" not in fault.message
 
 
+TEXT = "must be a text in quotes, not "
+TAKEN_AWAY = "whatever lies in the spool is read as an order and taken away"
 FAULTS: list[tuple[str, str, list[Fault]]] = [
     ("nothing", "", [NO_SITE]),
     ("no site", "[tree]\n", [NO_SITE]),
@@ -501,6 +540,96 @@ FAULTS: list[tuple[str, str, list[Fault]]] = [
         SITE + "[log]\nlevel = 5",
         [Fault("log.level", 'must be "debug", "info", "warning" or "error", not 5', 4)],
     ),
+    (
+        "listening where others are",
+        SITE + '[webhook]\nlisten = "http://0.0.0.0:8082"',
+        [
+            Fault(
+                "webhook.listen",
+                '"http://0.0.0.0:8082" is not on loopback; write http://127.0.0.1:PORT or unix:/PATH',
+                4,
+            )
+        ],
+    ),
+    (
+        "listening on a name",
+        SITE + '[webhook]\nlisten = "http://a.example:8082"',
+        [
+            Fault(
+                "webhook.listen",
+                '"http://a.example:8082" is not on loopback; write http://127.0.0.1:PORT or unix:/PATH',
+                4,
+            )
+        ],
+    ),
+    (
+        "listening with TLS",
+        SITE + '[webhook]\nlisten = "https://127.0.0.1:8082"',
+        [
+            Fault(
+                "webhook.listen",
+                '"https://127.0.0.1:8082" would need a certificate; write http://127.0.0.1:PORT or unix:/PATH',
+                4,
+            )
+        ],
+    ),
+    (
+        "listening on a port without a host",
+        SITE + '[webhook]\nlisten = "8082"',
+        [Fault("webhook.listen", '"8082" does not begin with http://, https:// or unix:/', 4)],
+    ),
+    (
+        "listening on a path",
+        SITE + '[webhook]\nlisten = "http://127.0.0.1:8082/webhook"',
+        [
+            Fault(
+                "webhook.listen",
+                '"http://127.0.0.1:8082/webhook" is more than an address; write "http://127.0.0.1:8082"',
+                4,
+            )
+        ],
+    ),
+    (
+        "listening on a number",
+        SITE + "[webhook]\nlisten = 8082",
+        [Fault("webhook.listen", "must be a text in quotes, not 8082", 4)],
+    ),
+    (
+        "secrets of the webhook",
+        SITE + f'[webhook]\nsecrets = ["{SECRET}"]',
+        [Fault("webhook.secrets", "there is no such key here; it belongs into [[site]]", 4)],
+    ),
+    ("an empty spool", SITE + '[spool]\npath = ""', [Fault("spool.path", "must not be empty", 4)]),
+    ("a spool of another type", SITE + "[spool]\npath = []", [Fault("spool.path", TEXT + "a list", 4)]),
+    (
+        "a spool in the tree",
+        SITE + '[tree]\npath = "/srv/t"\n[spool]\npath = "/srv/t/spool"',
+        [
+            Fault(
+                "spool.path",
+                "the spool, /srv/t/spool, is inside the tree, /srv/t: the web server would serve it",
+                6,
+            )
+        ],
+    ),
+    (
+        "a spool that holds the state",
+        SITE + '[state]\npath = "/srv/s"\n[spool]\npath = "/srv/x/../s"',
+        [Fault("spool.path", f"/srv/s holds the state: {TAKEN_AWAY}", 6)],
+    ),
+    (
+        "a spool that holds the configuration",
+        SITE + '[spool]\npath = "."',
+        [Fault("spool.path", f"/etc/staticify holds the configuration: {TAKEN_AWAY}", 4)],
+    ),
+    (
+        "a spool at fault beside a state in the tree",
+        SITE + '[spool]\npath = 5\n[tree]\npath = "/srv/t"\n[state]\npath = "/srv/t"',
+        [
+            Fault("spool.path", TEXT + "5", 4),
+            Fault("state.path", "the state, /srv/t, is inside the tree, /srv/t: the web server would serve it", 8),
+        ],
+    ),
     ("a table in plural", SITE + "[sites]", [Fault("sites", "there is no such key; did you mean site?", 3)]),
     (
         "a key above its table",
@@ -510,7 +639,7 @@ FAULTS: list[tuple[str, str, list[Fault]]] = [
     (
         "a key of two tables above both",
         'path = "x"\n' + SITE,
-        [Fault("path", "there is no such key here; it belongs into [tree] or [state]", 1)],
+        [Fault("path", "there is no such key here; it belongs into [tree] or [state] or [spool]", 1)],
     ),
     (
         "an unknown key of a table that is short",
@@ -563,6 +692,100 @@ def test_faults(text: str, faults: list[Fault]) -> None:
     assert faults_of(text) == faults
 
 
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("http://127.0.0.1:8082", Origin("http", "127.0.0.1", 8082)),
+        ("http://127.1.2.3:8082", Origin("http", "127.1.2.3", 8082)),
+        ("http://[::1]:8082", Origin("http", "::1", 8082)),
+        ("http://localhost:8082", Origin("http", "localhost", 8082)),
+        ("unix:/run/staticify/webhook.sock", Origin("unix", socket_path="/run/staticify/webhook.sock")),
+    ],
+)
+def test_the_webhook_listens_on_loopback_or_on_a_socket(listen: str, address: Origin) -> None:
+    assert config.parse(f'{SITE}[webhook]\nlisten = "{listen}"', None, HERE).listen == address
+
+
+# --- Secrets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "secrets"),
+    [
+        (f'"{SECRET}"', (SECRET,)),
+        (f'["{SECRET}"]', (SECRET,)),
+        # While one is replaced: the first one signs.
+        (f'["{OTHER}", "{SECRET}"]', (OTHER, SECRET)),
+        (f'["{OTHER}", "{SECRET}", "{OTHER}"]', (OTHER, SECRET)),
+        ("[]", ()),
+        (f'"whsec_{b64encode(b"x" * 24).decode()}"', (f"whsec_{b64encode(b'x' * 24).decode()}",)),
+        (f'"whsec_{b64encode(b"x" * 64).decode()}"', (f"whsec_{b64encode(b'x' * 64).decode()}",)),
+    ],
+)
+def test_secrets_are_one_text_or_a_list(written: str, secrets: tuple[str, ...]) -> None:
+    (site,) = config.parse(f"{SITE}secrets = {written}", None, HERE).sites
+    assert site.secrets == tuple(map(parse_secret, secrets))
+
+
+NO_SECRET = "must be whsec_ and base64"
+NO_LIST = "must be a text in quotes, or a list of them in brackets"
+SECRET_FAULTS = [
+    ('"hunter2hunter2hunter2hunter2"', "secrets", NO_SECRET),
+    (f'"{SECRET.removeprefix("whsec_")}"', "secrets", NO_SECRET),
+    ('"whsec_hunter2!hunter2!hunter2!"', "secrets", NO_SECRET),
+    ('"whsec_hunter2é"', "secrets", NO_SECRET),
+    ('"whsec_"', "secrets", NO_SECRET),
+    ('""', "secrets", NO_SECRET),
+    ('"whsec_aHVudGVyMg=="', "secrets", "must hold 24 to 64 bytes, this one holds 7"),
+    (f'"whsec_{b64encode(b"x" * 23).decode()}"', "secrets", "must hold 24 to 64 bytes, this one holds 23"),
+    (f'"whsec_{b64encode(b"x" * 65).decode()}"', "secrets", "must hold 24 to 64 bytes, this one holds 65"),
+    (f'["{SECRET}", "whsec_aHVudGVyMg=="]', "secrets[1]", "must hold 24 to 64 bytes, this one holds 7"),
+    ("98765432109876543210", "secrets", NO_LIST),
+    ("1234.56789", "secrets", NO_LIST),
+    ("{whsec_aHVudGVyMg = 1}", "secrets", NO_LIST),
+    ("[98765432109876543210]", "secrets[0]", "must be a text in quotes"),
+    ('[["whsec_aHVudGVyMg=="]]', "secrets[0]", "must be a text in quotes"),
+    ("[" + ", ".join(f'"whsec_{b64encode(bytes([i]) * 24).decode()}"' for i in range(9)) + "]",
+     "secrets", "must have at most 8 entries"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "key", "message"), SECRET_FAULTS, ids=[row[0][:40] for row in SECRET_FAULTS])
+def test_a_fault_of_a_secret_does_not_repeat_it(written: str, key: str, message: str) -> None:
+    assert faults_of(f"{SITE}secrets = {written}") == [Fault(f"site[0].{key}", message, 3)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "secrets = whsec_aHVudGVyMg==",
+        "whsec_aHVudGVyMg==",
+        'secrets = "whsec_aHVudGVyMg==',
+        'secrets = "\\q_aHVudGVyMg"',
+    ],
+)
+def test_a_secret_in_a_line_that_is_no_toml_is_not_repeated(line: str) -> None:
+    (fault,) = faults_of(SITE + line)
+    assert fault.message.startswith("not TOML: ")
+    assert "aHVudGVyMg" not in str(fault)
+
+
+def test_nothing_that_is_printed_of_a_configuration_holds_a_secret() -> None:
+    read = config.parse(f'{SITE}secrets = ["{SECRET}", "{OTHER}"]', None, HERE)
+    (site,) = read.sites
+    for said in (repr(read), str(read), repr(site), str(site), f"{dict(site)}", f"{site.secrets}"):
+        assert "Secret(...), Secret(...)" in said
+        for secret in (SECRET, OTHER):
+            assert secret.removeprefix("whsec_") not in said
+            assert repr(parse_secret(secret).content)[2:-1] not in said
+
+
+def test_a_site_that_is_made_of_bad_values_does_not_repeat_them() -> None:
+    with pytest.raises(ValueError, match="secrets") as caught:
+        Site.model_validate({"url": "https://a.example", "secrets": ["whsec_aHVudGVyMg=="]})
+    assert "aHVudGVyMg" not in str(caught.value)
+
+
 def test_all_faults_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = """\
 colour = "red"
@@ -599,7 +822,7 @@ concurrency = 1000
 """
     site = "https://a.example/blog/"
     assert faults_of(text) == [
-        Fault("colour", "there is no such key; there are tree, state, log, site", 1),
+        Fault("colour", "there is no such key; there are tree, state, log, webhook, spool, site", 1),
         Fault(
             "state.path",
             "the state, /etc/staticify/state/db, is inside the tree, /etc/staticify/state: "
@@ -722,6 +945,22 @@ def test_paths_of_a_relative_file_are_absolute(tmp_path: Path, monkeypatch: pyte
     assert config.load(Path("a.toml")).tree_path == tmp_path / "tree"
 
 
+def test_wp_content_and_spool_are_relative_to_the_file_as_the_tree_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "etc").mkdir()
+    path = tmp_path / "etc" / "a.toml"
+    path.write_text(f'{SITE}wp_content = "../www/wp-content"\n[spool]\npath = "spool"\n')
+    monkeypatch.chdir(tmp_path)
+
+    for read in (config.load(path), config.load(Path("etc/a.toml"))):
+        (site,) = read.sites
+        assert (site.wp_content, read.spool_path) == (f"{tmp_path}/etc/../www/wp-content", tmp_path / "etc" / "spool")
+    path.write_text(f'{SITE}wp_content = "/srv/wp-content"\n[spool]\npath = "/srv/spool"\n')
+    read = config.load(path)
+    assert (read.sites[0].wp_content, read.spool_path) == ("/srv/wp-content", Path("/srv/spool"))
+
+
 def load_error(path: Path) -> tuple[str, list[Fault], str]:
     """What `load` says of a file."""
     with pytest.raises(ConfigError) as caught:
@@ -777,7 +1016,7 @@ def test_faults_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config.load(path)
     assert str(caught.value) == (
-        f"{path}: 2 faults\n  {NO_SITE}\n  line 1: x: there is no such key; there are tree, state, log, site"
+        f"{path}: 2 faults\n  {NO_SITE}\n  line 1: x: there is no such key; there are {TOP_KEYS}"
     )
 
 
@@ -817,6 +1056,8 @@ def test_every_key_is_described() -> None:
         ("[state]", "state.path", "path", '"/var/lib/staticify/state"', False),
         ("[log]", "log.format", 'text, "text" or "json"', '"text"', False),
         ("[log]", "log.level", 'text, "debug" or "info" or "warning" or "error"', '"info"', False),
+        ("[webhook]", "webhook.listen", "address", "", False),
+        ("[spool]", "spool.path", "path", "", False),
         ("[[site]]", "site.url", "URL", "", True),
         ("[[site]]", "site.origin", "address or list of addresses", "", False),
         ("[[site]]", "site.interval", 'duration, "1s" to "24h"', '"60s"', False),
@@ -831,6 +1072,9 @@ def test_every_key_is_described() -> None:
         ("[[site]]", "site.strip", "list of CSS selectors", "[]", False),
         ("[[site]]", "site.ignore", "list of regular expressions", "[]", False),
         ("[[site]]", "site.allow_cookies", "list of names", "[]", False),
+        ("[[site]]", "site.secrets", "secret or list of secrets", "[]", False),
+        ("[[site]]", "site.sweep", 'duration, "60s" to "168h"', '"1h"', False),
+        ("[[site]]", "site.wp_content", "path", "", False),
         ("[[site.group]]", "site.group.pages", "list of patterns", "", True),
         ("[[site.group]]", "site.group.interval", 'duration, "1s" to "24h"', "", True),
     ]

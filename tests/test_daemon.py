@@ -300,7 +300,7 @@ def test_a_defect_ends_the_daemon_with_an_error(
             else:
                 write_config(tmp_path, site_toml(origin.address, pages=["/0/"], interval="2s"))
                 one._schedule._jobs.clear()
-                one._hang_up()
+                one.reload()
             with pytest.raises(StaticifyError) as raised:
                 await asyncio.wait_for(life, 10)
             assert "please report it" in str(raised.value)

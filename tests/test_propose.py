@@ -6,6 +6,7 @@ import asyncio
 import tomllib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import given, strategies as st
 from staticify import config
 from staticify.errors import OriginError, OriginTimeout, OriginUnreachable, StaticifyError, UrlError
 from staticify.nouns import Answer
-from staticify.propose import Group, Proposal, Why, propose, readable_path, toml_of
+from staticify.propose import Exclusion, Group, Proposal, Why, propose, readable_path, toml_of, try_out
 from staticify.urls import Page, page_of, parse_page
 
 BASE = parse_page("https://example.org/")
@@ -88,6 +89,10 @@ FEED_LINKS = """<link rel="alternate" type="application/rss+xml" href="https://e
 MENU = """<nav class="wp-block-navigation"><a href="/about/">About</a><a href="/blog/">Blog</a><a href="/cart/">Cart</a>
 <a href="/wp-login.php">Log in</a><a href="/feed/">Feed</a><a href="https://other.example/">Other</a></nav>
 <a href="/category/extra/" rel="category tag">Extra</a>"""
+PASSWORD_FORM = (
+    '<form action="https://example.org/wp-login.php?action=postpass" class="post-password-form" method="post">'
+    '<input name="post_password" type="password"></form>'
+)
 
 
 def wordpress(post_count: int = 20, *, seconds: float = 0.1) -> dict[str, Answer | OriginError]:
@@ -160,7 +165,12 @@ def test_a_wordpress_whose_pages_all_fit_joins_its_sitemaps() -> None:
     assert proposal.sitemaps == proposal.site_sitemaps == ("https://example.org/wp-sitemap.xml",)
     assert proposal.exclude == ("/cart/*", "/checkout/*", "/author/*")
     assert len(proposal.joined) == 20 + 3 + 1 + 1
-    assert (proposal.render_seconds, proposal.notes, proposal.is_trimmed) == (0.1, (), False)
+    assert (proposal.render_seconds, proposal.is_trimmed) == (0.1, False)
+    # Who only reads what `init` prints learns of every pattern.
+    assert list(map(str, proposal.notes)) == [
+        "https://example.org/: excluded: /cart/*, /checkout/* (a visitor's own: basket, order, account)",
+        "https://example.org/: excluded: /author/* (archives of authors: few visit them, and they name who may log in)",
+    ]
     assert proposal.fit == "36 pages at 100 ms each, 4 at a time, take 900 ms of every 60s: that fits"
     assert len(proposal.pages) == 36
     assert source.fetched == ["/", "/robots.txt", "/about/", "/post-19/", "/sample/", "/category/news/"]
@@ -174,6 +184,46 @@ def test_the_text_keeps_exactly_the_proposed_pages() -> None:
     assert site.sitemaps == proposal.sitemaps
     assert (site.exclude, site.origins) == (proposal.exclude, proposal.site.origins)
     assert (site.interval_seconds, site.concurrency) == (60.0, 4)
+
+
+def test_the_text_says_why_it_excludes() -> None:
+    assert """
+exclude = [
+    # a visitor's own: basket, order, account
+    "/cart/*",
+    "/checkout/*",
+    # archives of authors: few visit them, and they name who may log in
+    "/author/*",
+]
+""" in toml_of(run(Source(wordpress())))
+
+
+def test_a_page_that_was_never_kept_is_not_refused_as_one_that_was() -> None:
+    answers = wordpress()
+    answers["/post-3/"] = html(PASSWORD_FORM)
+    answers["/post-4/"] = html(status=301, location="https://example.org/wp-login.php?a=\x85#\x7f")
+    answers["/blog/"] = html(status=403)
+    source = Source(answers)
+    proposal = asyncio.run(try_out(source, run(source), lambda: None))
+    assert proposal.exclude == ("/cart/*", "/checkout/*", "/author/*", "/post-3/", "/post-4/")
+    said = {note.where.removeprefix("https://example.org"): note.message for note in proposal.notes}
+    del said["/"]
+    assert said == {
+        "/blog/": "left out: WordPress answers 403: not for everybody",
+        "/comments/feed/": "left out: WordPress answers 404",
+        "/post-3/": "excluded: the page asks for a password: not for everybody",
+        "/post-4/": "excluded: redirects to the login: not for everybody",
+    }
+    assert """
+    # the page asks for a password: not for everybody
+    "/post-3/",
+""" in toml_of(proposal)
+    read_back(proposal)
+
+
+def test_a_reason_that_quotes_the_site_stays_a_comment() -> None:
+    proposal = replace(simple(), exclusions=(Exclusion("/x/", "to https://a/\nurl = 1\x7f\u2028\r"),))
+    assert read_back(proposal).sites[0].exclude == ("/x/",)
 
 
 def test_a_site_that_does_not_fit_is_trimmed_and_new_posts_join_by_the_feed() -> None:
@@ -298,7 +348,7 @@ def test_measured_pages_that_cannot_be_kept_are_not_proposed() -> None:
     proposal = run(Source(answers))
     assert paths(proposal)[Why.MENU] == ["/blog/"]
     assert "/post-19/" in paths(proposal)[Why.RECENT]
-    assert [(note.where, note.name) for note in proposal.notes] == [
+    assert [(note.where, note.name) for note in proposal.notes if note.name != "excluded"] == [
         ("https://example.org/about/", "moved"),
         ("https://example.org/post-19/", "timeout"),
     ]
@@ -360,7 +410,7 @@ def test_what_else_fails_becomes_a_note() -> None:
 def test_another_canonical_address_is_noted() -> None:
     answers = wordpress()
     answers["/"] = html(MENU, '<link rel="canonical" href="https://www.example.org/">')
-    (note,) = run(Source(answers)).notes
+    note, *_ = run(Source(answers)).notes
     assert note.message == (
         "the home page calls itself https://www.example.org/; if visitors come by that address, name it as url"
     )

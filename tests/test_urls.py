@@ -261,7 +261,7 @@ SITE = Page("https", "a.example", "/blog/")
         ("/", "https://a.example/"),
         ("/blog/x", "https://a.example/blog/x"),
         ("https://b.example/x", "https://b.example/x"),
-        ("http://a.example/x", "http://a.example/x"),
+        ("http://a.example/x", "https://a.example/x"),
     ],
 )
 def test_a_page_of_a_site_is_a_path_from_the_root_or_a_url(text: str, url: str) -> None:

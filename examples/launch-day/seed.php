@@ -86,6 +86,8 @@ function seed_content( $count ) {
 	seed_menu( $pages, $terms );
 
 	wp_suspend_cache_invalidation( false );
+	// Which category is below which is kept in an option, and was kept while not all were there.
+	delete_option( 'category_children' );
 	wp_cache_flush();
 	foreach ( array( 'category', 'post_tag' ) as $taxonomy ) {
 		wp_update_term_count_now( get_terms( array( 'taxonomy' => $taxonomy, 'hide_empty' => false, 'fields' => 'tt_ids' ) ), $taxonomy );

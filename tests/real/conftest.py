@@ -101,3 +101,21 @@ def make_post(stack: Stack) -> Iterator[MakePost]:
     yield make
     for post in made:
         stack.call("wp_delete_post", post.number, True)
+
+
+@pytest.fixture(scope="session")
+def journal_stack() -> Iterator[tuple[Stack, int]]:
+    """A WordPress whose plugin knows the address of a staticify, and the port of that."""
+    directory = Path(tempfile.mkdtemp(prefix="staticify-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    front_port, origin_port, webhook_port = free_ports(3)
+    stack = Stack(directory / "stack", front_port, origin_port)
+    try:
+        stack.command(
+            "up", "--posts", "25", "--theme", "twentytwentyone", "--front-port", str(front_port),
+            "--origin-port", str(origin_port), "--address", f"http://127.0.0.1:{webhook_port}",
+        )  # fmt: skip
+        yield stack, webhook_port
+    finally:
+        stack.command("down", "--purge", is_checked=False)
+        shutil.rmtree(directory)

@@ -80,6 +80,12 @@ class Stack:
         return f"http://{self.netloc}"
 
     @property
+    def secret(self) -> str:
+        """What its plugin and staticify share."""
+        lines = (self.directory / "stack.conf").read_text().splitlines()
+        return next(line.removeprefix("SECRET=") for line in lines if line.startswith("SECRET="))
+
+    @property
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.origin_port}"
 
@@ -224,8 +230,10 @@ class Site:
 
     def text(self, path: str) -> str:
         """The HTML of a page in the tree; empty if it is not there."""
-        file = self.file(path)
-        return file.read_text(encoding="utf-8") if file.exists() else ""
+        try:
+            return self.file(path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
 
 
 class Running:

@@ -63,6 +63,82 @@ def test_purge_removes_a_stack_and_nothing_else(small: Stack, tmp_path: Path) ->
     assert (precious / "file").exists()
 
 
+def test_what_stops_is_said(small: Stack) -> None:
+    for expected in (f"stopped: db php nginx in {small.directory}\n", f"stopped: nothing ran in {small.directory}\n"):
+        assert small.command("down") == expected
+    small.command("up")
+
+
+def test_a_port_that_is_taken_is_found_before_anything_starts(small: Stack, tmp_path: Path) -> None:
+    front_port, origin_port = free_ports(2)
+    for ports, reason in {
+        (front_port, small.origin_port): f"port {small.origin_port}: Address already in use; choose another with "
+        "--origin-port",
+        (small.front_port, origin_port): f"port {small.front_port}: Address already in use; choose another with "
+        "--front-port",
+        (front_port, front_port): f"--front-port and --origin-port are both {front_port}",
+        (70000, origin_port): "port 70000: there is no such port; choose another with --front-port",
+    }.items():
+        options = ("--front-port", str(ports[0]), "--origin-port", str(ports[1]))
+        assert reason in Stack(tmp_path / "other", *ports).command("up", *options, is_checked=False)
+        assert not (tmp_path / "other").exists()
+
+
+def test_an_up_that_fails_leaves_nothing_running_that_did_not_run(small: Stack) -> None:
+    small.command("stop-php")
+    small.command("stop-nginx")
+    configuration = small.directory / "wordpress/wp-config.php"
+    text = configuration.read_text()
+    (small.directory / "seeded").write_text("another theme\n")
+    configuration.write_text("<?php exit( 1 );")
+    try:
+        small.command("up", is_checked=False)
+        status = small.command("status", is_checked=False)
+        assert "db running" in status
+        assert "php stopped" in status
+        assert "nginx stopped" in status
+    finally:
+        configuration.write_text(text)
+        small.command("up")
+    assert small.from_origin("/").status == 200
+
+
+def test_a_reload_is_over_when_the_command_ends(small: Stack) -> None:
+    for _ in range(3):
+        before = set(workers(small))
+        small.command("start-nginx")
+        assert before.isdisjoint(workers(small))
+
+
+def workers(stack: Stack) -> list[str]:
+    """nginx's processes that take requests."""
+    master = (stack.directory / "run/nginx.pid").read_text().strip()
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    titles = {child: Path(f"/proc/{child}/cmdline").read_text().strip("\0 ") for child in children}
+    return [child for child, title in titles.items() if title == "nginx: worker process"]
+
+
+def test_a_measurement_that_fails_says_so(small: Stack) -> None:
+    small.command("stop-php")
+    try:
+        assert "502" in small.command("measure", is_checked=False)
+        with pytest.raises(AssertionError, match="exit status 22"):
+            small.command("measure")
+    finally:
+        small.command("start-php")
+    assert small.command("measure").startswith("one anonymous render: home page ")
+
+
+def test_staticify_is_listed_where_there_is_one(small: Stack) -> None:
+    assert "staticify" not in small.command("status")
+    configuration = small.directory / "staticify.toml"
+    configuration.touch()
+    try:
+        assert "staticify stopped\n" in small.command("status", is_checked=False)
+    finally:
+        configuration.unlink()
+
+
 def test_bad_arguments_make_nothing(small: Stack, tmp_path: Path) -> None:
     other = Stack(tmp_path / "other", *free_ports(2))
     for arguments, reason in {

@@ -11,10 +11,11 @@ import http.client
 import itertools
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from urllib.parse import quote
 import brotli
 import pytest
 
-from real.helpers import Reply, Stack, empty_directory
+from real.helpers import EXAMPLE, Reply, Stack, ask, empty_directory, free_ports, wait_for
 from staticify.encode import encode
 from staticify.nouns import Kind
 from staticify.tree import Tree
@@ -140,7 +141,6 @@ def assert_is_page(answer: Reply, path: str, coding: str = "") -> None:
     assert answer.headers["content-type"] == CONTENT_TYPES[PAGES[path]]
     assert answer.headers["vary"] == "Accept-Encoding"
     assert answer.headers["cache-control"] == "max-age=0, must-revalidate"
-    assert answer.headers["x-served-by"]
     assert answer.headers["content-length"] == str(len(answer.body))
     assert {"etag", "last-modified"} < set(answer.headers)
     assert not {"expires", "set-cookie", "x-powered-by"} & set(answer.headers)
@@ -326,7 +326,7 @@ def test_wordpress_answers_whatever_is_not_the_plain_url_of_a_page(
     else:
         assert answer.status == status
     assert answer.cache_status == cache_status
-    assert not {"x-served-by", "etag", "last-modified"} & set(answer.headers)
+    assert not {"etag", "last-modified"} & set(answer.headers)
     assert answer.headers.get("cache-control") != "max-age=0, must-revalidate"
 
 
@@ -446,7 +446,7 @@ def test_the_origin_never_looks_at_the_tree(front: Front) -> None:
     answer = front.stack.from_origin("/about/")
     assert answer.status == 200
     assert b"<p>the page " not in answer.body
-    assert not {"cache-status", "x-served-by"} & set(answer.headers)
+    assert "cache-status" not in answer.headers
     assert f"{front.stack.url}/about/".encode() in answer.body
     own = front.stack.from_origin("/about/", host=f"127.0.0.1:{front.stack.origin_port}")
     assert f"{front.stack.origin}/about/".encode() in own.body
@@ -540,6 +540,190 @@ def test_staticifys_own_links_are_followed(front: Front) -> None:
                 assert DECODERS[answer.headers.get("content-encoding", "")](answer.body) == b"version %d" % number
     finally:
         linking.close()
+
+
+# --- the installation that README.md describes ---
+
+ROOT = Path(__file__).parents[2]
+RELOAD = "nginx -t && systemctl reload nginx"
+USUAL_SITE = """
+server {
+    listen 127.0.0.1:80;
+    server_name 127.0.0.1;
+    root /var/www/wordpress;
+    index index.php;
+    location / {
+        try_files $uri $uri/ /index.php?$args;
+    }
+    location ~ \\.php$ {
+        include fastcgi_params;
+        fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+        fastcgi_param HTTP_HOST $http_host;
+        fastcgi_pass unix:/run/php/php-fpm.sock;
+    }
+}
+"""
+"""What a WordPress behind nginx looks like before staticify, here with a port in its name."""
+
+
+class Installation:
+    """A private nginx with the directories of Debian's, in which the README's steps are followed word by word."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.directory = stack.make_directory()
+        self.directory.chmod(0o755)
+        self.etc = self.directory / "etc"
+        self.tree = self.directory / "tree"
+        self.front_port, self.origin_port = free_ports(2)
+        for name in ("conf.d", "snippets", "sites-enabled"):
+            (self.etc / name).mkdir(parents=True)
+        shutil.copy("/etc/nginx/fastcgi_params", self.etc)
+        temporary = "".join(
+            f"{name}_temp_path {self.directory}/{name};"
+            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (self.etc / "nginx.conf").write_text(
+            f"include /etc/nginx/modules-enabled/*.conf; pid {self.directory}/nginx.pid; events {{}}\n"
+            f"http {{ include /etc/nginx/mime.types; access_log off; {temporary}\n"
+            f"include {self.etc}/conf.d/*.conf; include {self.etc}/sites-enabled/*; }}\n"
+        )
+        self.site = self.etc / "sites-enabled/example"
+        self.site.write_text(USUAL_SITE.replace("127.0.0.1:80;", f"127.0.0.1:{self.front_port};"))
+        self._say_where_wordpress_is(self.site)
+
+    def follow(self, number: int) -> list[str]:
+        """Run the commands of a step; where it reloads nginx, do first what it says in words, and ask nginx."""
+        commands = step_of_readme(number)
+        for command in commands:
+            if command == RELOAD:
+                self.edit(number)
+                self.nginx("-t")
+            elif command.startswith(("cp ", "sed ")):
+                here = command.replace("/etc/nginx", str(self.etc))
+                subprocess.run(["bash", "-euc", here], cwd=ROOT, check=True)
+        return commands
+
+    def edit(self, number: int) -> None:
+        """The steps' words: root, socket and port of the origin; the site's location and include."""
+        if number == 2:
+            origin = self.etc / "conf.d/staticify-origin.conf"
+            replace_in(origin, "127.0.0.1:8080", f"127.0.0.1:{self.origin_port}")
+            replace_in(origin, "    listen [::1]:8080;\n", "")
+            self._say_where_wordpress_is(origin)
+            replace_in(self.etc / "conf.d/staticify.conf", "/var/cache/staticify/tree", str(self.tree))
+        else:
+            replace_in(self.site, "location / {", "include snippets/staticify.conf;\nlocation @wordpress {")
+
+    def _say_where_wordpress_is(self, file: Path) -> None:
+        replace_in(file, "/var/www/wordpress", str(self.stack.directory / "wordpress"))
+        replace_in(file, "/run/php/php-fpm.sock", str(self.stack.directory / "run/php.sock"))
+
+    def nginx(self, *arguments: str) -> None:
+        log = self.directory / "error.log"
+        command = ("nginx", "-c", f"{self.etc}/nginx.conf", "-e", f"{log}", *arguments)
+        done = subprocess.run(
+            [EXAMPLE / "stack", "exec", "--dir", self.stack.directory, "--", *command],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.nginx()
+        try:
+            yield
+        finally:
+            self.nginx("-s", "stop")
+            wait_for("nginx stops", lambda: not (self.directory / "nginx.pid").exists(), 10)
+
+    def get(self, path: str, *, port: int = 0, **headers: str) -> Reply:
+        """An answer of the site, asked by the name that WordPress knows; nginx itself knows it by no other."""
+        return ask(port or self.front_port, path, host=self.stack.netloc, headers=fields("", headers))
+
+    def publish(self, path: str) -> None:
+        tree = Tree(self.tree)
+        tree.open()
+        try:
+            tree.publish(Page("http", self.stack.netloc, path).place, Kind.HTML, encode(body_of(path)))
+        finally:
+            tree.close()
+
+
+def step_of_readme(number: int) -> list[str]:
+    """The commands of one of the numbered steps."""
+    step = (ROOT / "README.md").read_text().partition(f"\n{number}. **")[2].partition(f"\n{number + 1}. **")[0]
+    return [line.strip() for line in step.partition("\n## ")[0].splitlines() if line.startswith(" " * 7)]
+
+
+def replace_in(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def installation(stack: Stack) -> Iterator[Installation]:
+    made = Installation(stack)
+    yield made
+    shutil.rmtree(made.directory)
+
+
+def test_each_step_of_the_readme_works_when_one_reaches_it(installation: Installation) -> None:
+    installation.nginx("-t")
+    assert RELOAD in installation.follow(2)
+    with installation.running():
+        before = installation.get("/about/")
+        origin = installation.get("/about/", port=installation.origin_port)
+        assert (before.status, origin.status) == (200, 200)
+        assert not {"cache-status"} & {*before.headers, *origin.headers}
+        assert b"wp-content" in origin.body
+    commands = installation.follow(5)
+    assert commands.index(RELOAD) < commands.index("curl -sI https://www.example.org/ | grep -i cache-status")
+    installation.publish("/about/")
+    with installation.running():
+        hit, miss = installation.get("/about/"), installation.get("/contact/")
+        assert (hit.status, hit.cache_status, hit.body) == (200, "staticify; hit", body_of("/about/"))
+        assert (miss.status, miss.cache_status) == (200, MISS)
+        assert b"<p>the page " not in installation.get("/about/", port=installation.origin_port).body
+
+
+def test_who_is_logged_in_gets_wordpress_if_one_wants_that(installation: Installation, administrator: str) -> None:
+    installation.follow(2)
+    installation.follow(5)
+    replace_in(installation.etc / "conf.d/staticify.conf", '#"~(?:^|', '"~(?:^|')
+    installation.publish("/about/")
+    with installation.running():
+        for cookie in ("wordpress_logged_in_0=x", "a=1; wordpress_logged_in_0=x", "a=1;wordpress_logged_in_0=x"):
+            answer = installation.get("/about/", Cookie=cookie)
+            assert (answer.status, answer.cache_status) == (200, BYPASS), cookie
+            assert b"<p>the page " not in answer.body, cookie
+        assert b'id="wpadminbar"' in installation.get("/about/", Cookie=administrator).body
+        for cookie in ("", "a=wordpress_logged_in_0", "x_wordpress_logged_in_0=1", "wordpress_test_cookie=1"):
+            answer = installation.get("/about/", Cookie=cookie)
+            assert (answer.cache_status, answer.body) == ("staticify; hit", body_of("/about/")), cookie
+
+
+def test_wordpress_may_run_behind_another_web_server(installation: Installation) -> None:
+    installation.follow(2)
+    installation.follow(5)
+    commented = (
+        (ROOT / "deploy/nginx/example.conf").read_text().partition("as it came.\n    #\n")[2].partition("}\n\n")[0]
+    )
+    block = "".join(line.strip().removeprefix("#") + "\n" for line in commented.splitlines())
+    installation.site.write_text(
+        f"server {{ listen 127.0.0.1:{installation.front_port}; server_name 127.0.0.1;\n"
+        f"include snippets/staticify.conf;\n{block}}}\n"
+    )
+    replace_in(installation.site, "http://127.0.0.1:8080", f"http://127.0.0.1:{installation.origin_port}")
+    installation.publish("/about/")
+    with installation.running():
+        assert installation.get("/about/").is_hit
+        for path, status in {"/contact/": 200, "/wp-login.php": 200, "/no-such-page/": 404}.items():
+            answer = installation.get(path)
+            assert (answer.status, answer.cache_status) == (status, MISS), path
+        posted = ask(installation.front_port, "/wp-login.php", host=installation.stack.netloc, method="POST")
+        assert (posted.status, posted.cache_status) == (200, METHOD)
 
 
 # --- publishing under load ---

@@ -1,0 +1,132 @@
+<?php
+/**
+ * Comments, as far as everybody sees them: one that awaits moderation is no event.
+ *
+ * @package staticify
+ */
+
+namespace Staticify;
+
+defined( 'ABSPATH' ) || exit;
+
+/**
+ * A comment that everybody sees, or saw, has changed.
+ *
+ * @param \WP_Comment $comment The comment.
+ */
+function tell_comment( \WP_Comment $comment ): void {
+	$post   = (int) $comment->comment_post_ID;
+	$status = get_post_status_object( (string) get_post_status( $post ) );
+	if ( $status && $status->public ) {
+		Changes::add( array_merge( array( "comments:$post" ), tags_of_latest_comments( (string) $comment->comment_date_gmt ) ) );
+	}
+}
+
+/**
+ * The lists of the site's latest comments that reach back to a comment.
+ *
+ * @param string $date When it was written (GMT).
+ * @return string[]
+ */
+function tags_of_latest_comments( string $date ): array {
+	global $wpdb;
+	// phpcs:ignore WordPress.DB -- a small question that an index answers.
+	$rank = (int) $wpdb->get_var( $wpdb->prepare( "SELECT COUNT(*) FROM (SELECT 1 FROM $wpdb->comments WHERE comment_approved = '1' AND comment_date_gmt > %s LIMIT %d) AS newer", $date, max( WINDOWS ) ) );
+	$tags = array( 'comments' );
+	foreach ( WINDOWS as $window ) {
+		if ( $rank < $window ) {
+			$tags[] = "comments:first/$window";
+		}
+	}
+	return $tags;
+}
+
+/**
+ * The same for all comments of a post.
+ *
+ * @param int $post The post's number.
+ * @return string[]
+ */
+function tags_of_comments_of( int $post ): array {
+	global $wpdb;
+	// phpcs:ignore WordPress.DB -- a small question that an index answers.
+	$newest = $wpdb->get_var( $wpdb->prepare( "SELECT MAX(comment_date_gmt) FROM $wpdb->comments WHERE comment_post_ID = %d AND comment_approved NOT IN ('0', 'spam', 'trash')", $post ) );
+	return array_merge( array( "comments:$post" ), $newest ? tags_of_latest_comments( $newest ) : array( 'comments', 'comments:first/5', 'comments:first/10', 'comments:first/20', 'comments:first/50' ) );
+}
+
+/**
+ * Does everybody see this comment?
+ *
+ * @param \WP_Comment $comment A comment.
+ */
+function is_public_comment( \WP_Comment $comment ): bool {
+	return '1' === (string) $comment->comment_approved;
+}
+
+add_action(
+	'wp_insert_comment',
+	static function ( $id, $comment ) {
+		if ( is_public_comment( $comment ) ) {
+			tell_comment( $comment );
+		}
+	},
+	10,
+	2
+);
+// An edit may move a comment in the lists: out of where it was, into where it is.
+add_filter(
+	'wp_update_comment_data',
+	static function ( $data, $before ) {
+		$comment = get_comment( $before['comment_ID'] ?? 0 );
+		if ( $comment && is_public_comment( $comment ) ) {
+			tell_comment( $comment );
+		}
+		return $data;
+	},
+	10,
+	2
+);
+add_action(
+	'edit_comment',
+	static function ( $id ) {
+		$comment = get_comment( $id );
+		if ( $comment && is_public_comment( $comment ) ) {
+			tell_comment( $comment );
+		}
+	}
+);
+add_action(
+	'transition_comment_status',
+	static function ( $new_status, $old_status, $comment ) {
+		if ( $new_status !== $old_status && in_array( 'approved', array( $new_status, $old_status ), true ) ) {
+			tell_comment( $comment );
+		}
+	},
+	10,
+	3
+);
+add_action(
+	'wp_update_comment_count',
+	static function ( $post, $new_count, $old_count ) {
+		$status = get_post_status_object( (string) get_post_status( $post ) );
+		if ( (int) $new_count !== (int) $old_count && $status && $status->public ) {
+			Changes::add( array( "count:$post" ) );
+		}
+	},
+	10,
+	3
+);
+foreach ( array( 'added', 'updated', 'deleted' ) as $staticify_verb ) {
+	add_action(
+		"{$staticify_verb}_comment_meta",
+		static function ( $unused, $id, $key ) {
+			$comment = get_comment( (int) $id );
+			if ( $comment && is_public_comment( $comment ) && ! is_looking() && ! preg_match( '/\A(?:_wp_trash_|akismet_)/', (string) $key ) ) {
+				tell_comment( $comment );
+			}
+		},
+		10,
+		3
+	);
+}
+unset( $staticify_verb );

@@ -1,0 +1,210 @@
+<?php
+/**
+ * The journal: one row for each request that changed something public.
+ *
+ * @package staticify
+ */
+
+namespace Staticify;
+
+defined( 'ABSPATH' ) || exit;
+
+/**
+ * The table, and the option that names its incarnation.
+ */
+final class Journal {
+	const OPTION  = 'staticify_journal';
+	const VERSION = 1;
+
+	const ROWS_KEPT         = 10000;
+	const ROWS_IN_AN_ANSWER = 500;
+	const BYTES_IN_ANSWER   = 1000000;
+
+	/**
+	 * A number that is missing between two rows may belong to a request that is writing just now; after this many
+	 * seconds it belongs to one that failed.
+	 */
+	const GAP_SECONDS = 5;
+
+	/**
+	 * The table of the present blog.
+	 */
+	public static function table(): string {
+		global $wpdb;
+		return $wpdb->prefix . 'staticify_journal';
+	}
+
+	/**
+	 * The incarnation's name; makes the table if there is none.
+	 */
+	public static function id(): string {
+		$option = get_option( self::OPTION );
+		if ( is_array( $option ) && self::VERSION === ( $option['version'] ?? 0 ) && ! empty( $option['id'] ) ) {
+			return (string) $option['id'];
+		}
+		return self::create();
+	}
+
+	/**
+	 * Make the table, if there is none, and begin a new incarnation: whoever reads starts over.
+	 */
+	public static function create(): string {
+		global $wpdb;
+		$table   = self::table();
+		$charset = $wpdb->get_charset_collate();
+		// phpcs:disable WordPress.DB -- a table of our own.
+		$wpdb->query(
+			"CREATE TABLE IF NOT EXISTS `$table` (
+			position bigint(20) unsigned NOT NULL AUTO_INCREMENT,
+			time bigint(20) unsigned NOT NULL,
+			entry longtext NOT NULL,
+			PRIMARY KEY  (position)
+			) $charset"
+		);
+		// phpcs:enable
+		$id = bin2hex( random_bytes( 16 ) );
+		update_option(
+			self::OPTION,
+			array(
+				'version' => self::VERSION,
+				'id'      => $id,
+			),
+			true
+		);
+		return $id;
+	}
+
+	/**
+	 * Add a row.
+	 *
+	 * @param string[] $tags What the changed pages carry.
+	 * @param string[] $urls Pages that are public now and new or changed.
+	 * @param string[] $gone Pages that ceased to be public.
+	 * @return int The row's position, 0 if it could not be written.
+	 */
+	public static function append( array $tags, array $urls, array $gone ): int {
+		global $wpdb;
+		$entry = wp_json_encode(
+			array(
+				'tags' => $tags,
+				'urls' => $urls,
+				'gone' => $gone,
+			),
+			JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE
+		);
+		self::id();
+		if ( ! self::insert( $entry ) ) {
+			// Somebody has removed the table, or it could not be written: a new incarnation makes the reader start over,
+			// so that nothing is missed even if this row is lost.
+			self::create();
+			if ( ! self::insert( $entry ) ) {
+				return 0;
+			}
+		}
+		$position = (int) $wpdb->insert_id;
+		if ( 0 === $position % 100 && $position > self::ROWS_KEPT ) {
+			$table = self::table();
+			// phpcs:ignore WordPress.DB -- a table of our own.
+			$wpdb->query( $wpdb->prepare( "DELETE FROM `$table` WHERE position <= %d", $position - self::ROWS_KEPT ) );
+		}
+		return $position;
+	}
+
+	/**
+	 * One INSERT.
+	 *
+	 * @param string $entry JSON, which is ASCII: any character set of the table will do.
+	 */
+	private static function insert( string $entry ): bool {
+		global $wpdb;
+		$table      = self::table();
+		$suppressed = $wpdb->suppress_errors();
+		// phpcs:ignore WordPress.DB -- a table of our own.
+		$done = $wpdb->query( $wpdb->prepare( "INSERT INTO `$table` (time, entry) VALUES (%d, %s)", time(), $entry ) );
+		$wpdb->suppress_errors( $suppressed );
+		return (bool) $done;
+	}
+
+	/**
+	 * The first position that there is, and the last one; zeros if there is none. Null if there is no table.
+	 *
+	 * @return int[]|null
+	 */
+	public static function bounds(): ?array {
+		global $wpdb;
+		$table      = self::table();
+		$suppressed = $wpdb->suppress_errors();
+		// phpcs:ignore WordPress.DB -- a table of our own.
+		$row = $wpdb->get_row( "SELECT MIN(position) AS first, MAX(position) AS last FROM `$table`" );
+		$wpdb->suppress_errors( $suppressed );
+		return $row ? array( (int) $row->first, (int) $row->last ) : null;
+	}
+
+	/**
+	 * What changed, as PROTOCOL.md has it.
+	 *
+	 * @param string $known The incarnation that the reader knows, or nothing.
+	 * @param int    $since The last position that it has read.
+	 * @return array<string,mixed>
+	 */
+	public static function read( string $known, int $since ): array {
+		$id     = self::id();
+		$bounds = self::bounds();
+		if ( null === $bounds ) {
+			$id     = self::create();
+			$bounds = array( 0, 0 );
+		}
+		list( $first, $last ) = $bounds;
+		$is_whole             = $known === $id && $since <= $last && ( $since === $last || $since >= $first - 1 );
+		$answer               = array(
+			'version'    => 1,
+			'journal'    => $id,
+			'position'   => $last,
+			'start_over' => ! $is_whole,
+			'more'       => false,
+			'entries'    => array(),
+		);
+		return $is_whole && $since < $last ? self::rows( $since ) + $answer : $answer;
+	}
+
+	/**
+	 * The rows after a position, as far as they are certain and fit.
+	 *
+	 * @param int $since The last position that was read.
+	 * @return array<string,mixed>
+	 */
+	private static function rows( int $since ): array {
+		global $wpdb;
+		$table = self::table();
+		// phpcs:ignore WordPress.DB -- a table of our own.
+		$rows     = $wpdb->get_results( $wpdb->prepare( "SELECT position, time, entry FROM `$table` WHERE position > %d ORDER BY position LIMIT %d", $since, self::ROWS_IN_AN_ANSWER + 1 ) );
+		$position = $since;
+		$entries  = array();
+		$bytes    = 0;
+		$more     = false;
+		foreach ( $rows as $row ) {
+			if ( (int) $row->position !== $position + 1 && time() - (int) $row->time < self::GAP_SECONDS ) {
+				break;
+			}
+			if ( count( $entries ) >= self::ROWS_IN_AN_ANSWER || ( $entries && $bytes + strlen( $row->entry ) > self::BYTES_IN_ANSWER ) ) {
+				$more = true;
+				break;
+			}
+			$bytes    += strlen( $row->entry );
+			$position  = (int) $row->position;
+			$entry     = json_decode( $row->entry, true );
+			$entries[] = array(
+				'position' => $position,
+				'time'     => (int) $row->time,
+				'tags'     => $entry['tags'] ?? array( 'site' ),
+				'urls'     => $entry['urls'] ?? array(),
+				'gone'     => $entry['gone'] ?? array(),
+			);
+		}
+		return array(
+			'position' => $position,
+			'more'     => $more,
+			'entries'  => $entries,
+		);
+	}
+}

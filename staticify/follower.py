@@ -1,0 +1,203 @@
+"""Follows what WordPress says of itself: asks a site's journal, and tells the keeper which pages are concerned.
+
+The journal is the truth and a webhook only a reason to ask at once: one that is lost costs an interval. As long as
+the journal answers, a page that no row concerns is fresh, and is fetched only by the slow sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from staticify.changes import Changes, Entry, parse_changes, question
+from staticify.errors import AnswerMalformed, OriginError, UrlError
+from staticify.keeper import Keeper
+from staticify.nouns import Answer, Mode
+from staticify.store import Store
+from staticify.tags import SITE, is_from_visitors
+from staticify.urls import Page, is_inside, page_of
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 0.1
+"""Between two rounds: a storm of webhooks is a few questions."""
+COMMENT_SECONDS = 10.0
+"""A page is rendered for comments once in this time at most."""
+CRON_SECONDS = 15.0
+"""Between two requests for wp-cron.php at least."""
+MAX_ROUNDS = 100
+FAILURES_UNTIL_BLIND = 2
+
+
+class Follower:
+    """One site's journal. `start`, then `tell` whenever there may be something new; `stop` ends it."""
+
+    def __init__(self, keeper: Keeper, store: Store) -> None:
+        self._site = keeper.site
+        self._keeper = keeper
+        self._store = store
+        # Which mode it was in, the last process knew: this one begins to see.
+        self._state = replace(store.site(keeper.site.url), mode=Mode.BLIND, reason="")
+        self._failures = 0
+        self._told = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self._cron: asyncio.TimerHandle | None = None
+        self._turning: set[asyncio.Task[None]] = set()
+        self._cron_asked_at = float("-inf")
+
+    def start(self) -> asyncio.Task[None]:
+        """Ask now, and then whenever told. The task ends after `stop`."""
+        self._told.set()
+        self._running = asyncio.create_task(self._run(), name=f"journal of {self._site.url}")
+        return self._running
+
+    def tell(self) -> None:
+        """Ask soon."""
+        self._told.set()
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._cron is not None:
+            self._cron.cancel()
+        tasks = [*self._turning, *([self._running] if self._running else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._told.wait()
+            self._told.clear()
+            await self._round()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _round(self) -> None:
+        """Read what is new, and act on it."""
+        started, started_at = asyncio.get_running_loop().time(), time.time()
+        try:
+            async for changes in self._read():
+                await self._apply(changes)
+        except OriginError as error:
+            self._lose(error)
+            return
+        self._failures = 0
+        self._keeper.confirm(started)
+        missed = self._keeper.take_missed(started)
+        for page in missed:
+            log.warning("changed without a word in the journal: found by the sweep", extra={"url": page.url})
+        is_new = self._state.mode is not Mode.JOURNAL
+        self._remember(mode=Mode.JOURNAL, reason="", polled_at=started_at, missed=self._state.missed + len(missed))
+        if is_new:
+            log.info("journal mode: WordPress says what changes", extra={"site": self._site.url})
+        if not self._keeper.is_following:
+            self._keeper.follow(is_following=True)
+
+    async def _read(self) -> AsyncIterator[Changes]:
+        since = self._state.since
+        for _ in range(MAX_ROUNDS):
+            answer = await self._keeper.ask(question(self._state.journal, since))
+            changes = _understood(answer)
+            yield changes
+            if not changes.is_more or not changes.entries:
+                return
+            since = changes.entries[-1].position
+
+    async def _apply(self, changes: Changes) -> None:
+        """Act on an answer. What is due is in the store before the position is: a crash between them loses nothing."""
+        if changes.is_start_over or changes.journal != self._state.journal:
+            self._start_over(changes)
+        for entry in changes.entries:
+            # Before anything else: what is not public any more.
+            await self._keeper.revoke(self._pages(entry.gone))
+        for entry in changes.entries:
+            self._purge(entry)
+        self._turn_cron_at(changes.cron_due_at)
+        self._remember(since=changes.entries[-1].position if changes.entries else changes.position)
+
+    def _start_over(self, changes: Changes) -> None:
+        if self._state.journal:
+            log.warning("the journal does not reach back: every page is checked", extra={"site": self._site.url})
+        self._remember(journal=changes.journal)
+        self._keeper.purge_everything()
+
+    def _purge(self, entry: Entry) -> None:
+        if SITE in entry.tags:
+            self._keeper.purge_everything()
+            return
+        self._keeper.discover(self._pages(entry.urls))
+        gap_seconds = COMMENT_SECONDS if is_from_visitors(entry.tags) else 0.0
+        # First, so that a page which is both is foremost.
+        self._keeper.purge((), foremost=self._pages(entry.urls), gap_seconds=gap_seconds)
+        self._keeper.purge_tags(entry.tags, gap_seconds=gap_seconds)
+
+    def _pages(self, urls: Iterable[str]) -> Sequence[Page]:
+        return list(self._pages_of(urls))
+
+    def _pages_of(self, urls: Iterable[str]) -> Iterator[Page]:
+        for url in urls:
+            try:
+                page = page_of(self._site.base, url)
+            except UrlError:
+                continue  # A permalink with a query: never a page of the tree.
+            if is_inside(self._site.base, page):
+                yield page
+
+    def _lose(self, error: OriginError) -> None:
+        """No usable answer. One may be chance; what is no answer of the plugin is not."""
+        self._failures += 1
+        is_following = self._keeper.is_following
+        if is_following and self._failures < FAILURES_UNTIL_BLIND and not isinstance(error, AnswerMalformed):
+            return
+        if is_following or self._state.reason != str(error):
+            log.warning("blind mode: every page is fetched each interval", extra=self._because(error))
+        self._remember(mode=Mode.BLIND, reason=str(error))
+        if is_following:
+            self._keeper.follow(is_following=False)
+
+    def _because(self, error: OriginError) -> dict[str, str]:
+        return {"site": self._site.url, "reason": str(error)}
+
+    def _remember(self, **changed: object) -> None:
+        self._state = replace(self._state, **changed)  # type: ignore[arg-type]
+        self._store.put_site(self._state)
+
+    def _turn_cron_at(self, due_at: float | None) -> None:
+        """Ask for wp-cron.php when its next event is due: no visitor reaches PHP to do it."""
+        if self._cron is not None:
+            self._cron.cancel()
+            self._cron = None
+        if due_at is None:
+            return
+        loop = asyncio.get_running_loop()
+        # An event that stays due is tried again: WordPress's own lock stands for up to a minute, whoever holds it.
+        due = max(loop.time() + due_at - time.time(), self._cron_asked_at + CRON_SECONDS)
+        self._cron = loop.call_at(due, self._turn_cron)
+
+    def _turn_cron(self) -> None:
+        self._cron_asked_at = asyncio.get_running_loop().time()
+        task = asyncio.create_task(self._ask_for_cron(), name=f"cron of {self._site.url}")
+        self._turning.add(task)
+        task.add_done_callback(self._turning.discard)
+
+    async def _ask_for_cron(self) -> None:
+        try:
+            await self._keeper.fetch_aside(f"{self._site.base.raw_path}wp-cron.php")
+        except OriginError as error:
+            log.warning("WP-Cron could not be turned", extra=self._because(error))
+        # What it did, and when the next event is due.
+        self.tell()
+
+
+def _understood(answer: Answer) -> Changes:
+    if answer.status != 200:
+        reason = {401: "the plugin refuses our signature: are the secrets the same?"}.get(
+            answer.status, f"the journal answers {answer.status}: is the plugin installed?"
+        )
+        raise AnswerMalformed(reason)
+    try:
+        return parse_changes(answer.body)
+    except AnswerMalformed as error:
+        raise AnswerMalformed(f"{error}: is the plugin installed?") from None

@@ -1,0 +1,47 @@
+"""What somebody wants rendered anew: a webhook, a script's file in the spool, a change of files, or an operator."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from staticify.errors import UrlError
+from staticify.keeper import Keeper
+from staticify.urls import page_of
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Pages by their URLs, by their tags, by the uploads that they show, or all of a site."""
+
+    urls: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    uploads: tuple[str, ...] = ()
+    """Paths below wp-content/uploads."""
+    is_everything: bool = False
+
+
+async def carry_out(order: Order, keeper: Keeper) -> int:
+    """Purge what an order names, of one site. Returns how many pages that is: what the site does not keep is none."""
+    if order.is_everything:
+        return keeper.purge_everything()
+    pages = keeper.pages_of(order.tags)
+    for url in order.urls:
+        # What is no page could not be in the tree either.
+        with contextlib.suppress(UrlError):
+            pages.add(page_of(keeper.site.base, url))
+    if order.uploads:
+        pages |= await keeper.pages_showing(_spellings(order.uploads))
+    return keeper.purge(pages)
+
+
+def _spellings(uploads: Iterable[str]) -> Iterator[str]:
+    """How pages write the addresses of uploads: percent-encoded, or as the files are called."""
+    for path in uploads:
+        name = os.fsencode(f"/uploads/{path}")
+        yield quote(name)
+        with contextlib.suppress(UnicodeDecodeError):  # Such a name stands in no page as it is.
+            yield name.decode()

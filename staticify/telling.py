@@ -1,0 +1,59 @@
+"""What `staticify purge` does: tell the running daemon which pages to render anew, as WordPress tells it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from datetime import UTC, datetime
+
+import aiohttp
+
+from staticify.address import Origin
+from staticify.config import Config, Site
+from staticify.errors import ConfigError, Fault, WebhookError
+from staticify.orders import Order
+from staticify.signature import sign
+
+TIMEOUT_SECONDS = 5.0
+"""From the first byte to the last."""
+MAX_REASON_BYTES = 300
+"""What is shown of a refusal."""
+
+
+async def tell(config: Config, site: Site, order: Order) -> None:
+    """Send an order to the daemon's webhook. Raises WebhookError if it refuses or is not there, ConfigError without."""
+    if config.listen is None or not site.secrets:
+        missing = "[webhook] listen" if config.listen is None else f"`secrets` of {site.url}"
+        raise ConfigError(
+            str(config.source),
+            [Fault("", f"the daemon can only be told with {missing}")],
+            hint="Until then: a page is fetched anew each interval by itself",
+        )
+    data = {"site": site.url, "urls": order.urls, "tags": order.tags, "all": order.is_everything}
+    message = {"type": "purge", "timestamp": datetime.now(UTC).isoformat(timespec="seconds"), "data": data}
+    body = json.dumps(message).encode()
+    fields = sign(site.secrets, secrets.token_hex(16), time.time(), body)
+    try:
+        status, reason = await _post(config.listen, body, {"Content-Type": "application/json", **fields})
+    except TimeoutError:
+        raise WebhookError(f"{config.listen} does not answer within {TIMEOUT_SECONDS:.0f} s", hint=_HINT) from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise WebhookError(f"nobody answers at {config.listen}: {error}", hint=_HINT) from None
+    if status != 202:
+        hint = "Does it run with this configuration?" if status == 401 else ""
+        raise WebhookError(f"the daemon refuses: {status} {reason}", hint=hint)
+
+
+_HINT = "Is `staticify run` running?"
+
+
+async def _post(listen: Origin, body: bytes, fields: dict[str, str]) -> tuple[int, str]:
+    # Not by httpx: below it, a socket that nobody listens on is never closed.
+    connector = aiohttp.UnixConnector(listen.socket_path) if listen.scheme == "unix" else aiohttp.TCPConnector()
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session,
+        session.post(f"{listen.base_url}/purge", data=body, headers=fields, allow_redirects=False) as answer,
+    ):
+        return answer.status, (await answer.content.read(MAX_REASON_BYTES)).decode(errors="replace")

@@ -1,0 +1,243 @@
+"""How fast a change is on the front, what it costs the author, and what a storm of comments does; a real WordPress.
+
+    python tests/bench/journal.py latency [--count 50]      posts by the REST API and by wp-admin's quick edit
+    python tests/bench/journal.py save [--count 50]         saving with the plugin and without, daemon up and dead
+    python tests/bench/journal.py comments [--count 1000] [--seconds 60]
+
+Starts and removes a WordPress of its own (25 posts, Twenty Twenty-One) and a daemon. Prints tables; fails on nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from real.helpers import Stack, free_ports, stop
+from real.oracle import Watched, watched
+
+from staticify.urls import Page
+
+
+@contextmanager
+def stage(theme: str = "twentytwentyone") -> Iterator[Watched]:
+    """A WordPress with the plugin, and a daemon that it tells."""
+    directory = Path(tempfile.mkdtemp(prefix="staticify-bench-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    front_port, origin_port, webhook_port = free_ports(3)
+    stack = Stack(directory / "stack", front_port, origin_port)
+    try:
+        stack.command(
+            "up", "--posts", "25", "--theme", theme, "--front-port", str(front_port),
+            "--origin-port", str(origin_port), "--address", f"http://127.0.0.1:{webhook_port}",
+        )  # fmt: skip
+        with watched(stack, webhook_port, stack.make_directory(), interval="60s") as one:
+            yield one
+    finally:
+        stack.command("down", "--purge", is_checked=False)
+        shutil.rmtree(directory)
+
+
+class Editor:
+    """Somebody who is logged in as administrator, by HTTP alone."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._cookie = stack.log_in("admin", "launch-day")
+        self._rest_nonce = self._request("GET", "/wp-admin/admin-ajax.php?action=rest-nonce").decode()
+        page = self._request("GET", "/wp-admin/edit.php").decode()
+        found = re.search(r'id="_inline_edit"[^>]*value="([0-9a-f]+)"', page)
+        if found is None:
+            raise SystemExit("wp-admin shows no quick edit")
+        self._quick_nonce = found[1]
+
+    def publish_by_rest(self, title: str) -> str:
+        """A new post, as the block editor saves it. Its address."""
+        body = json.dumps({"title": title, "content": title, "status": "publish"}).encode()
+        fields = {"Content-Type": "application/json", "X-WP-Nonce": self._rest_nonce}
+        return str(json.loads(self._request("POST", "/wp-json/wp/v2/posts", body, fields))["link"])
+
+    def save_by_rest(self, number: int, content: str) -> None:
+        """Save a post anew."""
+        fields = {"Content-Type": "application/json", "X-WP-Nonce": self._rest_nonce}
+        self._request("POST", f"/wp-json/wp/v2/posts/{number}", json.dumps({"content": content}).encode(), fields)
+
+    def publish_by_quick_edit(self, number: int, title: str) -> None:
+        """A draft goes out by wp-admin's list of posts."""
+        form = {
+            "action": "inline-save", "post_type": "post", "post_ID": number, "_inline_edit": self._quick_nonce,
+            "post_title": title, "post_name": title.lower(), "_status": "publish", "post_view": "list",
+            "screen": "edit-post", "mm": "06", "jj": "15", "aa": "2024", "hh": "10", "mn": "00", "ss": "00",
+        }  # fmt: skip
+        fields = {"Content-Type": "application/x-www-form-urlencoded"}
+        self._request("POST", "/wp-admin/admin-ajax.php", urlencode(form).encode(), fields)
+
+    def _request(self, method: str, path: str, body: bytes = b"", fields: dict[str, str] | None = None) -> bytes:
+        headers = {"Host": self._stack.netloc, "Cookie": self._cookie, **(fields or {})}
+        with closing(http.client.HTTPConnection("127.0.0.1", self._stack.origin_port, timeout=30)) as connection:
+            connection.request(method, path, body or None, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status >= 400:
+                raise SystemExit(f"{method} {path}: {answer.status} {content[:300]!r}")
+            return content
+
+
+def seconds_of_render(stack: Stack, path: str) -> float:
+    """One anonymous render, the median of five."""
+    times = []
+    for _ in range(5):
+        started = time.monotonic()
+        stack.from_origin(path)
+        times.append(time.monotonic() - started)
+    return statistics.median(times)
+
+
+def row(name: str, seconds: Sequence[float]) -> None:
+    """A line of a table: median, p95 and maximum in milliseconds."""
+    ordered = sorted(seconds)
+    figures = (statistics.median(ordered), ordered[int(len(ordered) * 0.95)], ordered[-1])
+    print(f"{name:44}" + "".join(f"{figure * 1000:9.0f}" for figure in figures), flush=True)
+
+
+def latency(count: int) -> None:
+    """From the end of the author's request to the right home page, and to a hit for the post."""
+    with stage() as one:
+        stack, editor = one.stack, Editor(one.stack)
+        times: dict[str, list[float]] = {"REST": [], "wp-admin": [], "REST, post": [], "wp-admin, post": []}
+        for number in range(count):
+            title, way = f"Launch{number}x", "REST" if number % 2 else "wp-admin"
+            if way == "REST":
+                path = editor.publish_by_rest(title).removeprefix(stack.url)
+                ended = time.monotonic()
+            else:
+                draft = stack.insert_post(post_title="draft", post_content=title, post_status="draft")
+                one.settle(0)
+                editor.publish_by_quick_edit(draft.number, title)
+                ended = time.monotonic()
+                path = stack.call("get_permalink", draft.number).removeprefix(stack.url)
+            wanted = {way: "/", f"{way}, post": path}
+            while wanted:
+                if time.monotonic() - ended > 30:
+                    raise SystemExit(f"not on the front within 30 s: {wanted}")
+                for what, where in list(wanted.items()):
+                    reply = stack.from_front(where)
+                    if reply.is_hit and title.encode() in reply.body:
+                        times[what].append(time.monotonic() - ended)
+                        del wanted[what]
+                time.sleep(0.01)
+            one.settle(0)
+        print(f"{count} posts, ms after the author's request ended   median      p95      max")
+        row("home page right, by REST", times["REST"])
+        row("the post a hit, by REST", times["REST, post"])
+        row("home page right, by wp-admin", times["wp-admin"])
+        row("the post a hit, by wp-admin", times["wp-admin, post"])
+        both = seconds_of_render(stack, "/") + seconds_of_render(stack, path)
+        print(f"one render of each: {both * 1000:.0f} ms; allowed: {both * 1000 + 300:.0f} ms")
+
+
+def save(count: int) -> None:
+    """Saving a post in turns with the plugin and without it; the daemon up, then dead."""
+    with stage() as one:
+        stack, editor = one.stack, Editor(one.stack)
+        post = stack.insert_post(post_title="Saved", post_content="again and again")
+        loader = stack.directory / "wordpress/wp-content/mu-plugins/staticify-loader.php"
+        aside = loader.with_suffix(".aside")
+        print(f"{count} pairs, ms of one save by the REST API        median      p95      max")
+        for state in ("up", "dead"):
+            if state == "dead":
+                stop(one.process)
+            times: dict[str, list[float]] = {"with": [], "without": []}
+            for number in range(count):
+                for kind, seconds in times.items():
+                    if kind == "without":
+                        loader.rename(aside)
+                    try:
+                        # PHP looks at the folder anew each time; what it kept of the file's code may be 2 s old.
+                        started = time.monotonic()
+                        editor.save_by_rest(post.number, f"{kind} {number}")
+                        seconds.append(time.monotonic() - started)
+                    finally:
+                        if kind == "without":
+                            aside.rename(loader)
+                    if state == "up":
+                        one.settle(0)
+            row(f"daemon {state}, without the plugin", times["without"])
+            row(f"daemon {state}, with the plugin", times["with"])
+            differences = [a - b for a, b in zip(times["with"], times["without"], strict=True)]
+            print(f"median of the differences: {statistics.median(differences) * 1000:+.1f} ms")
+
+
+def comments(count: int, seconds: float) -> None:
+    """Comments to one post while a reader goes round the tree."""
+    with stage() as one:
+        stack = one.stack
+        post = stack.insert_post(post_title="Discussed", post_content="say something")
+        one.settle(0)
+        while not stack.from_front(post.path).is_hit:
+            time.sleep(0.1)
+        paths = [Page("http", stack.netloc, path).raw_path for path in sorted(one.published())[:100]]
+        seen: Counter[str] = Counter()
+        is_over = threading.Event()
+
+        def read() -> None:
+            while not is_over.is_set():
+                for path in paths:
+                    reply = stack.from_front(path)
+                    seen["error" if reply.status != 200 else "hit" if reply.is_hit else "miss"] += 1
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        log = one.site.log.read_text().count(f"published url={stack.url}{post.path} ")
+        before = one.health()["journeys"]
+        code = f"""
+            for ( $i = 0; $i < {count}; $i++ ) {{
+                $at = microtime( true );
+                wp_insert_comment( array( 'comment_post_ID' => (int) $argv[1], 'comment_author' => 'V',
+                    'comment_content' => "thought $i", 'comment_approved' => 1 ) );
+                Staticify\\Changes::class; do_action( 'shutdown' );
+                usleep( max( 0, (int) ( 1e6 * ( {seconds / count} - microtime( true ) + $at ) ) ) );
+            }}
+        """
+        started = time.monotonic()
+        stack.php(code, str(post.number))
+        lasted = time.monotonic() - started
+        time.sleep(12)
+        is_over.set()
+        reader.join()
+        renders = one.site.log.read_text().count(f"published url={stack.url}{post.path} ") - log
+        print(f"{count} comments in {lasted:.0f} s: their page rendered {renders} times,")
+        print(f"{one.health()['journeys'] - before} journeys in all; a reader of {len(paths)} pages: {dict(seen)}")
+
+
+def main() -> None:
+    """Run one of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("latency", "save", "comments"))
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--seconds", type=float, default=60)
+    options = parser.parse_args()
+    if options.what == "latency":
+        latency(options.count or 50)
+    elif options.what == "save":
+        save(options.count or 50)
+    else:
+        comments(options.count or 1000, options.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,488 @@
+"""What WordPress says changed: who is rendered for it, who is not, and what happens when it says nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_journal import CRON, QUESTION, SECRET, ScriptedJournal
+from scripted_origin import Exchange, ScriptedOrigin, answer, html
+from stage import config_of, files, opened, site_toml, until
+
+from staticify.follower import Follower
+from staticify.keeper import Keeper
+from staticify.nouns import Mode, Outcome, Result
+from staticify.store import Store
+
+SITE_URL = "https://example.org/"
+
+
+@dataclass
+class Followed:
+    """A keeper and a follower on a scripted WordPress with a journal."""
+
+    keeper: Keeper
+    follower: Follower
+    store: Store
+    origin: ScriptedOrigin
+    journal: ScriptedJournal
+    tree: Path
+    results: list[Result] = field(default_factory=list)
+
+    def is_in(self, mode: Mode) -> bool:
+        return self.store.site(SITE_URL).mode is mode
+
+    def text(self, path: str) -> str:
+        """What the tree says."""
+        name = f"example.org{path}@staticify/index.html"
+        return files(self.tree).get(name, b"").decode()
+
+    def count(self, path: str) -> int:
+        """How often a path was asked for."""
+        return self.origin.paths().count(path)
+
+    async def read(self) -> None:
+        """Tell the follower, and wait until it has asked and the queue is empty."""
+        asked = len(self.journal.questions)
+        self.follower.tell()
+        await until(lambda: len(self.journal.questions) > asked)
+        await until(lambda: not self.store.due())
+
+
+Test = Callable[[Followed], Awaitable[None]]
+
+
+@asynccontextmanager
+async def running(directory: Path, journal: ScriptedJournal, **keys: Any) -> AsyncIterator[Followed]:
+    settings = {"interval": "60s", "secrets": [SECRET], **keys}
+    config = config_of(directory, site_toml(journal.origin.address, **settings))
+    results: list[Result] = []
+    with opened(config) as (tree, store, workers):
+        keeper = Keeper(config.sites[0], tree, store, workers, on_result=results.append)
+        follower = Follower(keeper, store)
+        keeper.start()
+        follower.start()
+        try:
+            yield Followed(keeper, follower, store, journal.origin, journal, tree.path, results)
+        finally:
+            await follower.stop()
+            await keeper.stop()
+
+
+def followed(directory: Path, test: Test, **keys: Any) -> None:
+    """Run a test when four labelled pages are published and the journal is followed."""
+
+    async def main() -> None:
+        async with ScriptedOrigin().running() as origin:
+            journal = ScriptedJournal(origin)
+            journal.page("/", "home", "list:post", "post:1", "post:2", "count:1")
+            journal.page("/one/", "one", "post:1", "term:5", "comments:1", "count:1")
+            journal.page("/two/", "two", "post:2", "near:2")
+            journal.page("/map/", "map", "post:*")
+            async with running(directory, journal, pages=["/", "/one/", "/two/", "/map/"], **keys) as one:
+                await until(lambda: len(one.results) >= 4 and one.keeper.is_following and not one.store.due())
+                await test(one)
+
+    asyncio.run(main())
+
+
+def renders(one: Followed, since: list[str]) -> list[str]:
+    return sorted(path for path in one.origin.paths()[len(since) :] if path != QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        (("post:1",), ["/", "/map/", "/one/"]),
+        (("term:5",), ["/one/"]),
+        (("list:post",), ["/"]),
+        (("near:2",), ["/two/"]),
+        (("post:99",), ["/map/"]),
+        (("term:99", "user:3"), []),
+        (("site",), ["/", "/map/", "/one/", "/two/"]),
+        (("*",), ["/", "/map/", "/one/", "/two/"]),
+        (("term:5", "near:2"), ["/one/", "/two/"]),
+    ],
+)
+def test_a_row_renders_the_pages_that_it_concerns_and_no_other(
+    tmp_path: Path, tags: tuple[str, ...], expected: list[str]
+) -> None:
+    async def test(one: Followed) -> None:
+        before = one.origin.paths()
+        one.journal.write(*tags)
+        await one.read()
+        assert renders(one, before) == expected
+
+    followed(tmp_path, test)
+
+
+def test_a_cycle_without_a_change_is_one_question(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        before = one.origin.paths()
+        ages = []
+        for _ in range(5):
+            await one.read()
+            oldest = one.keeper.oldest()
+            assert oldest is not None
+            ages.append(oldest[1])
+        assert one.origin.paths()[len(before) :] == [QUESTION] * 5
+        # Each answer says that all is as it should be.
+        assert max(ages) < 1.0
+
+    followed(tmp_path, test, interval="2s")
+
+
+def test_a_page_that_is_public_no_more_leaves_before_anything_is_fetched(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        async def slow(exchange: Exchange) -> None:
+            await asyncio.sleep(0.5)
+            await exchange.send(answer(b"", 404))
+
+        one.origin.pages["/one/"] = slow
+        one.journal.page("/", "home without one", "list:post", "post:2")
+        one.journal.write("post:1", "list:post", gone=("https://example.org/one/",))
+        started = time.monotonic()
+        one.follower.tell()
+        await until(lambda: one.text("/one/") == "")
+        assert time.monotonic() - started < 0.5
+        await until(lambda: one.text("/") == html("home without one"))
+        await until(lambda: not one.store.due())
+        assert one.text("/one/") == ""
+
+    followed(tmp_path, test)
+
+
+def test_what_was_fetched_before_it_was_taken_back_is_not_published(tmp_path: Path) -> None:
+    """The old page is on its way when the journal says that it is private now."""
+
+    async def test(one: Followed) -> None:
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def old(exchange: Exchange) -> None:
+            reached.set()
+            await go_on.wait()
+            one.origin.pages["/one/"] = answer(b"", 404)
+            await exchange.send(answer(html("secret news"), Staticify_Tags="site post:1"))
+
+        before = one.count("/one/")
+        one.origin.pages["/one/"] = old
+        one.journal.write("term:5")
+        one.follower.tell()
+        await reached.wait()
+        one.journal.write("post:1", gone=("https://example.org/one/",))
+        one.follower.tell()
+        await until(lambda: one.text("/one/") == "")
+        go_on.set()
+        await until(lambda: one.count("/one/") == before + 2 and not one.store.due())
+        assert one.text("/one/") == ""
+        assert "published" not in {str(result.outcome) for result in one.results[-3:] if "/one/" in result.url}
+
+    followed(tmp_path, test)
+
+
+def test_a_change_during_the_fetch_renders_once_more(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def old(exchange: Exchange) -> None:
+            reached.set()
+            await go_on.wait()
+            await exchange.send(answer(html("old"), Staticify_Tags="site post:1 term:5"))
+
+        before = one.count("/one/")
+        one.origin.pages["/one/"] = old
+        one.journal.write("term:5")
+        one.follower.tell()
+        await reached.wait()
+        one.journal.page("/one/", "new", "post:1", "term:5")
+        one.journal.write("term:5")
+        asked = len(one.journal.questions)
+        one.follower.tell()
+        await until(lambda: len(one.journal.questions) > asked)
+        go_on.set()
+        await until(lambda: one.text("/one/") == html("new") and not one.store.due())
+        assert one.count("/one/") == before + 2
+
+    followed(tmp_path, test)
+
+
+def test_a_change_of_what_a_page_only_now_is_made_of_renders_it_once_more(tmp_path: Path) -> None:
+    """The page is being fetched for one change, shows another post from now on, and that one changes meanwhile."""
+
+    async def test(one: Followed) -> None:
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def old(exchange: Exchange) -> None:
+            reached.set()
+            await go_on.wait()
+            await exchange.send(answer(html("shows post 7"), Staticify_Tags="site post:7 near:2"))
+
+        one.origin.pages["/two/"] = old
+        one.journal.write("near:2")
+        one.follower.tell()
+        await reached.wait()
+        one.journal.page("/two/", "shows the new post 7", "post:7", "near:2")
+        one.journal.write("post:7")
+        asked = len(one.journal.questions)
+        one.follower.tell()
+        await until(lambda: len(one.journal.questions) > asked)
+        go_on.set()
+        await until(lambda: one.text("/two/") == html("shows the new post 7") and not one.store.due())
+
+    followed(tmp_path, test)
+
+
+def test_comments_render_their_page_at_once_and_then_every_ten_seconds_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticify.follower.COMMENT_SECONDS", 1.5)
+
+    async def test(one: Followed) -> None:
+        await asyncio.sleep(1.5)  # The first render was long ago.
+        started, before, others = time.monotonic(), one.count("/one/"), one.count("/two/")
+        while time.monotonic() - started < 3.2:
+            one.journal.write("comments:1", "count:1")
+            one.follower.tell()
+            await asyncio.sleep(0.02)
+        assert 2 <= one.count("/one/") - before <= 4
+        assert one.count("/two/") == others
+        # An editor's change does not wait for the comments' turn.
+        one.journal.page("/one/", "edited", "post:1", "comments:1")
+        one.journal.write("post:1")
+        one.follower.tell()
+        edited = time.monotonic()
+        await until(lambda: one.text("/one/") == html("edited"))
+        assert time.monotonic() - edited < 1.0
+
+    followed(tmp_path, test)
+
+
+def test_a_new_page_is_kept_at_once_where_sitemaps_name_the_pages(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.page("/new/", "new", "post:3")
+        urls = ("https://example.org/new/", "https://other.example/x/", "https://example.org/?p=3")
+        one.journal.write("post:3", "list:post", urls=urls)
+        one.follower.tell()
+        await until(lambda: one.text("/new/") == html("new"))
+        assert {path for path in one.origin.paths() if "?p=" in path or "x" in path} == set()
+
+    followed(tmp_path, test, sitemaps=["/map.xml"])
+
+
+def test_a_new_page_that_nothing_lists_is_left_to_wordpress(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.page("/new/", "new", "post:3")
+        one.journal.write("post:3", urls=("https://example.org/new/",))
+        await one.read()
+        assert one.count("/new/") == 0
+
+    followed(tmp_path, test)
+
+
+def test_a_page_that_wordpress_names_by_the_other_scheme_is_the_same_page(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.origin.pages["/one/"] = answer(b"", 404)
+        one.journal.write("post:1", gone=("http://example.org/one/",))
+        one.follower.tell()
+        await until(lambda: one.text("/one/") == "")
+
+    followed(tmp_path, test)
+
+
+def test_a_long_journal_is_read_to_its_end(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.per_answer = 3
+        for number in range(20):
+            one.journal.write(f"post:{100 + number}" if number < 19 else "term:5")
+        before = one.count("/one/")
+        one.follower.tell()
+        await until(lambda: one.count("/one/") > before)
+        await until(lambda: one.store.site(SITE_URL).since == 20)
+
+    followed(tmp_path, test)
+
+
+def test_another_journal_or_one_that_does_not_reach_back_means_every_page(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        for change in ("name", "oldest"):
+            before = one.origin.paths()
+            if change == "name":
+                one.journal.name, one.journal.rows, one.journal.position = "incarnation-2", [], 7
+            else:
+                one.journal.position, one.journal.oldest = 5000, 4000
+            await one.read()
+            assert renders(one, before) == ["/", "/map/", "/one/", "/two/"]
+            assert one.store.site(SITE_URL).since == one.journal.position
+            before = one.origin.paths()
+            await one.read()
+            assert renders(one, before) == []
+
+    followed(tmp_path, test)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(404, "is the plugin installed"), (401, "are the secrets the same")])
+def test_without_the_plugin_every_page_is_fetched_each_interval_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int, reason: str
+) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.status = status
+        before = one.count("/one/")
+        one.follower.tell()
+        await until(lambda: one.count("/one/") >= before + 2)
+        assert one.is_in(Mode.BLIND)
+        assert reason in one.store.site(SITE_URL).reason
+        assert sum("blind mode" in record.message for record in caplog.records) == 1
+        one.journal.status = 200
+        one.follower.tell()
+        await until(lambda: one.keeper.is_following)
+        await until(lambda: not one.store.due())
+        assert one.is_in(Mode.JOURNAL)
+        await asyncio.sleep(0.2)
+        before = one.count("/one/")
+        await asyncio.sleep(2)
+        assert one.count("/one/") == before
+
+    followed(tmp_path, test, interval="1s")
+
+
+def test_one_failure_to_ask_is_chance(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.origin.pages[QUESTION] = hang_up
+        for number in range(2):
+            before = one.count(QUESTION)
+            one.follower.tell()
+            await until(lambda before=before: one.count(QUESTION) == before + 2)  # type: ignore[misc]
+            await until(lambda number=number: one.is_in(Mode.BLIND) == (number == 1))  # type: ignore[misc]
+
+    followed(tmp_path, test)
+
+
+async def hang_up(exchange: Exchange) -> None:
+    """Close the connection without an answer."""
+
+
+def test_a_page_without_a_label_is_fetched_each_interval_all_the_same(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.origin.pages["/two/"] = answer(html("no label"))
+        one.journal.write("near:2")
+        await one.read()
+        before, followed_before = one.count("/two/"), one.count("/map/")
+        await until(lambda: one.count("/two/") >= before + 2)
+        assert one.count("/map/") == followed_before
+
+    followed(tmp_path, test, interval="1s")
+
+
+def test_a_change_that_no_row_names_is_found_by_the_sweep_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.page("/two/", "changed behind our back", "post:2", "near:2")
+        # The sweep's turn, an hour early.
+        one.keeper._queue.schedule(one.keeper.site.base.with_path("/two/"))
+        await until(lambda: one.text("/two/") == html("changed behind our back"))
+        await one.read()
+        await one.read()
+        assert one.store.site(SITE_URL).missed == 1
+        (line,) = (record for record in caplog.records if "without a word" in record.message)
+        assert line.__dict__["url"] == "https://example.org/two/"
+        # One whose row was only late is none.
+        one.journal.page("/one/", "changed and said", "post:1")
+        one.keeper._queue.schedule(one.keeper.site.base.with_path("/one/"))
+        await until(lambda: one.text("/one/") == html("changed and said"))
+        one.journal.write("post:1")
+        await one.read()
+        await one.read()
+        assert one.store.site(SITE_URL).missed == 1
+
+    followed(tmp_path, test)
+
+
+def test_a_restart_reads_what_changed_meanwhile_and_renders_nothing_else(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin().running() as origin:
+            journal = ScriptedJournal(origin)
+            journal.page("/one/", "one", "post:1")
+            journal.page("/two/", "two", "post:2")
+            async with running(tmp_path, journal, pages=["/one/", "/two/"]) as one:
+                await until(lambda: one.keeper.is_following and not one.store.due())
+            origin.requests.clear()
+            journal.page("/one/", "edited", "post:1")
+            journal.write("post:1")
+            async with running(tmp_path, journal, pages=["/one/", "/two/"]) as one:
+                await until(lambda: one.text("/one/") == html("edited") and not one.store.due())
+                assert sorted(origin.paths()) == sorted([QUESTION, "/one/"])
+
+    asyncio.run(main())
+
+
+def test_what_was_due_when_it_was_killed_is_due_after_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin().running() as origin:
+            journal = ScriptedJournal(origin)
+            journal.page("/one/", "one", "post:1")
+            async with running(tmp_path, journal, pages=["/one/"]) as one:
+                await until(lambda: one.keeper.is_following and not one.store.due())
+                origin.pages["/one/"] = hang_up
+                journal.write("post:1")
+                one.follower.tell()
+                await until(lambda: one.store.site(SITE_URL).since == 1)
+            journal.page("/one/", "edited", "post:1")
+            async with running(tmp_path, journal, pages=["/one/"]) as one:
+                await until(lambda: one.text("/one/") == html("edited"))
+
+    asyncio.run(main())
+
+
+def test_wp_cron_is_turned_when_its_next_event_is_due(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        async def turn(exchange: Exchange) -> None:
+            one.journal.cron_due_at = None
+            one.journal.write("term:5")
+            await exchange.send(answer(b""))
+
+        one.origin.pages[CRON] = turn
+        one.journal.cron_due_at = int(time.time()) + 2
+        before = one.count("/one/")
+        await one.read()
+        assert one.count(CRON) == 0
+        # Its doing is read at once, without a webhook.
+        await until(lambda: one.count("/one/") > before)
+        assert one.count(CRON) == 1
+
+    followed(tmp_path, test)
+
+
+def test_a_cron_event_that_stays_due_is_not_tried_at_each_turn(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.origin.pages[CRON] = answer(b"")
+        one.journal.cron_due_at = int(time.time()) - 100
+        for _ in range(10):
+            await one.read()
+        assert one.count(CRON) <= 2
+
+    followed(tmp_path, test, interval="60s")
+
+
+def test_a_page_that_a_plugin_forbids_to_cache_leaves_when_two_fetches_agree(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.origin.pages["/two/"] = answer(
+            html("cart"), Staticify_Tags="site post:2", Staticify_Do_Not_Cache="DONOTCACHEPAGE"
+        )
+        one.journal.write("near:2")
+        one.follower.tell()
+
+        def told() -> list[Outcome]:
+            return [result.outcome for result in one.results if result.url.endswith("/two/")]
+
+        await until(lambda: Outcome.GONE in told())
+        assert told()[-2:] == [Outcome.KEPT, Outcome.GONE]
+        assert one.text("/two/") == ""
+
+    followed(tmp_path, test, interval="1s")
