@@ -17,15 +17,13 @@ from staticify.errors import AnswerMalformed, OriginError, UrlError
 from staticify.keeper import Keeper
 from staticify.nouns import Answer, Mode
 from staticify.store import Store
-from staticify.tags import SITE, is_from_visitors
+from staticify.tags import SITE
 from staticify.urls import Page, is_inside, page_of
 
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.1
 """Between two rounds: a storm of webhooks is a few questions."""
-COMMENT_SECONDS = 10.0
-"""A page is rendered for comments once in this time at most."""
 CRON_SECONDS = 15.0
 """Between two requests for wp-cron.php at least."""
 MAX_ROUNDS = 100
@@ -128,10 +126,7 @@ class Follower:
             self._keeper.purge_everything()
             return
         self._keeper.discover(self._pages(entry.urls))
-        gap_seconds = COMMENT_SECONDS if is_from_visitors(entry.tags) else 0.0
-        # First, so that a page which is both is foremost.
-        self._keeper.purge((), foremost=self._pages(entry.urls), gap_seconds=gap_seconds)
-        self._keeper.purge_tags(entry.tags, gap_seconds=gap_seconds)
+        self._keeper.purge_change(entry.tags, self._pages(entry.urls))
 
     def _pages(self, urls: Iterable[str]) -> Sequence[Page]:
         return list(self._pages_of(urls))

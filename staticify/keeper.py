@@ -7,7 +7,7 @@ import itertools
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from staticify.config import Site
@@ -18,7 +18,7 @@ from staticify.origin import OriginClient
 from staticify.queue import FOREMOST, URGENT, Queue
 from staticify.render import Renderer
 from staticify.store import Store
-from staticify.tags import TagIndex, is_concerned
+from staticify.tags import TagIndex, is_concerned, is_from_visitors
 from staticify.timetable import SHORTEST, Timetable
 from staticify.tree import Found, Tree
 from staticify.urls import Page, is_inside, parse_page
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 UNLISTED = "unlisted"
 _UNLISTED_REASON = "neither the configuration nor a sitemap lists this page any more"
+COMMENT_SECONDS = 10.0
+"""A page is rendered for comments once in this time at most."""
 CHANGES_SECONDS = 1500.0
 """How long a change is remembered for journeys that began before it; none takes longer (`deadline` and a queue)."""
 JOURNEYS_PER_FETCH = 2
@@ -141,39 +143,44 @@ class Keeper:
         bodies = ((page, self._renderer.body_of(page)) for page in pages)
         return {page for page, body in bodies if any(needle in body for needle in needles)}
 
-    def purge(self, pages: Iterable[Page], *, foremost: Collection[Page] = (), gap_seconds: float = 0.0) -> int:
-        """Render pages anew, now or `gap_seconds` after their last journey began. Returns how many are kept here."""
+    def purge(self, pages: Iterable[Page], *, is_for_visitors: bool = False) -> int:
+        """Render pages anew, now. Returns how many are kept here.
+
+        What visitors did (comments) waits its turn: once in COMMENT_SECONDS a page, and behind what editors did.
+        """
         now = asyncio.get_running_loop().time()
-        count = 0
-        for page in {*pages, *foremost}:
-            if page not in self._pages:
-                continue
-            count += 1
+        kept = [page for page in set(pages) if page in self._pages]
+        for page in kept:
             self._suspects.pop(page, None)
             self._followed.discard(page)
             self._store.set_due(page.url)
-            due = self._rendered_at.get(page, float("-inf")) + gap_seconds
-            if not gap_seconds or due <= now:
-                # A new post changes the home page and, where all show the latest ones, every other page too.
-                due = FOREMOST if page in foremost or page == self.site.base else URGENT
+            due = max(now, self._rendered_at.get(page, float("-inf")) + COMMENT_SECONDS) if is_for_visitors else URGENT
             self._queue.schedule(page, due)
-        return count
+        return len(kept)
 
-    def purge_tags(self, tags: tuple[str, ...], *, gap_seconds: float = 0.0) -> int:
-        """Render the pages anew that a change with these tags concerns.
+    def purge_change(self, tags: tuple[str, ...], named: Iterable[Page] = ()) -> int:
+        """Render the pages anew that a change with these tags concerns; foremost those that it names.
 
-        Those under way too, if the label that they come back with says so: what they had before may not have it.
+        Pages under way too, if the label that they come back with says so: what they had before may not have it.
         """
         now = asyncio.get_running_loop().time()
         self._changes.append((now, tags))
         while self._changes[0][0] < now - CHANGES_SECONDS:
             self._changes.popleft()
-        return self.purge(self._index.pages_of(tags), gap_seconds=gap_seconds)
+        pages = {*named, *self._index.pages_of(tags)}
+        is_for_visitors = is_from_visitors(tags)
+        if not is_for_visitors:
+            # A new post changes the home page and, where all show the latest ones, every other page too.
+            for page in {*named, self.site.base} & pages & self._pages.keys():
+                self._queue.schedule(page, FOREMOST)
+        return self.purge(pages, is_for_visitors=is_for_visitors)
 
-    def _is_overtaken(self, record: Record, started: float) -> bool:
-        """True if a change came while the page was fetched that concerns what the page now is made of."""
+    def _purge_if_overtaken(self, page: Page, record: Record, started: float) -> None:
+        """Render once more if a change came while the page was fetched that concerns what the page is made of now."""
         since = itertools.takewhile(lambda change: change[0] >= started, reversed(self._changes))
-        return any(is_concerned(record.tags, tags) for _, tags in since)
+        concerning = [tags for _, tags in since if is_concerned(record.tags, tags)]
+        if concerning:
+            self.purge([page], is_for_visitors=all(map(is_from_visitors, concerning)))
 
     def purge_everything(self) -> int:
         """Render every page of the site anew, and look which pages it has."""
@@ -413,8 +420,8 @@ class Keeper:
             if result.outcome.is_good or result.outcome is Outcome.GONE:
                 self._store.clear_due(page.url, mark)
             self._take_label(result.record, page)
-            if result.outcome.is_good and self._is_overtaken(result.record, started):
-                self.purge([page])
+            if result.outcome.is_good:
+                self._purge_if_overtaken(page, result.record, started)
             if result.outcome.is_good or not result.record.is_published:
                 self._pages[page] = started
             if is_swept and result.outcome is Outcome.PUBLISHED and before is not None and before.is_published:

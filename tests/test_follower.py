@@ -241,7 +241,7 @@ def test_a_change_of_what_a_page_only_now_is_made_of_renders_it_once_more(tmp_pa
 def test_comments_render_their_page_at_once_and_then_every_ten_seconds_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticify.follower.COMMENT_SECONDS", 1.5)
+    monkeypatch.setattr("staticify.keeper.COMMENT_SECONDS", 1.5)
 
     async def test(one: Followed) -> None:
         await asyncio.sleep(1.5)  # The first render was long ago.

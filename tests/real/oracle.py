@@ -126,6 +126,9 @@ def watched(stack: Stack, webhook_port: int, directory: Path, **settings: object
         wait_for("journal mode", lambda: one.health()["mode"] == "journal" and one.health()["pending"] == 0, 120)
         wait_for("the first pass", lambda: len(one.published()) >= one.health()["pages"] - 8, 120)
         yield one
+    except BaseException:
+        print("".join(site.log.read_text().splitlines(keepends=True)[-40:]), one.health(), file=sys.stderr)
+        raise
     finally:
         with Running(one.process):
             pass
