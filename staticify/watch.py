@@ -252,8 +252,8 @@ class _Place:
         self._is_lost = False
         self._reason = ""
         self._level = logging.INFO
-        self._touched: dict[tuple[_Folder, str], bool] = {}
-        """Names in folders that may lead to a folder or a link now; True if what is known of them is void."""
+        self._touched: dict[tuple[_Folder, str], None] = {}
+        """Names in folders that may lead to a folder or a link now, or no more."""
         self._must_walk = False
         self.must_look = True
         # Known, by the worker alone.
@@ -293,11 +293,11 @@ class _Place:
             self._begin()
         self._wake.set()
 
-    def touch(self, folder: _Folder, name: str, *, is_void: bool) -> None:
+    def touch(self, folder: _Folder, name: str) -> None:
         """What a name in a folder leads to is to be seen anew."""
         with self._lock:
             if len(self._touched) < MAX_PATHS:
-                self._touched[folder, name] = self._touched.get((folder, name), False) or is_void
+                self._touched[folder, name] = None
             else:
                 self._must_walk = True
         self._wake.set()
@@ -321,12 +321,12 @@ class _Place:
             self.unreadable.add(path)
             log.warning("a folder cannot be read, and is not watched", extra={"place": self.name, "path": path})
 
-    def take_touched(self) -> dict[tuple[_Folder, str], bool] | None:
+    def take_touched(self) -> list[tuple[_Folder, str]] | None:
         """What was touched, each once; None if everything is to be seen anew."""
         with self._lock:
             touched, must_walk = self._touched, self._must_walk
             self._touched, self._must_walk = {}, False
-        return None if must_walk else touched
+        return None if must_walk else list(touched)
 
     def take(self) -> Batch:
         """What was heard, and begin anew."""
@@ -430,23 +430,22 @@ class _Folder(_Watched):
 
     def hear(self, name: str, what: int, *, is_folder: bool) -> None:
         if is_folder:
-            is_moved = bool(what & InotifyConstants.IN_MOVE)
             if what & InotifyConstants.IN_MOVED_FROM:
                 # What was in it went without an event of its own.
                 self.place.lose("a folder in it was moved away", logging.INFO)
-            self.place.touch(self, name, is_void=is_moved)
+            self.place.touch(self, name)
         elif what:
             path = f"{self.path}/{name}"
             self.place.report(path)
             is_new = what & (InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO)
             if name in self.children or (is_new and os.path.islink(path)):
-                self.place.touch(self, name, is_void=True)
+                self.place.touch(self, name)
 
     def hear_of_itself(self) -> None:
         if self.parent is None:
             self.place.look_soon()
         else:
-            self.place.touch(self.parent, self.name, is_void=False)
+            self.place.touch(self.parent, self.name)
 
     def is_below(self, identity: _Identity) -> bool:
         """True if a folder on the way here, or this one, is the one asked for."""
@@ -560,14 +559,14 @@ class _Kernel:
     def _look_at_links(self, place: _Place) -> None:
         for folder in place.linked_folders:
             if folder.parent is not None and _folder_identity(folder.path) != folder.identity:
-                place.touch(folder.parent, folder.name, is_void=True)
+                place.touch(folder.parent, folder.name)
         for (parent, name), known in list(place.linked_files.items()):
             path = f"{parent.path}/{name}"
             identity = _identity(_status(path))
             if identity != known:
                 place.linked_files[parent, name] = identity
                 place.report(path)
-                place.touch(parent, name, is_void=True)
+                place.touch(parent, name)
 
     def _settle(self, place: _Place) -> None:
         """Bring the watches in line with what was touched."""
@@ -580,21 +579,21 @@ class _Kernel:
             # A batch that went out while this was under way knew nothing of what it found.
             place.lose("its folders had to be gone through", logging.INFO)
             return
-        for (parent, name), is_void in touched.items():
+        for parent, name in touched:
             if parent.is_dropped:
                 continue
-            child = parent.children.get(name)
             path = f"{parent.path}/{name}"
-            if child is not None and (is_void or child.is_dead or child.identity != _folder_identity(path)):
+            is_link = os.path.islink(path)
+            identity = _folder_identity(path)
+            child = parent.children.get(name)
+            if child is not None:
+                if not child.is_dead and (child.identity, child.is_link) == (identity, is_link):
+                    continue
                 if child.is_link:
                     # What was behind it went without events.
                     place.lose("a link in it leads elsewhere", logging.INFO)
                 self._drop(child)
-            if name in parent.children:
-                continue
             place.linked_files.pop((parent, name), None)
-            is_link = os.path.islink(path)
-            identity = _folder_identity(path)
             child = self._child(parent, name, identity, is_link=is_link) if identity is not None else None
             if child is not None:
                 self._cover(child, is_telling=True)
@@ -649,7 +648,7 @@ class _Kernel:
         """The folder below another: the one that is known, or a new one. None for a link that leads in circles."""
         place = parent.place
         child = parent.children.get(name)
-        if child is not None and child.identity == identity and child.is_link == is_link and not child.is_dead:
+        if child is not None and child.identity == identity and child.is_link == is_link:
             return child
         if child is not None:
             self._drop(child)

@@ -160,6 +160,84 @@ def test_reading_and_attributes_are_no_change(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_write_is_heard_while_the_file_is_open_and_without_opening_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        file, log = tmp_path / "file", tmp_path / "log"
+        file.write_text("1")
+        with log.open("w") as stream:
+            async with watching(theme=tmp_path) as heard:
+                os.truncate(file, 0)
+                await heard.until_paths(file)
+                stream.write("1")
+                stream.flush()
+                await heard.until_paths(file, log)
+
+    asyncio.run(main())
+
+
+def watch_count() -> int:
+    """How many folders the kernel watches for this process."""
+    count = 0
+    for descriptor in os.listdir("/proc/self/fdinfo"):
+        with contextlib.suppress(FileNotFoundError):
+            count += Path("/proc/self/fdinfo", descriptor).read_text(encoding="ascii").count("inotify wd:")
+    return count
+
+
+async def until_watch_count(count: int) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while watch_count() != count:  # noqa: ASYNC110  the kernel sends no event of this
+            await asyncio.sleep(0.01)
+
+
+def folder_count(folder: Path) -> int:
+    return sum(len(names) for _, names, _ in os.walk(folder))
+
+
+def test_exactly_the_folders_that_there_are_stay_watched(tmp_path: Path) -> None:
+    def churn(place: Path) -> None:
+        for number in range(150):
+            folder = place / f"{number % 7}"
+            if folder.exists():
+                if number % 2:
+                    shutil.rmtree(folder)
+                else:
+                    folder.rename(Path(tempfile.mkdtemp(dir=tmp_path), "away"))
+            (folder / "a" / "b").mkdir(parents=True)
+            (folder / "a").rename(folder / "c")
+            (folder / "c" / "b" / "d").mkdir()
+
+    async def main() -> None:
+        place = tmp_path / "place"
+        place.mkdir()
+        async with watching(theme=place) as heard:
+            for _ in range(3):
+                await asyncio.to_thread(churn, place)
+                # Those below the place, the place, and where its name stands.
+                await until_watch_count(folder_count(place) + 2)
+            await heard.only(place / "before")
+            files = [Path(path) / "file" for path, _, _ in os.walk(place)]
+            for file in files:
+                file.write_text("1")
+            await heard.until_paths(*files)
+            assert heard.paths == set(files)
+
+    asyncio.run(main())
+
+
+def test_more_new_folders_at_once_than_are_kept_in_mind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(module, "MAX_PATHS", 10)
+        async with watching(uploads=tmp_path) as heard:
+            with reader_thread()._lock:
+                for number in range(2000):
+                    (tmp_path / f"{number}").mkdir()
+            await heard.until_lost()
+            await until_watch_count(2000 + 2)
+
+    asyncio.run(main())
+
+
 def test_a_batch_comes_when_it_is_quiet_or_after_the_longest_wait(tmp_path: Path) -> None:
     async def main() -> tuple[float, float, int]:
         async with watching(quiet_seconds=0.4, max_wait_seconds=1.0, theme=tmp_path) as heard:
@@ -532,6 +610,20 @@ def test_a_single_file(tmp_path: Path, edit: Callable[[Path], object]) -> None:
     asyncio.run(main())
 
 
+def test_a_single_file_that_looks_as_before(tmp_path: Path) -> None:
+    async def main() -> None:
+        file = tmp_path / "staticify.toml"
+        file.write_text("1")
+        status = file.stat()
+        async with watching(configuration=file) as heard:
+            with reader_thread()._lock:
+                file.write_text("2")
+                os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+            await heard.until_paths(file)
+
+    asyncio.run(main())
+
+
 def test_a_single_file_that_appears_late(tmp_path: Path) -> None:
     async def main() -> None:
         file = tmp_path / "not" / "yet" / "staticify.toml"
@@ -676,10 +768,13 @@ def too_many_folders_later(folder: Path) -> None:
             heard.take()
             # Watches are to be had again.
             set_limit("max_inotify_watches", 100)
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                while place / "9" / "file" not in heard.paths:
-                    (place / "9" / "file").write_text("2")
-                    await asyncio.sleep(0.2)
+            # The two places, the folder that both are in, and the ten.
+            await until_watch_count(3 + 10)
+            await heard.only(place / "before")
+            for number in range(10):
+                assert {b.is_lost for b in await heard.only(place / f"{number}" / "file") if b.name == "theme"} == {
+                    False
+                }
 
     asyncio.run(main())
 

@@ -138,6 +138,27 @@ def test_comments_do_not_empty_the_cache(listening: Watched) -> None:
     assert listening.health()["journeys"] - journeys <= 30
 
 
+def test_newer_comments_of_a_post_that_is_not_public_hide_no_change(listening: Watched) -> None:
+    """The lists of latest comments leave them out, and so must whoever counts which comment is among the latest."""
+    stack = listening.stack
+    shown = stack.insert_post(post_title="Shown", post_content="public")
+    comment = stack.insert_comment(shown, "soon to go", is_approved=True)
+    hidden = stack.insert_post(post_title="Hidden", post_content="private soon")
+    code = """
+        for ( $i = 1; $i <= 6; $i++ ) {
+            $date = gmdate( 'Y-m-d H:i:s', time() + $i );
+            wp_insert_comment( array( 'comment_post_ID' => (int) $argv[1], 'comment_author' => 'V',
+                'comment_content' => "hidden $i", 'comment_approved' => 1, 'comment_date' => $date,
+                'comment_date_gmt' => $date ) );
+        }
+    """
+    stack.php(code, str(hidden.number))
+    stack.update_post(hidden, post_status="private")
+    listening.settle(0)
+    stack.call("wp_trash_comment", comment)
+    seconds_until(lambda: not _stale(listening), "nothing is stale", 20)
+
+
 def test_a_scheduled_post_goes_out_on_time_though_nobody_reaches_php(listening: Watched) -> None:
     stack = listening.stack
     due_at = int(time.time()) + 6
