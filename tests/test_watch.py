@@ -564,6 +564,26 @@ def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_folder_that_gives_way_to_a_link_to_itself(tmp_path: Path) -> None:
+    async def main() -> None:
+        place, moved = tmp_path / "themes", tmp_path / "moved"
+        (place / "theme").mkdir(parents=True)
+        async with watching(themes=place) as heard:
+            with reader_thread()._lock:
+                (place / "theme").rename(moved)
+                (place / "theme").symlink_to(moved)
+            await heard.until_lost()
+            await heard.only(place / "theme" / "before")
+            # It is a link now: what it leads to may change out of sight.
+            moved.rename(tmp_path / "elsewhere")
+            moved.mkdir()
+            await heard.until_lost()
+            await heard.only(place / "theme" / "after")
+            assert (moved / "after").exists()
+
+    asyncio.run(main())
+
+
 def test_a_tangle_of_links_comes_to_an_end(tmp_path: Path) -> None:
     async def main() -> None:
         place = tmp_path / "themes"

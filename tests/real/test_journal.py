@@ -214,5 +214,6 @@ def test_a_dead_webhook_costs_an_interval_and_no_more(listening: Watched) -> Non
 def test_the_daemon_ends_in_order(listening: Watched) -> None:
     assert stop(listening.process) == 0
     log = Path(listening.site.log).read_text()
+    listening.restart()
     assert "Traceback" not in log
     assert "internal-error" not in log
