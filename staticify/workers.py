@@ -1,4 +1,4 @@
-"""The threads for what would stop the event loop: parsing, compressing, writing. Nothing else starts threads."""
+"""The threads for what would stop the event loop: parsing, compressing, writing. Only `watch` has others."""
 
 from __future__ import annotations
 
