@@ -702,10 +702,15 @@ def test_an_interrupted_pass_ends_at_once_and_cleanly(tmp_path: Path) -> None:
 
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages["/a/"] = hang
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "error", "-m", "staticify.cli", "render", "--all",
-            cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        # Where the tests run in a shell's background the signal is ignored, and whoever they start inherits that.
+        inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-W", "error", "-m", "staticify.cli", "render", "--all",
+                cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, inherited)
         await until(lambda: "/a/" in origin.paths())
         await until(lambda: len(list((tmp_path / "tree").rglob("index.html"))) == 1)
         process.send_signal(signal.SIGINT)
