@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,12 @@ async def staged(
 
 
 def files(directory: Path) -> dict[str, bytes]:
-    """Every file below a directory, and what it says."""
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    """Every file below a directory, and what it says. Looked at once more where one goes meanwhile."""
+    while True:
+        with suppress(FileNotFoundError):
+            return {
+                str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+            }
 
 
 def marks(directory: Path) -> dict[str, tuple[int, int, int]]:

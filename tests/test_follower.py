@@ -48,10 +48,10 @@ class Followed:
         return self.origin.paths().count(path)
 
     async def read(self) -> None:
-        """Tell the follower, and wait until it has asked and the queue is empty."""
-        asked = len(self.journal.questions)
+        """Tell the follower, and wait until a round that began after it is over and the queue is empty."""
+        told_at = time.time()
         self.follower.tell()
-        await until(lambda: len(self.journal.questions) > asked)
+        await until(lambda: self.store.site(SITE_URL).polled_at >= told_at)
         await until(lambda: not self.store.due())
 
 

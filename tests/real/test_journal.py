@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from real.helpers import Post, Stack, free_ports, stop, wait_for
 from real.oracle import Watched, run, watched
-from staticify.urls import Page
+from staticify.urls import Page, parse_page
 
 EDITS = 25
 
@@ -108,7 +109,12 @@ def test_comments_do_not_empty_the_cache(listening: Watched) -> None:
     seconds_until(lambda: b"say something" in front(listening, post.path), "the post is a hit")
     listening.settle(0)
     misses: list[str] = []
-    paths = [Page("http", stack.netloc, path).raw_path for path in sorted(listening.published())[:50]]
+    # What the sitemap names: an archive that an earlier test has emptied is listed no more, and may leave meanwhile.
+    listed = stack.from_origin("/wp-sitemap-posts-post-1.xml").body.decode()
+    paths = [parse_page(url).raw_path for url in re.findall(r"<loc>(.*?)</loc>", listed)]
+    published = {Page("http", stack.netloc, path).raw_path for path in listening.published()}
+    paths = [path for path in paths if path in published]
+    assert len(paths) >= 20
     is_over = threading.Event()
 
     def read() -> None:
@@ -183,6 +189,7 @@ def test_a_scheduled_post_goes_out_on_time_though_nobody_reaches_php(listening: 
 
 
 def test_the_order_of_an_operator_is_carried_out(listening: Watched) -> None:
+    seconds_until(lambda: "/" in listening.site.records(), "the state is written")
     before = listening.site.records()["/"].checked_at
     done = listening.site.staticify("purge", "/")
     assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr
