@@ -22,15 +22,25 @@ _COMMENT_END = b"-->"
 _HTML_END_WINDOW_BYTES = 64 * 1024
 _PHP_ERROR = re.compile(rb"<br ?/?>\s*<b>(?:Fatal error|Parse error|Recoverable fatal error)</b>:\s")
 _PHP_NOTICE_FIRST = re.compile(rb"\s*(?:<br ?/?>\s*)?<b>(?:Warning|Notice|Deprecated|Strict Standards)</b>:\s")
+# The same with html_errors off, as everything but a web server's PHP has it.
+_PHP_PLAIN_FIRST = re.compile(
+    rb"\s*(?:PHP )?(?:(?:Fatal|Parse|Recoverable fatal) error: "
+    rb"|(?:Warning|Notice|Deprecated|Strict Standards): [^\n]{1,1000} in [^\n]{1,500} on line \d)"
+)
+_PHP_PLAIN_ERROR = re.compile(rb"^\s*(?:PHP )?(?:Fatal|Parse) error: ", re.MULTILINE)
+_PHP_PLAIN_WINDOW_BYTES = 4096
 # HTML Standard, "extracting a character encoding from a meta element".
 _META_CHARSET = re.compile(r"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;\"']+))")
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# RSS 1.0 is RDF.
+_ROOTS = {Kind.RSS: ("rss", "RDF"), Kind.ATOM: ("feed",)}
 _POST_CLASS = re.compile(r"(?:postid|page-id)-(\d+)")
 _LIST_CLASSES = frozenset({"blog", "archive", "search"})
 _SINGULAR_CLASSES = frozenset({"single", "page", "singular"})
 
-# Sentences of WordPress's own emergency pages. A page that says one of them and little else is that page.
-_EMERGENCY = {
+# Sentences of WordPress's own emergency pages. A page that says one of them and little else is that page, but for one
+# that a theme made: a short post about an emergency, or a list of such posts.
+EMERGENCIES = {
     "database-error": ("error establishing a database connection", "error reconnecting to the database"),
     "maintenance": ("briefly unavailable for scheduled maintenance",),
     "critical-error": ("there has been a critical error on this website", "there has been a critical error on your"),
@@ -51,8 +61,7 @@ def decide_body(answer: Answer, document: Document | None, rules: GateRules) -> 
         return refused("empty", "the body is empty")
     if len(answer.body) > rules.max_bytes:
         return refused("too-large", f"{len(answer.body)} bytes are over max_bytes = {rules.max_bytes}")
-    php_error = _PHP_ERROR.search(answer.body)
-    if php_error or _PHP_NOTICE_FIRST.match(answer.body):
+    if _has_php_error(answer):
         return refused("php-error", "PHP prints an error into the page (display_errors)")
     if document is None:
         return _decide_wide(answer) or _decide_data(answer)
@@ -65,6 +74,15 @@ def decide_body(answer: Answer, document: Document | None, rules: GateRules) -> 
         or _decide_password(document)
         or Verdict("ok", Outcome.PUBLISHED, "a whole page for everybody")
     )
+
+
+def _has_php_error(answer: Answer) -> bool:
+    body = answer.body
+    if _PHP_ERROR.search(body) or _PHP_NOTICE_FIRST.match(body) or _PHP_PLAIN_FIRST.match(body):
+        return True
+    # A page may quote such a line. A robots.txt does not, and PHP may have died after its first ones.
+    is_text = kind_of(answer) is Kind.TEXT
+    return is_text and _PHP_PLAIN_ERROR.search(body, 0, _PHP_PLAIN_WINDOW_BYTES) is not None
 
 
 def _decide_wide(answer: Answer) -> Verdict | None:
@@ -83,17 +101,21 @@ def _decide_data(answer: Answer) -> Verdict:
     elif kind is Kind.TEXT:
         if not answer.is_framed:
             return refused("unframed", "neither Content-Length nor chunks: nobody can tell whether the text is whole")
-    elif (verdict := _decide_xml(answer)) is not None:
+    elif (verdict := _decide_xml(answer, kind)) is not None:
         return verdict
     return Verdict("ok", Outcome.PUBLISHED, f"a whole {kind} document")
 
 
-def _decide_xml(answer: Answer) -> Verdict | None:
+def _decide_xml(answer: Answer, kind: Kind | None) -> Verdict | None:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        info = etree.fromstring(answer.body, parser).getroottree().docinfo
+        root = etree.fromstring(answer.body, parser)
     except etree.XMLSyntaxError as error:
         return refused("malformed", f"not well-formed XML: {error}")
+    name = etree.QName(root).localname
+    if name.lower() == "html" or (kind in _ROOTS and name not in _ROOTS[kind]):
+        return refused("malformed", f"the root element is <{name[:60]}>, which makes it no {kind} document")
+    info = root.getroottree().docinfo
     if info.internalDTD is not None and any(info.internalDTD.iterentities()):
         return refused("entities", "the XML declares entities of its own, which readers may expand without end")
     return None if charset_of(answer) else decide_charset(info.encoding or "")
@@ -150,7 +172,8 @@ def _meta_charset(element: turbohtml.Element) -> str:
 
 
 def _decide_emergency(document: Document) -> Verdict | None:
-    if document.tree.select_one("body#error-page") is not None:
+    # The latter where PHP died in the middle of a page whose body has an id of its own.
+    if document.tree.select_one("body#error-page, .wp-die-message") is not None:
         return refused("wp-die", f"WordPress's own error page: {document.title or 'without a title'}")
     if document.tree.select_one("body.wp-core-ui form#setup") is not None:
         return refused("installation", "WordPress's installation screen")
@@ -158,13 +181,26 @@ def _decide_emergency(document: Document) -> Verdict | None:
         return refused("login", "WordPress's login page")
     body = document.tree.select_one("body")
     text = _words(body).lower() if body is not None else ""
-    said = [(name, sentence) for name, sentences in _EMERGENCY.items() for sentence in sentences if sentence in text]
-    if said:
+    said = [(name, sentence) for name, sentences in EMERGENCIES.items() for sentence in sentences if sentence in text]
+    if said and not _is_themed(document):
         code = sum(len(_words(element)) for element in document.tree.select("body script, body style"))
         if len(text) - code <= _EMERGENCY_MAX_CHARACTERS:
             name, sentence = said[0]
             return refused(name, f"the page says little more than {sentence!r}")
     return None
+
+
+def _is_themed(document: Document) -> bool:
+    """True if the page bears marks of body_class() or wp_head(), which no emergency page gets as far as to call.
+
+    `page`, `single` and `home` alone are no such marks: whoever writes a db-error.php by hand may choose them.
+    """
+    classes = document.body_classes
+    return (
+        bool(classes & _LIST_CLASSES)
+        or any(map(_POST_CLASS.fullmatch, classes))
+        or document.tree.select_one("link[rel='https://api.w.org/']") is not None
+    )
 
 
 def _words(element: turbohtml.Element) -> str:

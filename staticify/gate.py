@@ -6,8 +6,9 @@ refusal has a name to count by and a reason to read. Doubt means: not published.
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_tz
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from staticify.errors import UrlError
 from staticify.nouns import Answer, Kind, Outcome, Verdict
@@ -40,17 +41,30 @@ HARMLESS_COOKIES = (
 # wp_get_nocache_headers(): before WordPress 6.3 this date was the only sign that a page must not be stored.
 _NOCACHE_EXPIRES = "Wed, 11 Jan 1984 05:00:00 GMT"
 
+# What WordPress answers there is a file for programs; HTML in its place is an error, a splash or a maintenance page.
+_DATA_ENDINGS = (".txt", ".xml", ".json")
+
+# Of the page that a membership plugin or a shop sends strangers to, in the languages that most sites are written in.
+_LOGIN_PATH = re.compile(r"log-?in|sign-?in|log-?on|account|anmeld|konto|connexion|compte|acceso|cuenta|accesso|inlog")
+
+KIND_CHANGED = "kind-changed"
+
 _SHOWN_CHARACTERS = 300
 
 
 def kind_of(answer: Answer) -> Kind | None:
     """What the answer says it is, or None for what staticify does not publish."""
-    return KIND_OF_CONTENT_TYPE.get(answer.header("content-type").partition(";")[0].strip().lower())
+    return KIND_OF_CONTENT_TYPE.get(_content_type(answer).partition(";")[0].strip().lower())
+
+
+def _content_type(answer: Answer) -> str:
+    """The field's value. Lines that repeat it (PHP and a web server in front of it, each one) say nothing new."""
+    return ", ".join(dict.fromkeys(answer.header_values("content-type")))
 
 
 def charset_of(answer: Answer) -> str:
     """The charset that Content-Type names, in lower case; empty if it names none."""
-    for parameter in answer.header("content-type").split(";")[1:]:
+    for parameter in _content_type(answer).split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":
             return value.strip().strip("\"'").lower()
@@ -66,9 +80,12 @@ def decide_head(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         )
     if answer.status != 200:
         return _decide_status(answer, page, rules)
-    if kind_of(answer) is None:
-        found = answer.header("content-type") or "none"
+    kind = kind_of(answer)
+    if kind is None:
+        found = _content_type(answer) or "none"
         return refused("content-type", f"Content-Type is {_shown(found)!r}, which has no place in the tree")
+    if kind is Kind.HTML and page.path.lower().endswith(_DATA_ENDINGS):
+        return refused("content-type", f"HTML is no answer for {page.path.rpartition('/')[2]!r}")
     return decide_charset(charset_of(answer)) or _decide_private(answer, rules)
 
 
@@ -77,6 +94,13 @@ def decide_charset(charset: str) -> Verdict | None:
     if charset.lower() in {"", "utf-8", "utf8", "us-ascii", "ascii"}:
         return None
     return refused("charset", f"the answer is in {_shown(charset)!r}; the front end says UTF-8 of every page")
+
+
+def decide_kind(kind: Kind, standing: Kind) -> Verdict | None:
+    """Refuse HTML in the place of a feed, a text or JSON, and those in its place: a splash page answers every path."""
+    if (kind is Kind.HTML) == (standing is Kind.HTML):
+        return None
+    return refused(KIND_CHANGED, f"the tree has this page as {standing}, WordPress sends {kind}")
 
 
 def refused(name: str, reason: str) -> Verdict:
@@ -112,13 +136,14 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         return _kept("redirect", f"redirects ({answer.status}) without saying where to")
     try:
         location = urljoin(page.url, location)
-        if "wp-login.php" in urlsplit(location).path:
+        if _is_login(location):
             return Verdict("not-public", Outcome.GONE, "redirects to the login: not for everybody any more")
-        target = parse_page(location)
+        address, has_query, _ = location.partition("#")[0].partition("?")
+        target = parse_page(address)
     except (UrlError, ValueError):
         # urljoin raises ValueError for half an address in brackets.
         return _kept("redirect", f"redirects ({answer.status}) to {_shown(location)!r}, which is no page")
-    if target == page:
+    if target == page and not has_query:
         return _kept(
             "redirect-loop",
             f"redirects ({answer.status}) to itself: WordPress does not see the public address; "
@@ -126,15 +151,30 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         )
     if not is_inside(rules.site, target):
         return _kept("redirect-outside", f"redirects ({answer.status}) to another site: {_shown(location)}")
-    if (target.netloc, target.path) == (page.netloc, page.path):
+    if (target.netloc, target.path) == (page.netloc, page.path) and target.scheme != page.scheme:
         return _kept(
             "redirect-scheme",
             f"redirects ({answer.status}) to {target.scheme}: set `url` to {target.scheme}:// or let WordPress "
             "believe X-Forwarded-Proto",
         )
+    if has_query:
+        # It went all the same: a plain permalink, say, where the page has no other.
+        where = f"{_shown(location)!r}, which is no page"
+        if answer.status in {301, 308}:
+            return Verdict("moved", Outcome.GONE, f"moved ({answer.status}) to {where}")
+        return _kept("redirect", f"redirects ({answer.status}) to {where}")
     if answer.status in {301, 308}:
         return Verdict("moved", Outcome.GONE, f"moved ({answer.status}) to {target.url}: list that instead")
     return _kept("redirect", f"redirects ({answer.status}) for now to {target.url}")
+
+
+def _is_login(location: str) -> bool:
+    """True for WordPress's own login, and for a plugin's: by the name of the page and the way back that it gets."""
+    parts = urlsplit(location)
+    if "wp-login.php" in parts.path:
+        return True
+    names = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    return not names.isdisjoint(("redirect_to", "redirect")) and _LOGIN_PATH.search(parts.path.lower()) is not None
 
 
 def _decide_private(answer: Answer, rules: GateRules) -> Verdict:

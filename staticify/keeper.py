@@ -373,6 +373,7 @@ class Keeper:
 
     async def _stop(self, drain_seconds: float) -> None:
         self._is_stopped = True
+        self._renderer.make_no_more_dense()
         self._queue.close()
         try:
             if self._listing is not None:

@@ -15,7 +15,7 @@ import aiofiles
 from staticify.config import Site
 from staticify.encode import encode
 from staticify.errors import OriginError, TreeError
-from staticify.gate import decide_head, kind_of
+from staticify.gate import KIND_CHANGED, decide_head, decide_kind, kind_of
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import Answer, Kind, Outcome, Record, Result, Verdict
 from staticify.origin import OriginClient
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 DENSE_AFTER_UNCHANGED = 3
 """Journeys without a change after which a page is worth the densest variants."""
-MAX_DENSE_BYTES = 1024 * 1024
-"""Larger pages keep their fast variants: nobody can stop a compressor, and a stopping daemon would wait for it."""
+MAX_DENSE_BYTES = 256 * 1024
+"""Larger pages keep their fast variants: this much takes a third of a second, and nobody can stop a compressor."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({"moved", "not-public", "password", "do-not-cache"})
@@ -124,6 +124,10 @@ class Renderer:
             return result
         return await self._workers.run(self._replace, page, seen, started, answer, source_digest, revocations)
 
+    def make_no_more_dense(self) -> None:
+        """Begin no more dense variants: a daemon that is told to stop would wait for them."""
+        self._dense_after = None
+
     def overtake(self, page: Page) -> None:
         """Whatever was fetched before this moment must not be published any more."""
         self._revocations[page.url] += 1
@@ -150,6 +154,11 @@ class Renderer:
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
         kind = kind_of(answer) or Kind.HTML
+        in_place = self._tree.find(page.place)
+        doubt = decide_kind(kind, in_place.kind) if in_place is not None else None
+        if doubt is not None and before.verdict != KIND_CHANGED:
+            reason = f"{doubt.reason}; published if the next fetch agrees"
+            return self.conclude(before, started, replace(doubt, reason=reason))
         found = replace(
             before,
             kind=kind,
@@ -158,7 +167,7 @@ class Renderer:
             rules_digest=self._rules.digest,
             cuts=prepared.cuts,
         )
-        standing = self._standing(page, kind, prepared, started)
+        standing = self._standing(page, in_place, kind, prepared, started)
         if standing is not None:
             in_tree, is_same = standing
             # Where only noise differs the tree was not made of these bytes: were they remembered as its source, the
@@ -196,9 +205,10 @@ class Renderer:
             and self._tree.is_holding(page.place, record.kind, record.mtime, record.size_bytes)
         )
 
-    def _standing(self, page: Page, kind: Kind, prepared: Prepared, now: float) -> tuple[Found, bool] | None:
+    def _standing(
+        self, page: Page, found: Found | None, kind: Kind, prepared: Prepared, now: float
+    ) -> tuple[Found, bool] | None:
         """What stands in the tree, if the prepared page differs from it in noise at most, and whether in nothing."""
-        found = self._tree.find(page.place)
         if (
             found is None
             or found.kind is not kind

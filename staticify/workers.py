@@ -29,13 +29,13 @@ class Workers:
         return await _run(self._threads, function, *args, **kwargs)
 
     async def run_in_background(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that may take long and must slow nothing else down."""
+        """Run a pure function that may take long and must slow nothing else down."""
         return await _run(self._background, function, *args, **kwargs)
 
     def close(self) -> None:
-        """Wait for what runs, drop what has not begun."""
+        """Wait for what runs, drop what has not begun. What yields to everything else could be waited for for long."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self._background.shutdown(wait=True, cancel_futures=True)
+        self._background.shutdown(wait=False, cancel_futures=True)
 
 
 async def _run(executor: Executor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -193,6 +193,30 @@ def test_a_php_notice_before_the_page(word: str) -> None:
     assert decide(page("<p>Read this:</p><p><b>Warning</b>: hot</p>")) == OK
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Fatal error: Uncaught Error: Call to undefined function x() in /srv/x.php:3\nStack trace:\n#0 {main}",
+        "PHP Fatal error:  Uncaught Error",
+        "Parse error: syntax error, unexpected end of file in /srv/x.php on line 3",
+        "Warning: Undefined variable $a in /srv/x.php on line 12",
+        "PHP Deprecated:  strlen(): Passing null in /srv/a b.php on line 1",
+    ],
+)
+def test_a_php_error_without_html_errors_before_the_page(error: str) -> None:
+    for start in ("", "\n"):
+        assert decide(f"{start}{error}\n".encode() + SINGLE) == PHP_ERROR
+        assert decide(f"{start}{error}\n".encode(), "text/plain") == PHP_ERROR
+
+
+def test_a_php_error_without_html_errors_in_a_text() -> None:
+    robots = b"User-agent: *\nDisallow: /wp-admin/\n"
+    assert decide(robots + b"\nFatal error: Uncaught Error in /srv/x.php:3", "text/plain") == PHP_ERROR
+    assert decide(robots + b"\nPHP Parse error: syntax error", "text/plain") == PHP_ERROR
+    assert decide(robots + b"# No Fatal error: all is well\n", "text/plain").is_publishable
+    assert decide(b"Warning: this list is in flux\n" + robots, "text/plain").is_publishable
+
+
 def test_a_post_about_php_errors_is_published() -> None:
     assert decide(page("<p>It says</p><pre>&lt;br /&gt; &lt;b&gt;Fatal error&lt;/b&gt;: Uncaught</pre>")) == OK
     assert (
@@ -272,6 +296,37 @@ def test_a_long_post_that_talks_about_an_emergency_is_published(sentence: str) -
     words = "<p>What to do when your own site says so, and why it does.</p>" * 40
     assert decide(page(f"<h1>{sentence}</h1>{words}")) == OK
     assert decide(SINGLE.replace(b"<p>", f"<p>{sentence} ".encode(), 1)) == OK
+
+
+THEMED = [
+    '<body class="post-template-default single single-post postid-7">',
+    '<body class="page-template-default page page-id-2">',
+    '<body class="archive category category-news">',
+    '<body class="home blog">',
+]
+
+
+@pytest.mark.parametrize("sentence", [sentence for _, sentence in SENTENCES])
+def test_a_short_post_about_an_emergency_and_a_list_of_such_posts_are_published(sentence: str) -> None:
+    body = f"<h1>{sentence}: what to do</h1><p>Wait.</p>"
+    for body_tag in THEMED:
+        assert decide(page(body, body_tag=body_tag)) == OK
+    api = '<link rel="https://api.w.org/" href="https://a.example/wp-json/" />'
+    assert decide(page(body, head=api)) == OK
+
+
+@pytest.mark.parametrize("body_class", ["", "page", "single", "home", "maintenance", "page-id-", "postid-x"])
+def test_a_drop_in_with_a_class_of_its_own_is_an_emergency_page(body_class: str) -> None:
+    body = page("<h1>Error establishing a database connection</h1>", body_tag=f'<body class="{body_class}">')
+    assert decide(body).name == "database-error"
+
+
+@pytest.mark.parametrize("body_tag", THEMED)
+def test_a_themed_page_in_which_php_died_is_an_emergency_page(body_tag: str) -> None:
+    """_default_wp_die_handler() writes a whole page into the middle of the other one."""
+    died = WP_DIE[WP_DIE.index(b"<!DOCTYPE") :]
+    start = page("", body_tag=body_tag.replace("<body", '<body id="top"')).removesuffix(b"</body></html>")
+    assert decide(start + died).name == "wp-die"
 
 
 @pytest.mark.parametrize(
@@ -433,6 +488,7 @@ def test_a_page_in_utf_8(meta: str) -> None:
 # --- Feeds, sitemaps, data -------------------------------------------------------------------------------------------
 
 RSS = b'<?xml version="1.0" encoding="UTF-8"?><rss version="2.0"><channel><title>x</title></channel></rss>\n'
+ATOM = b'<?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><title>x</title></feed>\n'
 # "The billion laughs": &m; is 10 to the power of 13 characters.
 _TENFOLD = "".join(f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in pairwise("abcdefghijklm"))
 LAUGHS = f'<!DOCTYPE l [<!ENTITY a "aaaaaaaaaa">{_TENFOLD}]><l>&m;</l>'.encode()
@@ -445,8 +501,30 @@ ENTITIES = refused("entities", "the XML declares entities of its own, which read
 )
 def test_whole_xml(content_type: str, kind: str) -> None:
     expected = Verdict("ok", Outcome.PUBLISHED, f"a whole {kind} document")
-    assert decide(RSS, f"{content_type}; charset=UTF-8") == expected
-    assert decide(RSS, content_type, is_framed=False) == expected
+    body = ATOM if kind == "atom" else RSS
+    assert decide(body, f"{content_type}; charset=UTF-8") == expected
+    assert decide(body, content_type, is_framed=False) == expected
+
+
+def test_rss_1_is_rdf() -> None:
+    body = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>'
+    assert decide(body, "application/rss+xml") == Verdict("ok", Outcome.PUBLISHED, "a whole rss document")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "root", "kind"),
+    [
+        ("application/rss+xml", b"<!DOCTYPE html><html><body>Coming soon</body></html>", "html", "rss"),
+        ("application/xml", b'<html xmlns="http://www.w3.org/1999/xhtml"><body/></html>', "html", "xml"),
+        ("text/xml", b"<HTML/>", "HTML", "xml"),
+        ("application/rss+xml", ATOM, "feed", "rss"),
+        ("application/rss+xml", b"<urlset/>", "urlset", "rss"),
+        ("application/atom+xml", RSS, "rss", "atom"),
+    ],
+)
+def test_xml_of_another_sort_than_it_says(content_type: str, body: bytes, root: str, kind: str) -> None:
+    expected = refused("malformed", f"the root element is <{root}>, which makes it no {kind} document")
+    assert decide(body, content_type) == expected
 
 
 def test_xml_cut_off_at_any_byte_is_never_published() -> None:

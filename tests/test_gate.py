@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from staticify.gate import charset_of, decide_head, kind_of
+from staticify.gate import charset_of, decide_head, decide_kind, kind_of
 from staticify.nouns import Answer, Kind, Outcome, Verdict
 from staticify.rules import GateRules
 from staticify.urls import parse_page
@@ -70,6 +70,47 @@ def test_what_has_no_place_in_the_tree(headers: list[tuple[str, str]], found: st
 
 
 @pytest.mark.parametrize(
+    ("path", "is_refused"),
+    [
+        ("/robots.txt", True),
+        ("/wp-sitemap.xml", True),
+        ("/Data.JSON", True),
+        ("/wp-sitemap-posts-post-1.xml", True),
+        ("/robots.txt/", False),
+        ("/about-robots-txt/", False),
+        ("/feed/", False),
+        ("/", False),
+    ],
+)
+def test_html_is_no_answer_for_a_file_of_data(path: str, *, is_refused: bool) -> None:
+    name = path.rpartition("/")[2]
+    expected = refused("content-type", f"HTML is no answer for {name!r}") if is_refused else OK
+    assert decide_head(answer(HTML), SITE.with_path(path), RULES) == expected
+    assert decide_head(answer(("content-type", "text/plain")), SITE.with_path(path), RULES) == OK
+
+
+@pytest.mark.parametrize(
+    ("standing", "sent", "is_other"),
+    [
+        (Kind.RSS, Kind.HTML, True),
+        (Kind.HTML, Kind.JSON, True),
+        (Kind.HTML, Kind.HTML, False),
+        (Kind.XML, Kind.RSS, False),
+    ],
+)
+def test_a_page_that_is_html_and_was_data_or_the_other_way_round(standing: Kind, sent: Kind, *, is_other: bool) -> None:
+    expected = refused("kind-changed", f"the tree has this page as {standing}, WordPress sends {sent}")
+    assert decide_kind(sent, standing) == (expected if is_other else None)
+
+
+def test_a_content_type_that_is_repeated_says_nothing_new() -> None:
+    assert decide(HTML, HTML) == OK
+    assert charset_of(answer(HTML, HTML)) == "utf-8"
+    assert decide(HTML, ("content-type", "text/html; charset=latin1")).name == "charset"
+    assert decide(("content-type", "image/png"), HTML).name == "content-type"
+
+
+@pytest.mark.parametrize(
     ("content_type", "charset"),
     [
         ("text/html", ""),
@@ -122,6 +163,9 @@ def test_maintenance_says_when_to_come_back() -> None:
 
 
 # --- Redirects -------------------------------------------------------------------------------------------------------
+
+A = "https://a.example/"
+LOGIN = gone("not-public", "redirects to the login: not for everybody any more")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +220,36 @@ def test_maintenance_says_when_to_come_back() -> None:
             gone("not-public", "redirects to the login: not for everybody any more"),
         ),
         (302, "/wp-login.php", gone("not-public", "redirects to the login: not for everybody any more")),
+        (302, "/login/?redirect_to=%2Fabout%2F", LOGIN),
+        (303, "https://a.example/my-account/?x=1&redirect_to", LOGIN),
+        (307, "https://id.example/Sign-In?redirect=/about/", LOGIN),
+        (302, "/mein-konto/?redirect_to=/about/", LOGIN),
+        (
+            302,
+            "/login/?from=/about/",
+            kept("redirect", f"redirects (302) to '{A}login/?from=/about/', which is no page"),
+        ),
+        (
+            302,
+            "/wait/?redirect=/about/",
+            kept("redirect", f"redirects (302) to '{A}wait/?redirect=/about/', which is no page"),
+        ),
+        (301, "/?page_id=2", gone("moved", f"moved (301) to '{A}?page_id=2', which is no page")),
+        (308, "/about/?lang=en#x", gone("moved", f"moved (308) to '{A}about/?lang=en#x', which is no page")),
+        (302, "/about/?try=2", kept("redirect", f"redirects (302) to '{A}about/?try=2', which is no page")),
+        (
+            301,
+            "https://b.example/?p=1",
+            kept("redirect-outside", "redirects (301) to another site: https://b.example/?p=1"),
+        ),
+        (
+            301,
+            "http://a.example/about/?x",
+            kept(
+                "redirect-scheme",
+                "redirects (301) to http: set `url` to http:// or let WordPress believe X-Forwarded-Proto",
+            ),
+        ),
         (301, "", kept("redirect", "redirects (301) without saying where to")),
         (302, "/?p=1", kept("redirect", "redirects (302) to 'https://a.example/?p=1', which is no page")),
         (301, "http://[::1", kept("redirect", "redirects (301) to 'http://[::1', which is no page")),

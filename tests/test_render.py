@@ -42,6 +42,7 @@ def told(result: Result) -> tuple[Outcome, str]:
 
 PUBLISHED = (Outcome.PUBLISHED, "ok")
 UNCHANGED = (Outcome.UNCHANGED, "ok")
+KIND_CHANGED = (Outcome.REFUSED, "kind-changed")
 
 
 def variants(name: str, body: bytes | str) -> dict[str, bytes]:
@@ -157,8 +158,50 @@ def test_a_page_that_becomes_a_feed_leaves_no_html_behind(tmp_path: Path) -> Non
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         await stage.render()
         origin.pages["/"] = answer("<rss/>", content_type="application/rss+xml")
+        assert told(await stage.render()) == KIND_CHANGED
         assert told(await stage.render()) == PUBLISHED
         assert undone(stage.leaf()) == variants("rss", "<rss/>")
+
+    journey(tmp_path, test)
+
+
+def test_a_splash_page_at_every_path_replaces_no_feed_and_no_file_of_data(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        good = {path: KINDS[path][1] for path in ("/feed/", "/wp-json/wp/v2/posts/1", "/robots.txt", "/wp-sitemap.xml")}
+        origin.pages |= good
+        for path in good:
+            assert told(await stage.render(path)) == PUBLISHED
+        before = marks(stage.tree.path)
+        splash = dict.fromkeys(good, answer(html("Coming soon")))
+        # An error between two splash pages: they do not agree.
+        for pages in (splash, good, splash, dict.fromkeys(good, answer(b"", 500)), splash):
+            origin.pages |= pages
+            for path in good:
+                stage.seconds += 60
+                result = await stage.render(path)
+                if pages is splash:
+                    is_data = "." in path
+                    assert told(result) == ((Outcome.REFUSED, "content-type") if is_data else KIND_CHANGED)
+                    assert is_data or result.reason.endswith(
+                        ", WordPress sends html; published if the next fetch agrees"
+                    )
+        assert marks(stage.tree.path) == before
+        # It goes on: then it is the page. But never where only data can be.
+        assert told(await stage.render("/feed/")) == PUBLISHED
+        assert undone(stage.leaf("/feed/")) == variants("html", html("Coming soon"))
+        assert told(await stage.render("/robots.txt")) == (Outcome.REFUSED, "content-type")
+
+    journey(tmp_path, test)
+
+
+def test_a_splash_page_replaces_no_feed_whose_record_is_lost(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/feed/"] = KINDS["/feed/"][1]
+        record = (await stage.render("/feed/")).record
+        stage.store.forget([record.url])
+        origin.pages["/feed/"] = html("Coming soon")
+        assert told(await stage.render("/feed/")) == KIND_CHANGED
+        assert undone(stage.leaf("/feed/")) == variants("rss", "<rss/>")
 
     journey(tmp_path, test)
 
@@ -306,6 +349,26 @@ def test_a_page_that_wordpress_does_not_have_goes_at_once(tmp_path: Path, status
     journey(tmp_path, test)
 
 
+GONE_WITH_A_BAD_BODY = {
+    "empty gzip": answer(b"", 410, Content_Encoding="gzip"),
+    "broken gzip": answer(b"no gzip", 404, Content_Encoding="gzip"),
+    "unknown coding": answer(b"?", 404, Content_Encoding="zstd"),
+    "too large": answer(b"x" * 20_000, 404),
+    "broken off": b"HTTP/1.1 410 Gone\r\nContent-Type: text/html\r\nContent-Length: 10\r\n\r\n12",
+}
+
+
+@pytest.mark.parametrize("name", GONE_WITH_A_BAD_BODY)
+def test_a_page_goes_whatever_is_wrong_with_the_body_that_says_so(tmp_path: Path, name: str) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        origin.pages["/"] = GONE_WITH_A_BAD_BODY[name]
+        assert told(await stage.render()) == (Outcome.GONE, "gone")
+        assert files(stage.tree.path) == {}
+
+    journey(tmp_path, test, max_bytes="10KiB")
+
+
 DOUBTFUL = {
     "401": (answer(b"", 401), "not-public"),
     "403": (answer(b"", 403), "not-public"),
@@ -313,6 +376,9 @@ DOUBTFUL = {
     "login": (answer(b"", 302, Location=f"{PUBLIC}/wp-login.php?redirect_to=%2F"), "not-public"),
     "moved": (answer(b"", 301, Location="/new/"), "moved"),
     "moved for good": (answer(b"", 308, Location=f"{PUBLIC}/new/"), "moved"),
+    "moved to a query": (answer(b"", 301, Location="/?page_id=2"), "moved"),
+    "moved, with a broken body": (answer(b"", 301, Location="/new/", Content_Encoding="gzip"), "moved"),
+    "a plugin's login": (answer(b"", 302, Location="/login/?redirect_to=%2F"), "not-public"),
 }
 
 
@@ -595,6 +661,17 @@ def test_a_large_page_keeps_its_fast_variants(tmp_path: Path) -> None:
         for _ in range(5):
             assert not (await stage.render()).record.is_dense
         assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test, dense_after=1)
+
+
+def test_who_is_told_to_stop_begins_no_dense_variants(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        stage.renderer.make_no_more_dense()
+        for _ in range(3):
+            result = await stage.render()
+            assert (told(result), result.record.is_dense) == (UNCHANGED, False)
 
     journey(tmp_path, test, dense_after=1)
 

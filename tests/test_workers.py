@@ -61,7 +61,26 @@ def test_the_event_loop_goes_on_meanwhile_and_long_work_in_the_background_delays
     assert asyncio.run(main()) == "done"
 
 
-def test_close_waits_for_what_runs_and_drops_what_has_not_begun() -> None:
+def test_close_waits_for_what_runs_in_a_journey() -> None:
+    async def main() -> None:
+        workers, began, may_end = Workers(), threading.Event(), threading.Event()
+
+        def work() -> bool:
+            began.set()
+            return may_end.wait(5)
+
+        journey = asyncio.create_task(workers.run(work))
+        await asyncio.to_thread(began.wait, 5)
+        closing = asyncio.create_task(asyncio.to_thread(workers.close))
+        assert not (await asyncio.wait([closing], timeout=0.1))[0]
+        may_end.set()
+        await closing
+        assert await journey
+
+    asyncio.run(main())
+
+
+def test_close_waits_for_nothing_in_the_background_and_drops_what_has_not_begun() -> None:
     async def main() -> list[str]:
         workers, ended = Workers(), []
         began, may_end = threading.Event(), threading.Event()
@@ -74,12 +93,11 @@ def test_close_waits_for_what_runs_and_drops_what_has_not_begun() -> None:
         first = asyncio.create_task(workers.run_in_background(work))
         second = asyncio.create_task(workers.run_in_background(ended.append, "second"))
         await asyncio.to_thread(began.wait, 5)
-        closing = asyncio.create_task(asyncio.to_thread(workers.close))
-        # Dropped while the first one still runs: it cannot be the end of that which let it go.
+        workers.close()
+        assert ended == []
         await asyncio.wait([second], timeout=5)
         assert second.cancelled()
         may_end.set()
-        await closing
         await first
         workers.close()
         return ended
