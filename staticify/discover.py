@@ -82,6 +82,10 @@ class Stream(Protocol):
     def status(self) -> int:
         """The status code."""
 
+    @property
+    def is_framed(self) -> bool:
+        """True if the body's end is certain (RFC 9112 section 6.3)."""
+
     def header(self, name: str) -> str:
         """A field's value; empty if absent."""
 
@@ -368,6 +372,9 @@ class _Reading:
                 await asyncio.sleep(0)
         inflated.close()
         content.close()
+        # XML and gzip files have an end of their own.
+        if content.is_lines and not inflated.is_gzip and not stream.is_framed:
+            raise _UnreadableError("neither Content-Length nor chunks: nobody can tell whether the list is whole")
 
     def _add(self, text: str, modified: str, sitemap: str) -> None:
         if self._room_urls <= 0:
@@ -427,20 +434,21 @@ class _Inflated:
         self._max_bytes = max_bytes
         self._room_bytes = max_bytes
         self._head = b""
-        self._is_gzip: bool | None = None
+        self.is_gzip: bool | None = None
+        """None until the first two bytes are there."""
         self._stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     def pieces(self, chunk: bytes) -> Iterable[bytes]:
         """What the chunk holds. Raises _UnreadableError over the cap, or if the gzip file is broken."""
-        if self._is_gzip is None:
+        if self.is_gzip is None:
             chunk = self._head + chunk
             if len(chunk) < len(_GZIP_MAGIC):
                 self._head = chunk
                 return
-            self._is_gzip = chunk.startswith(_GZIP_MAGIC)
+            self.is_gzip = chunk.startswith(_GZIP_MAGIC)
         # Small ones go in, too: what follows a member of a gzip file is copied for every member.
         for part in _sliced(chunk):
-            for piece in self._gunzipped(part) if self._is_gzip else (part,):
+            for piece in self._gunzipped(part) if self.is_gzip else (part,):
                 self._room_bytes -= len(piece)
                 if self._room_bytes < 0:
                     raise _UnreadableError(f"it is over {self._max_bytes} bytes")
@@ -448,9 +456,9 @@ class _Inflated:
 
     def close(self) -> None:
         """Raises _UnreadableError if the gzip file lacks its end, or if there was nothing to read."""
-        if self._is_gzip is None:
+        if self.is_gzip is None:
             raise _UnreadableError("it is empty")
-        if self._is_gzip and not self._stream.eof:
+        if self.is_gzip and not self._stream.eof:
             raise _UnreadableError("the gzip file ends too early")
 
     def _gunzipped(self, rest: bytes) -> Iterable[bytes]:
@@ -489,6 +497,11 @@ class _Content:
     def surplus_elements(self) -> int:
         """How many XML elements there were beside those of pages."""
         return self._target.surplus_elements if self._target is not None else 0
+
+    @property
+    def is_lines(self) -> bool:
+        """True for plain text, whose end nothing in it tells."""
+        return self._lines is not None
 
     def feed(self, piece: bytes) -> None:
         """Raises _UnreadableError for what is no sitemap, and whatever the callbacks raise."""

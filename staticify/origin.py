@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -46,10 +47,15 @@ MAX_FIELD_BYTES = 64 * 1024
 """Of one header field. A policy of several plugins passes the library's 8 KiB."""
 MAX_FIELDS = 500
 """In one answer. WordPress itself sends a dozen."""
+# What aiohttp says of a connection that failed: "ssl:default", "ssl:<ssl.SSLContext object at 0x7f...>".
+_TLS_SETTINGS = re.compile(r" ssl:(?:<[^>]*>|\w+)")
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 QUESTION = "staticify=changes"
 """The query by which the plugin knows a question to the journal (deploy/wordpress/PROTOCOL.md)."""
 MAX_JOURNAL_BYTES = 4 * 2**20
+MAX_DROPPED_BYTES = 256 * 1024
+"""Of a body that nobody reads, so that its connection can be kept; as much as the page of a theme that says 404 has."""
+DROP_SECONDS = 1.0
 LABEL_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 15.0
 USER_AGENT = f"staticify/{__version__} (shared cache)"
@@ -142,9 +148,6 @@ class Stream:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, its content coding undone. Raises AnswerTooLarge as soon as the cap is passed."""
-        declared = self.header("content-length")
-        if declared.isdigit() and int(declared) > self._max_bytes:
-            raise AnswerTooLarge(f"Content-Length {declared} is over the limit of {self._max_bytes} bytes")
         decoder = decoder_of(self.header("content-encoding"))
         room = self._max_bytes
         try:
@@ -158,6 +161,22 @@ class Stream:
             raise AnswerMalformed(f"the {self.header('content-encoding')} coding is broken: {error}") from None
         if not decoder.is_finished():
             raise AnswerIncomplete(f"the {self.header('content-encoding')} coding ends too early")
+
+    def check_length(self) -> None:
+        """Raise AnswerTooLarge if the body says that it will pass the cap: for who wants all of it or nothing."""
+        declared = self.header("content-length")
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            raise AnswerTooLarge(f"Content-Length {declared} is over the limit of {self._max_bytes} bytes")
+
+    async def drop_body(self) -> None:
+        """Let the body pass unread, whatever is wrong with it: status and header fields said all that matters."""
+        room = MAX_DROPPED_BYTES
+        with suppress(httpx.HTTPError, aiohttp.ClientError, OSError):  # A TimeoutError is an OSError.
+            async with asyncio.timeout(DROP_SECONDS):
+                async for raw in self._body:
+                    room -= len(raw)
+                    if room < 0:
+                        return
 
 
 class OriginClient:
@@ -207,10 +226,14 @@ class OriginClient:
     async def fetch(self, raw_path: str) -> Answer:
         """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError.
 
-        Waits for one of the site's `concurrency` slots; the deadline and `Answer.seconds` begin after that.
+        Waits for one of the site's `concurrency` slots; the deadline and `Answer.seconds` begin after that. The body
+        of any status but 200 is left out.
         """
         async with self._slots, self.stream(raw_path, self._site.max_bytes) as stream:
-            return await _whole(stream)
+            if stream.status == 200:
+                return await _whole(stream)
+            await stream.drop_body()
+            return _answer(stream, b"")
 
     def stream(self, raw_path: str, max_bytes: int) -> AbstractAsyncContextManager[Stream]:
         """An answer as it comes in, all of it within the site's deadline. Leaving early closes the connection.
@@ -302,13 +325,18 @@ class OriginClient:
 
 
 async def _whole(stream: Stream) -> Answer:
+    stream.check_length()
     body = bytearray()
     async for chunk in stream.chunks():
         body += chunk
+    return _answer(stream, bytes(body))
+
+
+def _answer(stream: Stream, body: bytes) -> Answer:
     return Answer(
         status=stream.status,
         headers=stream.headers,
-        body=bytes(body),
+        body=body,
         is_framed=stream.is_framed,
         origin=str(stream.origin),
         seconds=time.monotonic() - stream.started,
@@ -387,7 +415,7 @@ def _is_without_connection(error: Exception) -> bool:
 def _translated(error: Exception) -> OriginError:
     """The foreign error in our words."""
     cause = _cause_of(error)
-    text = str(cause) or type(cause).__name__
+    text = _TLS_SETTINGS.sub("", str(cause)) or type(cause).__name__
     match cause:
         case aiohttp.ClientPayloadError():
             return AnswerIncomplete(f"the body ended too early: {text}")

@@ -25,6 +25,7 @@ from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from staticify.config import Site, describe
+from staticify.content import EMERGENCIES
 from staticify.discover import (
     Entry,
     Links,
@@ -204,8 +205,8 @@ async def propose(source: Source, site: Site) -> Proposal:
 async def try_out(source: Source, proposal: Proposal, on_page: Callable[[], None]) -> Proposal:
     """Fetch every proposed page once, at the chosen concurrency, and leave out what cannot be kept.
 
-    A page that a sitemap names anew each time goes into `exclude`. One that gave no answer stays: it may have one
-    the next time.
+    A page that a sitemap names anew each time goes into `exclude`. One that gave no answer, or an error that may pass,
+    stays: it may have a better one the next time.
     """
     rules = rules_of(proposal.site)
     refused: dict[Page, Verdict] = {}
@@ -220,7 +221,7 @@ async def try_out(source: Source, proposal: Proposal, on_page: Callable[[], None
             verdict = decide_head(answer, page, rules.gate)
             if verdict.is_publishable:
                 verdict = (await asyncio.to_thread(prepare, answer, rules)).verdict
-            if not verdict.is_publishable:
+            if not verdict.is_publishable and not _may_pass(answer, verdict):
                 refused[page] = verdict
             on_page()
 
@@ -236,6 +237,9 @@ async def try_out(source: Source, proposal: Proposal, on_page: Callable[[], None
         what = "excluded" if glob.escape(page.path) in excluded else "left out"
         return Note(page.url, f"{what}: {_why_not(refused[page])}", refused[page].name)
 
+    # What was noted of a page when a few were measured is said once, as what became of it.
+    said = {(page.url, verdict.name) for page, verdict in refused.items()}
+    before = (note for note in proposal.notes if (note.where, note.name) not in said)
     groups = [Group(group.why, tuple(page for page in group.pages if page not in refused)) for group in proposal.groups]
     return replace(
         proposal,
@@ -244,7 +248,7 @@ async def try_out(source: Source, proposal: Proposal, on_page: Callable[[], None
         exclusions=(*proposal.exclusions, *named),
         wanted_count=proposal.wanted_count - len(refused),
         tried_seconds=tried_seconds,
-        notes=(*proposal.notes, *(note_of(page) for page in proposal.pages if page in refused)),
+        notes=(*before, *(note_of(page) for page in proposal.pages if page in refused)),
     )
 
 
@@ -416,6 +420,8 @@ class _Survey:
             verdict = self._verdict(answer, page)
             if verdict.is_publishable:
                 seconds.append(answer.seconds)
+            elif _may_pass(answer, verdict):
+                self._notes.append(Note(page.url, verdict.reason, verdict.name))
             else:
                 self._notes.append(Note(page.url, f"not proposed: {_why_not(verdict)}", verdict.name))
                 refused.add(page)
@@ -463,6 +469,11 @@ class _Survey:
             is_complete=is_known,
             notes=notes,
         )
+
+
+def _may_pass(answer: Answer, verdict: Verdict) -> bool:
+    """True if the page may well be good the next time: WordPress was overloaded, out of order or under maintenance."""
+    return answer.status == 429 or answer.status >= 500 or verdict.name in EMERGENCIES
 
 
 def _is_author(first: str, rest: str) -> bool:

@@ -38,6 +38,7 @@ class Stream:
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
         self.status = reply.status
+        self.is_framed = reply.is_framed
 
     def header(self, name: str) -> str:
         return self._reply.headers.get(name, "")
@@ -56,6 +57,7 @@ class Reply:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     error: OriginError | None = None
+    is_framed: bool = True
     chunks_consumed: int = 0
     is_closed: bool = False
 
@@ -298,6 +300,22 @@ def test_what_is_no_sitemap_is_named(body: Reply | bytes | str, message: str) ->
     assert note.message.startswith(message)
     assert (note.where, note.name, note.is_loss) == ("https://example.org/bad.xml", "unreadable", True)
     assert not listing.is_complete
+
+
+@pytest.mark.parametrize(
+    ("body", "is_complete"),
+    [
+        (b"https://example.org/a/\nhttps://example.org/b/\n", False),
+        (gzip.compress(b"https://example.org/a/\nhttps://example.org/b/\n"), True),
+        (urlset("https://example.org/a/", "https://example.org/b/").encode(), True),
+    ],
+    ids=["lines", "gzip", "XML"],
+)
+def test_lines_whose_end_nothing_tells_may_be_half_a_list(body: bytes, *, is_complete: bool) -> None:
+    listing = read_one(Reply([body], is_framed=False))
+    assert (paths(listing), listing.is_complete) == (["/a/", "/b/"], is_complete)
+    said = [("unreadable", "neither Content-Length nor chunks: nobody can tell whether the list is whole")]
+    assert notes(listing) == ([] if is_complete else said)
 
 
 def test_xml_that_breaks_in_the_middle_keeps_what_came_before() -> None:

@@ -31,7 +31,7 @@ from staticify.errors import (
     OriginUnreachable,
 )
 from staticify.nouns import Answer
-from staticify.origin import OriginClient
+from staticify.origin import MAX_DROPPED_BYTES, OriginClient
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -344,6 +344,7 @@ def test_nobody_there_names_every_address_that_was_tried(tmp_path: Path) -> None
             with pytest.raises(OriginUnreachable) as raised:
                 await client.fetch("/")
             assert all(address in str(raised.value) for address in addresses)
+            assert "ssl:" not in str(raised.value)
 
     run(test)
 
@@ -352,12 +353,85 @@ def test_nobody_there_names_every_address_that_was_tried(tmp_path: Path) -> None
 
 
 def test_the_answer_is_what_was_sent() -> None:
-    answered = fetch(answer("grüß", 404, content_type="text/plain", X_One="1", x_two="2"))
-    assert (answered.status, answered.body, answered.is_framed) == (404, "grüß".encode(), True)
+    answered = fetch(answer("grüß", content_type="text/plain", X_One="1", x_two="2"))
+    assert (answered.status, answered.body, answered.is_framed) == (200, "grüß".encode(), True)
     assert answered.headers == (
         ("content-type", "text/plain"), ("content-length", "6"), ("x-one", "1"), ("x-two", "2"),
     )  # fmt: skip
     assert 0 < answered.seconds < 5
+
+
+async def says_gone_and_no_more(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 410 Gone\r\nContent-Length: 5\r\n\r\n12")
+    await asyncio.sleep(60)
+
+
+async def says_gone_for_ever(exchange: Exchange) -> None:
+    await exchange.send(CHUNKED.replace(b"200 OK", b"410 Gone"))
+    while True:
+        await exchange.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+
+
+WITH_A_BODY_THAT_NOBODY_READS: dict[str, tuple[int, bytes | Script]] = {
+    "good": (404, answer(html("Not found"), 404)),
+    "too large": (404, answer(b"x" * 5000, 404)),
+    "much too large": (404, answer(b"x" * 3 * MAX_DROPPED_BYTES, 404)),
+    "without end": (410, says_gone_for_ever),
+    "late": (410, says_gone_and_no_more),
+    "broken off": (410, sends(b"HTTP/1.1 410 Gone\r\nContent-Length: 100\r\n\r\n", b"half a page")),
+    "an empty gzip": (301, answer(b"", 301, Content_Encoding="gzip")),
+    "no gzip": (503, answer(b"no gzip", 503, Content_Encoding="gzip")),
+    "unknown coding": (403, answer(b"?", 403, Content_Encoding="zstd")),
+}
+
+
+@pytest.mark.parametrize("name", WITH_A_BODY_THAT_NOBODY_READS)
+def test_of_any_status_but_200_the_body_is_left_out_whatever_is_wrong_with_it(name: str) -> None:
+    status, script = WITH_A_BODY_THAT_NOBODY_READS[name]
+
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/bad/": script, "/": html()}).running() as origin,
+            client_of(origin.address, max_bytes="2KiB", deadline="5s", concurrency=1) as client,
+        ):
+            for _ in range(2):
+                answered = await client.fetch("/bad/")
+                assert (answered.status, answered.body) == (status, b"")
+                assert answered.seconds < 3
+            assert (await client.fetch("/")).body == html().encode()
+
+    run(test)
+
+
+def test_a_page_that_says_404_costs_no_new_connection() -> None:
+    async def test() -> None:
+        pages: dict[str, bytes | str | Script] = {"/gone/": answer(b"x" * 100_000, 404), "/": html()}
+        async with ScriptedOrigin(pages=pages).running() as origin, client_of(origin.address) as client:
+            for path in ("/gone/", "/", "/gone/", "/"):
+                await client.fetch(path)
+            assert len({exchange.writer for exchange in origin.requests}) == 1
+
+    run(test)
+
+
+def test_a_stream_that_says_that_it_is_over_the_limit_is_read_up_to_there() -> None:
+    async def test() -> None:
+        async def in_two_pieces(exchange: Exchange) -> None:
+            await exchange.send(answer(b"x" * 5000)[:-3000])
+            await asyncio.sleep(0.2)
+            await exchange.send(b"x" * 3000)
+
+        async with (
+            ScriptedOrigin(pages={"/": in_two_pieces}).running() as origin,
+            client_of(origin.address) as client,
+            client.stream("/", 4000) as stream,
+        ):
+            chunks = stream.chunks()
+            assert await anext(chunks) == b"x" * 2000
+            with pytest.raises(AnswerTooLarge, match="the body is over the limit of 4000 bytes"):
+                await anext(chunks)
+
+    run(test)
 
 
 def test_chunks_are_joined() -> None:

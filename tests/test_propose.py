@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ class Stream:
         self._answer = answer
         self.status = answer.status
         self.header = answer.header
+        self.is_framed = answer.is_framed
 
     async def chunks(self) -> AsyncIterator[bytes]:
         yield self._answer.body
@@ -219,6 +221,21 @@ def test_a_page_that_was_never_kept_is_not_refused_as_one_that_was() -> None:
     "/post-3/",
 """ in toml_of(proposal)
     read_back(proposal)
+
+
+def test_a_page_with_an_error_that_may_pass_stays_and_is_said_once() -> None:
+    answers = wordpress()
+    answers["/about/"] = html(status=503, retry_after="600")
+    answers["/post-19/"] = html("Briefly unavailable for scheduled maintenance.")
+    answers["/post-3/"] = html(status=429)
+    answers["/post-4/"] = html(status=500)
+    answers["/sample/"] = html(status=403)
+    source = Source(answers)
+    after = asyncio.run(try_out(source, run(source), lambda: None))
+    assert {"/about/", "/post-19/", "/post-3/", "/post-4/"} <= {page.path for page in after.pages}
+    assert after.exclude == ("/cart/*", "/checkout/*", "/author/*", "/sample/")
+    said = Counter(note.where.removeprefix("https://example.org") for note in after.notes)
+    assert (said["/about/"], said["/post-19/"], said["/post-3/"], said["/sample/"]) == (1, 1, 0, 1)
 
 
 def test_a_reason_that_quotes_the_site_stays_a_comment() -> None:
