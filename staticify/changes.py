@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from staticify.errors import AnswerMalformed
-from staticify.tags import ANY, is_tag
+from staticify.tags import ANY, SITE, is_tag
 
 VERSION = 1
-MAX_ENTRIES = 5000
-MAX_ITEMS = 5000
-"""Tags or URLs of one row."""
+MAX_TAGS = 5000
+"""Of one row. One with more is read as if everything had changed."""
 _MAX_NUMBER = 2**63 - 1
 """MySQL's largest signed integer. Python's own have no end, and its floats do."""
 
@@ -36,6 +35,8 @@ class Changes:
     journal: str
     """Which incarnation of the table this is."""
     position: int
+    time: int
+    """When the row at that position was written, in WordPress's seconds; 0 if that is not known."""
     is_start_over: bool
     """True if rows may be missing between what was asked for and the first one given."""
     is_more: bool
@@ -44,9 +45,9 @@ class Changes:
     """Seconds since the epoch."""
 
 
-def question(journal: str, since: int) -> bytes:
-    """The body of a request for changes."""
-    return json.dumps({"journal": journal, "since": since}).encode()
+def question(journal: str, since: int, since_time: int = 0) -> bytes:
+    """The body of a request for changes. WordPress compares the time of the last row read, if it is known."""
+    return json.dumps({"journal": journal, "since": since, "time": since_time}).encode()
 
 
 def parse_changes(body: bytes) -> Changes:
@@ -58,11 +59,12 @@ def parse_changes(body: bytes) -> Changes:
     answer = _Table(data, "the answer")
     if answer.integer("version") != VERSION:
         raise AnswerMalformed(f"the plugin speaks version {answer.integer('version')} of the protocol, not {VERSION}")
-    rows = answer.items("entries", MAX_ENTRIES)
+    rows = answer.items("entries")
     cron_due_at = data.get("cron_due_at")
     return Changes(
         journal=answer.text("journal"),
         position=answer.integer("position"),
+        time=answer.integer("time") if "time" in data else 0,
         is_start_over=answer.flag("start_over"),
         is_more=answer.flag("more"),
         entries=tuple(sorted((_entry(row) for row in rows), key=lambda entry: entry.position)),
@@ -75,11 +77,17 @@ def _entry(row: object) -> Entry:
     tags = table.texts("tags")
     return Entry(
         position=table.integer("position"),
-        # A tag that cannot be one must not be lost: it stands for whatever it was.
-        tags=tags if all(map(is_tag, tags)) else (*filter(is_tag, tags), ANY),
+        tags=_readable(tags),
         urls=table.texts("urls"),
         gone=table.texts("gone"),
     )
+
+
+def _readable(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """What no tag can be, or too many, must not be lost: it stands for whatever it was."""
+    if len(tags) > MAX_TAGS:
+        return (SITE,)
+    return tags if all(map(is_tag, tags)) else (*filter(is_tag, tags), ANY)
 
 
 class _Table:
@@ -109,14 +117,14 @@ class _Table:
             raise self._wrong(name, "a text")
         return value
 
-    def items(self, name: str, most: int) -> list[object]:
+    def items(self, name: str) -> list[object]:
         value = self._value.get(name)
-        if not isinstance(value, list) or len(value) > most:
-            raise self._wrong(name, f"a list of at most {most}")
+        if not isinstance(value, list):
+            raise self._wrong(name, "a list")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
-        items = self.items(name, MAX_ITEMS)
+        items = self.items(name)
         if not all(isinstance(item, str) for item in items):
             raise self._wrong(name, "a list of texts")
         return tuple(map(str, items))

@@ -94,14 +94,12 @@ class Follower:
             self._keeper.follow(is_following=True)
 
     async def _read(self) -> AsyncIterator[Changes]:
-        since = self._state.since
         for _ in range(MAX_ROUNDS):
-            answer = await self._keeper.ask(question(self._state.journal, since))
-            changes = _understood(answer)
+            state = self._state
+            changes = _understood(await self._keeper.ask(question(state.journal, state.since, state.since_time)))
             yield changes
             if not changes.is_more or not changes.entries:
                 return
-            since = changes.entries[-1].position
 
     async def _apply(self, changes: Changes) -> None:
         """Act on an answer. What is due is in the store before the position is: a crash between them loses nothing."""
@@ -113,7 +111,8 @@ class Follower:
         for entry in changes.entries:
             self._purge(entry)
         self._turn_cron_at(changes.cron_due_at)
-        self._remember(since=changes.entries[-1].position if changes.entries else changes.position)
+        position = changes.entries[-1].position if changes.entries else changes.position
+        self._remember(since=position, since_time=changes.time if position == changes.position else 0)
 
     def _start_over(self, changes: Changes) -> None:
         if self._state.journal:

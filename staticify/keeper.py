@@ -214,6 +214,9 @@ class Keeper:
     def follow(self, *, is_following: bool) -> None:
         """From now on the journal says what changes, or does so no more."""
         self.is_following = is_following
+        # While it does, comments and the sweep leave a connection to WordPress for what an editor has just changed.
+        journeys = self.site.concurrency * JOURNEYS_PER_FETCH
+        self._queue.let_patient(max(1, self.site.concurrency - 1) if is_following else journeys)
         now = asyncio.get_running_loop().time()
         for page in self._followed:
             self._queue.cancel(page)

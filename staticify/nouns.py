@@ -39,6 +39,8 @@ class SiteState:
     """The incarnation of the journal that was read last; empty if none was."""
     since: int = 0
     """Every row of it up to here is dealt with."""
+    since_time: int = 0
+    """When that row was written; 0 if that is not known."""
     polled_at: float = 0.0
     """Start of the last round that the journal answered, seconds since the epoch."""
     missed: int = 0

@@ -16,11 +16,13 @@ log = logging.getLogger(__name__)
 FOREMOST = float("-inf")
 """Due before everything else: what somebody has just changed and looks at now."""
 URGENT = -1e12
-"""Due before everything that is due by time."""
+"""Due before everything that is due by time. What is due later than this is not urgent."""
 
 
 class Queue:
     """Pages in the order in which they are due, at most `concurrency` of them in flight.
+
+    Of those that are not urgent, at most `most_patient`: so that what is urgent finds room at once.
 
     A page stands in the queue once: scheduled again, the earlier time counts. A page that becomes due while it is
     in flight is rendered again afterwards, because its fetch began before whatever made it due.
@@ -32,6 +34,9 @@ class Queue:
     def __init__(self, render: Callable[[Page], Awaitable[None]], concurrency: int) -> None:
         self._render = render
         self._slots = asyncio.Semaphore(concurrency)
+        self._most_patient = concurrency
+        self._patient: set[Page] = set()
+        """What is in flight and was not urgent."""
         self._due: dict[Page, float] = {}
         self._again: dict[Page, float] = {}
         """When to render what is in flight once more."""
@@ -60,6 +65,11 @@ class Queue:
         if waiting is self._due:
             heapq.heappush(self._heap, (due, next(self._order), page))
             self._changed.set()
+
+    def let_patient(self, most: int) -> None:
+        """From now on so many that are not urgent may be in flight."""
+        self._most_patient = most
+        self._changed.set()
 
     def cancel(self, page: Page) -> None:
         """Take a page out of the queue. A journey that is under way goes on."""
@@ -104,9 +114,14 @@ class Queue:
             self._changed.clear()
             wait_seconds = self._seconds_to_first(loop.time())
             if wait_seconds is not None and wait_seconds <= 0:
-                _, _, page = heapq.heappop(self._heap)
-                del self._due[page]
-                return page
+                due, _, page = self._heap[0]
+                if due <= URGENT or len(self._patient) < self._most_patient:
+                    heapq.heappop(self._heap)
+                    del self._due[page]
+                    if due > URGENT:
+                        self._patient.add(page)
+                    return page
+                wait_seconds = None  # Until one of those in flight has ended, or something urgent comes.
             if self._is_complete and not self._due and not self._in_flight:
                 return None
             # Not wait_for: before Python 3.12 it swallowed a cancellation that came together with the event.
@@ -131,6 +146,7 @@ class Queue:
             log.exception("a journey failed", extra={"url": page.url})
         finally:
             del self._in_flight[page]
+            self._patient.discard(page)
             if page in self._again:
                 self.schedule(page, self._again.pop(page))
             self._slots.release()

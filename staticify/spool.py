@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import stat
 import time
 from dataclasses import dataclass, replace
@@ -26,8 +27,8 @@ MAX_FILES = 1000
 SETTLE_SECONDS = 0.2
 REJECTED = ".rejected"
 
-_TAKEN = ".taken"
-"""The file that is being read."""
+_TAKEN = ".taken-"
+"""How the name of a file that is being read begins; the rest is by chance, so that nothing is in the way."""
 _TRIES = 5
 _MAX_NAME_BYTES = 255
 _MAX_URL_LENGTH = 8192
@@ -102,35 +103,36 @@ def _read(descriptor: int, name: str) -> Order | None:
     age = _age_seconds(descriptor, name)
     if age is None or age < SETTLE_SECONDS:
         return None
+    taken = f"{_TAKEN}{secrets.token_hex(8)}"
     try:
         # First of all: a file that gets this name from now on is another order.
-        os.rename(name, _TAKEN, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        os.rename(name, taken, src_dir_fd=descriptor, dst_dir_fd=descriptor)
     except FileNotFoundError:
         return None
     except OSError as error:
         return _faulty(name, f"cannot be taken out of the spool, and is not carried out: {error.strerror}")
     try:
-        order = _parse(name, _content(descriptor))
+        order = _parse(name, _content(descriptor, taken))
     except OSError as error:
         order = _faulty(name, f"cannot be read: {error.strerror}")
     except ValueError as error:
         order = _faulty(name, str(error))
     try:
         if order.faults:
-            os.rename(_TAKEN, _kept_name(descriptor, name), src_dir_fd=descriptor, dst_dir_fd=descriptor)
+            os.rename(taken, _kept_name(descriptor, name), src_dir_fd=descriptor, dst_dir_fd=descriptor)
         else:
-            os.unlink(_TAKEN, dir_fd=descriptor)
+            os.unlink(taken, dir_fd=descriptor)
     except OSError as error:
-        fault = Fault(name, f"stays in the spool as {_TAKEN}: {error.strerror}")
+        fault = Fault(name, f"stays in the spool as {taken}: {error.strerror}")
         return replace(order, faults=(*order.faults, fault))
     return order
 
 
-def _content(descriptor: int) -> bytes:
+def _content(descriptor: int, taken: str) -> bytes:
     """The taken file's content. Raises OSError, and ValueError with a reason."""
     # Neither follow a link nor wait for the writer of a FIFO that got the name after it was looked at.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with open(os.open(_TAKEN, flags, dir_fd=descriptor), "rb", buffering=0) as file:
+    with open(os.open(taken, flags, dir_fd=descriptor), "rb", buffering=0) as file:
         for _ in range(_TRIES):
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):

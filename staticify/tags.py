@@ -38,9 +38,9 @@ def family(tag: str) -> str:
     return tag.partition(":")[0]
 
 
-def is_from_visitors(tags: Iterable[str]) -> bool:
+def is_from_visitors(tags: Collection[str]) -> bool:
     """True if a change is about comments alone."""
-    return all(family(tag) in COMMENT_FAMILIES for tag in tags)
+    return bool(tags) and all(family(tag) in COMMENT_FAMILIES for tag in tags)
 
 
 def is_concerned(label: Collection[str], tags: Iterable[str]) -> bool:

@@ -57,15 +57,22 @@ class ScriptedJournal:
         question = json.loads(exchange.body)
         self.questions.append(question)
         since = question["since"]
-        is_start_over = question["journal"] != self.name or since < self.oldest - 1 or since > self.position
+        times = {row["position"]: row["time"] for row in self.rows}
+        is_restored = question["time"] not in {0, times.get(since, 0)}
+        is_start_over = (
+            is_restored or question["journal"] != self.name or since < self.oldest - 1 or since > self.position
+        )
         rows = sorted((row for row in self.rows if row["position"] > since), key=lambda row: int(row["position"]))
+        given = [] if is_start_over else rows[: self.per_answer]
+        position = given[-1]["position"] if given else self.position
         body = {
             "version": 1,
             "journal": self.name,
-            "position": self.position,
+            "position": position,
+            "time": times.get(position, 0),
             "start_over": is_start_over,
             "more": len(rows) > self.per_answer,
-            "entries": [] if is_start_over else rows[: self.per_answer],
+            "entries": given,
             "cron_due_at": self.cron_due_at,
         }
         await exchange.send(answer(json.dumps(body), content_type="application/json"))

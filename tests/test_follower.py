@@ -263,6 +263,31 @@ def test_comments_render_their_page_at_once_and_then_every_ten_seconds_at_most(
     followed(tmp_path, test)
 
 
+def test_comments_on_slow_pages_keep_no_editors_change_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticify.keeper.COMMENT_SECONDS", 0.0)
+
+    async def test(one: Followed) -> None:
+        is_slow = asyncio.Event()
+
+        async def slow(exchange: Exchange) -> None:
+            await is_slow.wait()
+            await exchange.send(answer(html("slow"), Staticify_Tags="site comments:1"))
+
+        for path in ("/", "/one/"):
+            one.origin.pages[path] = slow
+        one.journal.page("/two/", "edited", "near:2")
+        before = len(renders(one, []))
+        one.journal.write("comments:1", "count:1")
+        one.follower.tell()
+        await until(lambda: len(renders(one, [])) > before)
+        one.journal.write("near:2")
+        one.follower.tell()
+        await until(lambda: one.text("/two/") == html("edited"))
+        is_slow.set()
+
+    followed(tmp_path, test, concurrency=2)
+
+
 def test_a_new_page_is_kept_at_once_where_sitemaps_name_the_pages(tmp_path: Path) -> None:
     async def test(one: Followed) -> None:
         one.journal.page("/new/", "new", "post:3")
@@ -310,9 +335,15 @@ def test_a_long_journal_is_read_to_its_end(tmp_path: Path) -> None:
 
 def test_another_journal_or_one_that_does_not_reach_back_means_every_page(tmp_path: Path) -> None:
     async def test(one: Followed) -> None:
-        for change in ("name", "oldest"):
+        one.journal.write("nothing")
+        await one.read()
+        for change in ("restored", "name", "oldest"):
             before = one.origin.paths()
-            if change == "name":
+            if change == "restored":
+                # From a backup; since then another row has come to the position that was read last.
+                one.journal.rows[-1]["time"] += 60
+                one.journal.write("nothing")
+            elif change == "name":
                 one.journal.name, one.journal.rows, one.journal.position = "incarnation-2", [], 7
             else:
                 one.journal.position, one.journal.oldest = 5000, 4000

@@ -132,6 +132,30 @@ def test_what_is_due_later_waits_for_its_time() -> None:
     assert asyncio.run(main()) >= 0.05
 
 
+def test_what_is_urgent_finds_room_beside_what_is_not() -> None:
+    async def main() -> list[Page]:
+        journeys = Journeys(is_open=False)
+        queue = Queue(journeys.render, 4)
+        queue.let_patient(2)
+        now = asyncio.get_running_loop().time()
+        for number, page in enumerate(PAGES[:5]):
+            queue.schedule(page, now - 10 + number)
+        running = asyncio.create_task(queue.run())
+        await turns()
+        assert journeys.begun == PAGES[:2]
+        queue.schedule(A)
+        queue.schedule(B)
+        await turns()
+        assert journeys.begun == [*PAGES[:2], A, B]
+        journeys.let_all_end()
+        queue.finish()
+        await within(running)
+        assert journeys.most_at_once == 4
+        return journeys.begun
+
+    assert asyncio.run(main()) == [*PAGES[:2], A, B, *PAGES[2:5]]
+
+
 def test_an_urgent_page_wakes_a_queue_that_waits() -> None:
     async def main() -> list[Page]:
         journeys = Journeys()

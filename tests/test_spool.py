@@ -102,6 +102,13 @@ def test_no_rejected_file_takes_the_place_of_another(tmp_path: Path) -> None:
     assert sorted(file.read_text() for file in tmp_path.iterdir()) == sorted(f"fault {n}" for n in (0, 0, 1, 1, 2, 2))
 
 
+def test_nothing_that_lies_in_the_spool_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".taken").mkdir()
+    drop(tmp_path, "a", "all")
+    assert read_spool(tmp_path) == [Order("a", everything=True)]
+    assert names(tmp_path) == [".taken"]
+
+
 def test_a_file_is_read_when_it_is_no_longer_written_to(tmp_path: Path) -> None:
     started = time.monotonic()
     (tmp_path / "fresh").write_text("all")

@@ -90,6 +90,7 @@ def test_the_family_stands_before_the_first_colon(tag: str, expected: str) -> No
         (("site",), False),
         (("*",), False),
         (("commentsx",), False),
+        ((), False),
     ],
 )
 def test_comments_alone_come_from_visitors(tags: tuple[str, ...], *, expected: bool) -> None:
