@@ -24,6 +24,9 @@ MAX_PAGES = 1_000_000
 
 # Stands in for the base of a site whose url is at fault, so that its pages can be checked all the same.
 _UNKNOWN_BASE = Page("https", "site.invalid", "/")
+_FIELD_VALUE = re.compile(r"[A-Za-z0-9=,;:/. _-]*")
+_PARAMETER = re.compile(r"[A-Za-z0-9_-]+\*?")
+_MACHINE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62})")
 _COOKIE = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+\*?")
 # What may stand in a query (RFC 3986 section 3.4) and the percent sign, which is taken to be encoded already.
 _QUERY_SAFE = "%!$&'()*+,;=:@/?-._~"
@@ -145,6 +148,59 @@ def check_secret(value: object) -> Secret:
     return parse_secret(value if value.isascii() else "")
 
 
+def check_address(value: object) -> str:
+    """An address and a port to listen on or to connect to: 192.0.2.1:80 or [2001:db8::1]:80."""
+    text = text_of(value)
+    try:
+        address = parse_origin(f"http://{text}")
+    except ValueError:
+        raise ValueError(f"{shown(text)} is no address and port, such as 192.0.2.1:80 or [2001:db8::1]:80") from None
+    if not _is_ip_address(address.host) or not re.search(r":[0-9]+$", text):
+        raise ValueError(f"{shown(text)} is no IP address with a port, such as 192.0.2.1:80 or [2001:db8::1]:80")
+    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+
+
+def check_loopback_address(value: object) -> str | None:
+    """The same, on loopback: who connects there is believed."""
+    if value is None:
+        return None
+    address = check_address(value)
+    if not _is_loopback(parse_origin(f"http://{address}").host):
+        raise ValueError(f"{shown(value)} is not on loopback; write one such as 127.0.0.1:8090 or [::1]:8090")
+    return address
+
+
+def check_network(value: object) -> str:
+    """An IP address, or a network of them: 192.0.2.1, 10.0.0.0/8, 2001:db8::/32."""
+    text = text_of(value)
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{shown(text)} is no address or network, such as 10.0.0.0/8: {error}") from None
+    return str(network) if "/" in text else str(network.network_address)
+
+
+def check_field_value(text: str) -> str:
+    """The value of a header field, as far as every web server's configuration can hold it between quotes."""
+    if not _FIELD_VALUE.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no value for this field: letters, digits and -=,;:/. and spaces only")
+    return text
+
+
+def check_parameter(text: str) -> str:
+    """The name of a parameter of a query, or its beginning and a *."""
+    if not _PARAMETER.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no name of a parameter: letters, digits, - and _, and a * at the end")
+    return text
+
+
+def check_machine(text: str) -> str:
+    """The name of a machine, as X-Served-By shows it."""
+    if not _MACHINE.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no name: letters, digits, dots, - and _ only")
+    return text
+
+
 def check_listen(value: object) -> Origin | None:
     """Where to listen: on loopback or on a socket, since whoever reaches it may try signatures."""
     if value is None:
@@ -155,6 +211,14 @@ def check_listen(value: object) -> Origin | None:
     if address.scheme != "unix" and not _is_loopback(address.host):
         raise ValueError(f"{shown(value)} is not on loopback; write http://127.0.0.1:PORT or unix:/PATH")
     return address
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

@@ -71,7 +71,7 @@ def _with_config(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--config",
         "config_path",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         help="Configuration file. Default: ./staticify.toml, then /etc/staticify/staticify.toml.",
     )
     @functools.wraps(function)
@@ -115,7 +115,7 @@ def main() -> None:
 @click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=Path("staticify.toml"),
     show_default=True,
     help="File to write.",
@@ -189,6 +189,8 @@ def render(config: Config, urls: tuple[str, ...], *, everything: bool, as_json: 
     else:
         _print_notes(done.notes)
         report.print_summary(done.results, seconds)
+    if done.fault is not None:
+        raise done.fault
     is_good = all(result.outcome.is_good for result in done.results) and done.is_complete
     sys.exit(EXIT_GOOD if is_good else EXIT_NOT_GOOD)
 
@@ -278,9 +280,10 @@ def status(config: Config, *, as_json: bool) -> None:
 def explain(config: Config, url: str, *, as_json: bool) -> None:
     """Show everything that is known of one page."""
     from staticify import report
+    from staticify.listing import page_named
     from staticify.overview import explain_page
 
-    ((_, (page, *_)),) = _named(config, (url,)).items()
+    _, page = page_named(config, url)
     explanation = explain_page(config, page, time.time())
     if as_json:
         report.print_json(report.explanation_json(explanation))
@@ -319,7 +322,7 @@ def verify(config: Config, urls: tuple[str, ...], *, as_json: bool) -> None:
 @click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Configuration file. Default: ./staticify.toml, then /etc/staticify/staticify.toml.",
 )
 @_json_option
@@ -344,6 +347,22 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
         pages = sum(len(site.pages) for site in loaded.sites)
         sitemaps = sum(len(site.sitemaps) for site in loaded.sites)
         click.echo(f"{path}: good. {len(loaded.sites)} sites, {pages} pages, {sitemaps} sitemaps")
+
+
+@main.command("config")
+@click.argument("kind")
+@click.option("--part", default="", help="One part alone, such as http or server of nginx.")
+@_with_config
+def print_recipe(config: Config, kind: str, part: str) -> None:
+    """Print a configuration made for this staticify.toml. KIND is nginx, apache, caddy, haproxy or systemd."""
+    from staticify import recipes
+
+    if kind not in recipes.RECIPES:
+        raise click.UsageError(f"{kind!r} is none of {', '.join(recipes.RECIPES)}")
+    if part not in recipes.parts_of(kind):
+        parts = ", ".join(filter(None, recipes.parts_of(kind))) or "none"
+        raise click.UsageError(f"{kind} has no part {part!r}; it has {parts}")
+    click.echo(recipes.recipe(kind, config, part), nl=False)
 
 
 def _selected(config: Config, urls: tuple[str, ...], *, everything: bool) -> dict[Site, list[Page]] | None:

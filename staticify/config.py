@@ -12,7 +12,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -33,11 +33,17 @@ from pydantic_core import PydanticUndefined
 from staticify.address import Origin, public_origin
 from staticify.checks import (
     MAX_PAGES,
+    check_address,
     check_cookie,
+    check_field_value,
     check_glob,
     check_listen,
+    check_loopback_address,
+    check_machine,
+    check_network,
     check_origin,
     check_page,
+    check_parameter,
     check_path,
     check_regex,
     check_secret,
@@ -102,6 +108,30 @@ _Globs = Annotated[
 ]
 
 
+_Address = Annotated[str, PlainValidator(check_loopback_address)]
+_Addresses = Annotated[
+    tuple[Annotated[str, PlainValidator(check_address)], ...],
+    BeforeValidator(_as_list),
+    AfterValidator(_once),
+    _Form("address:port or list of them"),
+]
+_Networks = Annotated[
+    tuple[Annotated[str, PlainValidator(check_network)], ...],
+    BeforeValidator(_as_list),
+    AfterValidator(_once),
+    _Form("address, network or list of them"),
+]
+_FieldValue = Annotated[
+    str, Field(max_length=MAX_TEXT_LENGTH), AfterValidator(check_field_value), _Form("value of a header field")
+]
+_Parameters = Annotated[
+    tuple[Annotated[_ShortText, AfterValidator(check_parameter)], ...],
+    AfterValidator(_once),
+    _Form("list of names"),
+]
+_Machine = Annotated[str, AfterValidator(check_machine), _Form("name")]
+
+
 def _written_or_nothing(value: object) -> str:
     return "" if value is None else json.dumps(str(value))
 
@@ -140,6 +170,12 @@ class _Webhook(_Table):
         description="Where WordPress says that something changed: http://127.0.0.1:PORT or unix:/PATH. Needs `secrets` "
         "of a site. Without it, changes are seen when the journal is asked next.",
     )
+    proxy_protocol_from: _Networks = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="The load balancers that say by the PROXY protocol who asks. With it, every connection over TCP "
+        "must begin with that header, and whoever connects from another address is refused.",
+    )
 
 
 class _Spool(_Table):
@@ -147,6 +183,133 @@ class _Spool(_Table):
         default=None,
         description="A folder into which scripts drop files that name pages, tags (tag:post:12) or `all`, one a line; "
         "relative to this file.",
+    )
+
+
+class Front(_Table):
+    """The web server before the tree, as `staticify config` writes it. The daemon itself needs none of this."""
+
+    listen: _Addresses = Field(
+        default=(),
+        max_length=16,
+        description="Where it listens for visitors, or for a load balancer. Without it, on every address of the "
+        "machine, at the port of the site's url (80 where TLS ends elsewhere).",
+    )
+    certificate: Annotated[_PathText | None, _Form("path", _written_or_nothing)] = Field(
+        default=None,
+        description="The certificate with its chain, if TLS ends here; relative to this file. {host} stands for the "
+        'host of each site: "/etc/letsencrypt/live/{host}/fullchain.pem".',
+    )
+    certificate_key: Annotated[_PathText | None, _Form("path", _written_or_nothing)] = Field(
+        default=None,
+        description='Its private key: "/etc/letsencrypt/live/{host}/privkey.pem".',
+    )
+    redirect: _Addresses = Field(
+        default=("0.0.0.0:80", "[::]:80"),
+        max_length=16,
+        description="Where it answers in plain text, if TLS ends here, and sends everybody on to https.",
+    )
+    hsts: _FieldValue = Field(
+        default="",
+        description='Strict-Transport-Security (RFC 6797) on every answer over TLS, such as "max-age=31536000". Not '
+        "to be taken back before that age.",
+    )
+    proxy_protocol_from: _Networks = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="The load balancers that say by the PROXY protocol who the visitor is. With it, every connection "
+        "must begin with that header, and is believed only from these addresses.",
+    )
+    edges: _Addresses = Field(
+        default=(),
+        max_length=64,
+        description="The web servers with a tree, for the load balancer before them (`staticify config haproxy`).",
+    )
+    cache_control: _FieldValue = Field(
+        default="max-age=0, must-revalidate",
+        description="Cache-Control of pages, for browsers: a browser asks each time, and gets a 304.",
+    )
+    cdn_cache_control: _FieldValue = Field(
+        default="",
+        description="CDN-Cache-Control of pages (RFC 9213), for a CDN before the front; what it allows adds to the "
+        "bound.",
+    )
+    served_by: Annotated[_Machine | None, _Form("name", _written_or_nothing)] = Field(
+        default=None,
+        description="What X-Served-By says. Without it, the machine's own name.",
+    )
+    tracking: _Parameters = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="Parameters of a query that say where a visitor came from, beside the well-known ones: they change "
+        "no page. A name may end in *.",
+    )
+    query_variables: _Parameters = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="Parameters of a query that make another page of it, beside WordPress's own: with one of them, the "
+        "page in the tree would be a wrong answer even while WordPress is dead.",
+    )
+    bypass_cookies: _Parameters = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="Cookies whose sender gets WordPress's own answer, made up or not, in place of the page that "
+        'everybody gets, such as "wordpress_logged_in_*".',
+    )
+    not_found: _Switch = Field(
+        default=False,
+        description="Answer 404 with a small page of the front's own in place of WordPress's.",
+    )
+    timeout_seconds: _Duration = Field(
+        default=30.0,
+        alias="timeout",
+        ge=1,
+        le=3600,
+        description="How long a visitor waits for WordPress before the page in the tree, or an error page, takes its "
+        "place. wp-admin may take ten times that.",
+    )
+
+
+class Balancer(_Table):
+    """HAProxy, as `staticify config haproxy` writes it. The daemon itself needs none of this."""
+
+    listen: _Addresses = Field(
+        default=(),
+        max_length=16,
+        description="Where it listens for visitors. Without it, on every address of the machine, at the port of the "
+        "site's url.",
+    )
+    redirect: _Addresses = Field(
+        default=("0.0.0.0:80", "[::]:80"),
+        max_length=16,
+        description="Where it answers in plain text and sends everybody on to https.",
+    )
+    certificates: _PathText = Field(
+        default="/etc/haproxy/certs",
+        description="The directory of its certificates, each in one file with its chain and its private key; relative "
+        "to this file. deploy/certbot makes them.",
+    )
+    wordpress: Annotated[_Address | None, _Form("address:port", _written_or_nothing)] = Field(
+        default=None,
+        description="Where, on loopback, it shares out what goes to WordPress among the backends, such as "
+        '"127.0.0.1:8090"; the web server on this machine has that as its origin. Without it, the web server does so '
+        "itself.",
+    )
+
+
+class Backend(_Table):
+    """One of several machines with the same WordPress."""
+
+    address: Annotated[Origin, PlainValidator(check_origin), _Form("address")] = Field(
+        description="Where WordPress answers there: http://HOST:PORT, https://HOST:PORT or unix:/PATH. The first is "
+        "the primary: wp-admin, uploads and whatever changes something go there alone.",
+    )
+    name: Annotated[_Machine | None, _Form("name", _written_or_nothing)] = Field(
+        default=None,
+        description="What X-Served-By calls it. Without it, its address.",
+    )
+    weight: _Number = Field(
+        default=1, ge=0, le=100, description="Its share of what visitors ask of WordPress, beside the others' weights."
     )
 
 
@@ -302,6 +465,13 @@ class Site(_Table):
         max_length=MAX_LIST_LENGTH,
         description="Pages with an interval of their own.",
     )
+    backends: tuple[Backend, ...] = Field(
+        default=(),
+        alias="backend",
+        max_length=64,
+        description="The machines that answer what the tree does not, for the front. Without it, the addresses of "
+        "origin: the first, and the others while it is dead.",
+    )
 
     @property
     def url(self) -> str:
@@ -326,6 +496,8 @@ class _File(_Table):
     log: _Log = _Log()
     webhook: _Webhook = _Webhook()
     spool: _Spool = _Spool()
+    front: Front = Front()
+    balancer: Balancer = Balancer()
     sites: tuple[Site, ...] = Field(
         alias="site",
         min_length=1,
@@ -344,7 +516,11 @@ class Config:
     sites: tuple[Site, ...]
     listen: Origin | None = None
     """Of the webhook."""
+    proxy_protocol_from: tuple[str, ...] = ()
+    """Of the webhook too."""
     spool_path: Path | None = None
+    front: Front = field(default_factory=Front)
+    balancer: Balancer = field(default_factory=Balancer)
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -425,10 +601,19 @@ def parse(text: str, source: Path | None, directory: Path) -> Config:
         state_path=directory / file.state.path,
         sites=tuple(_located(site, directory) for site in file.sites),
         listen=file.webhook.listen,
+        proxy_protocol_from=file.webhook.proxy_protocol_from,
         spool_path=directory / file.spool.path if file.spool.path else None,
+        front=_front(file.front, directory),
+        balancer=file.balancer.model_copy(update={"certificates": str(directory / file.balancer.certificates)}),
         log_format=file.log.format,
         log_level=file.log.level,
     )
+
+
+def _front(front: Front, directory: Path) -> Front:
+    """The front, with its files as they are from everywhere."""
+    paths = {name: getattr(front, name) for name in ("certificate", "certificate_key")}
+    return front.model_copy(update={name: str(directory / path) for name, path in paths.items() if path})
 
 
 def _located(site: Site, directory: Path) -> Site:
@@ -456,7 +641,9 @@ def _cross_faults(data: dict[str, Any], directory: Path) -> Iterator[tuple[Locat
     yield from _duplicate_sites(sites)
     yield from _page_faults(sites)
     yield from _folded_pages(sites)
+    yield from _front_faults(data.get("front"))
     for site in sites:
+        yield from _backend_faults(site)
         max_pages = site.table.get("max_pages", Site.model_fields["max_pages"].default)
         count = len({page for _, page in site.pages})
         if type(max_pages) is int and 1 <= max_pages < count:
@@ -543,6 +730,23 @@ def _folded_pages(sites: list[_ListedSite]) -> Iterator[tuple[Location, str]]:
                 yield key, f"{page} and {other} ({key_text(other_key)}) differ in nothing but case or Unicode form"
 
 
+def _front_faults(table: object) -> Iterator[tuple[Location, str]]:
+    if isinstance(table, dict) and ("certificate" in table) != ("certificate_key" in table):
+        missing = "certificate_key" if "certificate" in table else "certificate"
+        yield ("front",), f"{missing} is missing: TLS needs both"
+
+
+def _backend_faults(site: _ListedSite) -> Iterator[tuple[Location, str]]:
+    """Backends that one group of servers cannot have together."""
+    tables = [table for _, table in _items(site.table.get("backend")) if isinstance(table, dict)]
+    schemes = {str(table.get("address")).startswith("https:") for table in tables}
+    key = ("site", site.index, "backend")
+    if len(schemes) > 1:
+        yield key, "some addresses are https and some are not; a front asks all in one way"
+    if tables and all(table.get("weight") == 0 for table in tables):
+        yield key, "every weight is 0: nobody would answer visitors"
+
+
 def _items(value: object) -> list[tuple[int, Any]]:
     return list(enumerate(value)) if isinstance(value, list) else []
 
@@ -558,31 +762,31 @@ def describe() -> tuple[Setting, ...]:
 
 def _settings_of(model: type[BaseModel], path: tuple[str, ...], header: str) -> Iterator[Setting]:
     inner_tables = []
-    for field_name, field in model.model_fields.items():
-        here = (*path, field.alias or field_name)
-        table = next((kind for kind in (field.annotation, *get_args(field.annotation)) if _is_table(kind)), None)
+    for name, info in model.model_fields.items():
+        here = (*path, info.alias or name)
+        table = next((kind for kind in (info.annotation, *get_args(info.annotation)) if _is_table(kind)), None)
         if table is not None:
-            is_array = table is not field.annotation
+            is_array = table is not info.annotation
             inner_tables.append((table, here, f"[[{'.'.join(here)}]]" if is_array else f"[{'.'.join(here)}]"))
             continue
-        form = next(item for item in field.metadata if isinstance(item, _Form))
+        form = next(item for item in info.metadata if isinstance(item, _Form))
         bounds = " to ".join(
             form.written(limit)
             for limit in (
-                next((item.ge for item in field.metadata if hasattr(item, "ge")), None),
-                next((item.le for item in field.metadata if hasattr(item, "le")), None),
+                next((item.ge for item in info.metadata if hasattr(item, "ge")), None),
+                next((item.le for item in info.metadata if hasattr(item, "le")), None),
             )
             if limit is not None
         )
-        choices = " or ".join(form.written(choice) for choice in get_args(field.annotation) if isinstance(choice, str))
+        choices = " or ".join(form.written(choice) for choice in get_args(info.annotation) if isinstance(choice, str))
         yield Setting(
             path=here,
             table=header,
             form=", ".join(filter(None, (form.name, bounds, choices))),
             bounds=bounds,
-            default="" if field.default is PydanticUndefined else form.written(field.default),
-            is_required=field.is_required(),
-            help=field.description or "",
+            default="" if info.default is PydanticUndefined else form.written(info.default),
+            is_required=info.is_required(),
+            help=info.description or "",
         )
     for table, here, inner_header in inner_tables:
         yield from _settings_of(table, here, inner_header)

@@ -94,6 +94,7 @@ class Hearing:
             on_call=self._hear,
             take_id=self._listener.take_id,
             health=self._listener.health,
+            proxy_protocol_from=self._config.proxy_protocol_from,
         )
         await webhook.start()
         self._webhook = webhook

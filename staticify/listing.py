@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from staticify.config import Config, Site
 from staticify.discover import Listing, Note, read_sitemaps
 from staticify.errors import UrlError
-from staticify.origin import OriginClient
 from staticify.urls import Page, Place, is_inside, page_of
+
+if TYPE_CHECKING:
+    from staticify.origin import OriginClient
 
 
 def sites_inside(config: Config, site: Site) -> tuple[Page, ...]:
@@ -61,19 +64,28 @@ async def list_pages(
 def pages_named(config: Config, texts: Sequence[str]) -> dict[Site, list[Page]]:
     """The pages that URLs on the command line mean, by site. A path alone is enough with a single site.
 
-    Raises UrlError for a URL of no configured site: staticify fetches and writes nothing else.
+    Raises UrlError for a URL of no configured site, and for one that is excluded: staticify fetches and writes nothing
+    else.
     """
     pages: dict[Site, list[Page]] = {}
     for text in texts:
-        if text.startswith("/") and len(config.sites) > 1:
-            raise UrlError(f"{text!r} could be on any of {len(config.sites)} sites", hint="Give the whole URL")
-        page = page_of(config.sites[0].base, text)
-        site = config.site_of(page)
-        if site is None:
-            known = ", ".join(site.url for site in config.sites)
-            raise UrlError(f"{page.url} is on no configured site", hint=f"Configured are: {known}")
+        site, page = page_named(config, text)
+        if site.is_excluded(page):
+            raise UrlError(f"{page.url} is excluded", hint="See `exclude` in the configuration")
         pages.setdefault(site, []).append(page)
     return pages
+
+
+def page_named(config: Config, text: str) -> tuple[Site, Page]:
+    """The page that one URL means, excluded or not, and its site. Raises UrlError for a URL of no configured site."""
+    if text.startswith("/") and len(config.sites) > 1:
+        raise UrlError(f"{text!r} could be on any of {len(config.sites)} sites", hint="Give the whole URL")
+    page = page_of(config.sites[0].base, text)
+    site = config.site_of(page)
+    if site is None:
+        known = ", ".join(site.url for site in config.sites)
+        raise UrlError(f"{page.url} is on no configured site", hint=f"Configured are: {known}")
+    return site, page
 
 
 def page_at(config: Config, place: Place) -> Page | None:

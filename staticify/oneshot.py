@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from staticify.config import Config, Site
 from staticify.discover import Note
-from staticify.errors import UrlError
+from staticify.errors import StoreError, UrlError
 from staticify.keeper import Keeper
 from staticify.listing import sites_inside
 from staticify.nouns import Result
@@ -26,6 +26,8 @@ class Pass:
     notes: tuple[Note, ...]
     is_complete: bool
     """False if a sitemap could not be read whole: pages may be missing."""
+    fault: StoreError | None = None
+    """Why the state could not be written; the pages are in the tree all the same."""
 
 
 async def render(
@@ -38,8 +40,9 @@ async def render(
     """Render the pages given, or all. `on_list` hears how many there are as soon as that is known.
 
     Raises UrlError for a page that cannot stand beside another one, TreeError (TreeLocked while a daemon runs) or
-    StoreError; if the state cannot be written at the end, the pages are in the tree all the same.
+    StoreError.
     """
+    fault: StoreError | None = None
     results: list[Result] = []
     notes: list[Note] = []
     is_complete: list[bool] = []
@@ -64,20 +67,25 @@ async def render(
     tree.open()
     try:
         store = Store.open_for_writing(config.state_path)
+        if store.set_aside is not None:
+            notes.append(Note(str(store.set_aside), "the state database was corrupt and is set aside", "set-aside"))
         workers = Workers()
         try:
             tree.sweep()
             for site, named in (pages or {}).items():
                 _check_spelling(store, site, named)
             await asyncio.gather(*(one_site(site) for site in (pages if pages is not None else config.sites)))
-            store.flush()
+            try:
+                store.flush()
+            except StoreError as error:
+                fault = error
         finally:
             # What still writes to the store comes to its end before the store does.
             workers.close()
             store.close()
     finally:
         tree.close()
-    return Pass(tuple(results), tuple(notes), is_complete=all(is_complete))
+    return Pass(tuple(results), tuple(notes), is_complete=all(is_complete), fault=fault)
 
 
 def _check_spelling(store: Store, site: Site, pages: list[Page]) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from staticify.config import Config, Site
-from staticify.errors import StaticifyError
+from staticify.errors import StaticifyError, TreeError
+from staticify.listing import page_at
 from staticify.nouns import Kind, Mode, Outcome, Record, SiteState
 from staticify.store import Store
 from staticify.tree import Found, Tree
@@ -22,9 +23,10 @@ class PageStatus:
     url: str
     site: str
     state: str
-    """fresh: found good within the bound. stale: in the tree, but found good longer ago. absent: not in the tree."""
+    """fresh: found good within the bound. stale: in the tree, but found good longer ago, or nobody knows when. absent:
+    not in the tree."""
     age_seconds: float | None
-    """Since the start of the last fetch that the tree agrees with; None if never or not in the tree."""
+    """Since the start of the last fetch that the tree agrees with; None if that is not known, or not in the tree."""
     changed_at: float | None
     size_bytes: int
     render_seconds: float
@@ -68,14 +70,19 @@ class Explanation:
 
 
 def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteStatus]]:
-    """Every page that is known or configured, and a line for each site. Raises StoreError."""
+    """Every page that is known, configured or in the tree, and a line for each site. Raises StoreError or TreeError."""
     pages: list[PageStatus] = []
     sites = []
+    # One that is not there has no page, and that is no fault: it may be aside for a while.
+    scan = Tree(config.tree_path).scan() if config.tree_path.exists() else ()
+    standing = [page for found in scan if (page := page_at(config, found.place)) is not None]
     with closing(Store.open_for_reading(config.state_path)) as store:
         for site in config.sites:
             known = store.of_site(site.url)
             rendered = {record.url for record in known}
-            unknown = [Record(page.url, site.url) for page in site.pages if page.url not in rendered]
+            unrecorded = (page for page in standing if store.get(page.url) is None and config.site_of(page) is site)
+            own = dict.fromkeys((*(page for page in site.pages if page.url not in rendered), *unrecorded))
+            unknown = [Record(page.url, site.url) for page in own]
             of_site = [_page_status(config, store, site, record, now) for record in (*known, *unknown)]
             ages = [page.age_seconds for page in of_site if page.age_seconds is not None]
             counts = Counter(page.state for page in of_site)
@@ -101,7 +108,7 @@ def explain_page(config: Config, page: Page, now: float) -> Explanation:
     site = config.site_of(page)
     with closing(Store.open_for_reading(config.state_path)) as store:
         record = store.get(page.url)
-        standing = Tree(config.tree_path).find(page.place)
+        standing = _found(Tree(config.tree_path), page)
         if record is None or site is None:
             raise _unrecorded(config, page, standing)
         status = _page_status(config, store, site, record, now)
@@ -125,6 +132,24 @@ def _verified_at(store: Store, site: Site, record: Record) -> float:
     is_good = record.outcome is not None and record.outcome.is_good
     is_followed = state.mode is Mode.JOURNAL and record.tags and is_good and not store.is_due(record.url)
     return max(record.verified_at, state.polled_at) if is_followed else record.verified_at
+
+
+def _found(tree: Tree, page: Page) -> Found | None:
+    """What stands at the page's place, or None. Raises TreeError."""
+    try:
+        return tree.find(page.place)
+    except OSError as error:
+        raise TreeError(f"cannot read the tree: {error}", hint="Run this as the user that runs the daemon") from error
+
+
+def _written_at(tree: Tree, found: Found, record: Record) -> float:
+    """When a page was written of which the store knows nothing yet; 0 if another hand was on it.
+
+    The daemon publishes first and writes its state within a second. Without a state nothing else is known of the page,
+    and what was right when it was written may be wrong since.
+    """
+    is_whole = tree.is_holding(found.place, found.kind, found.mtime, found.size_bytes)
+    return float(found.mtime) if is_whole and found.mtime > record.mtime else 0.0
 
 
 def _unrecorded(config: Config, page: Page, standing: Found | None) -> StaticifyError:
@@ -153,9 +178,11 @@ def _page_status(config: Config, store: Store, site: Site, record: Record, now: 
     bound_seconds = site.interval_for(page) + site.deadline_seconds
     verified_at = _verified_at(store, site, record)
     # The tree is asked, not the memory of it: what somebody took away there, no visitor gets.
-    is_in_tree = record.kind is not None and Tree(config.tree_path).is_holding(
-        page.place, record.kind, record.mtime, record.size_bytes
-    )
+    tree = Tree(config.tree_path)
+    size_bytes = record.size_bytes
+    is_in_tree = record.kind is not None and tree.is_holding(page.place, record.kind, record.mtime, size_bytes)
+    if not is_in_tree and (found := _found(tree, page)) is not None:
+        is_in_tree, size_bytes, verified_at = True, found.size_bytes, _written_at(tree, found, record)
     age_seconds = max(0.0, now - verified_at) if verified_at and is_in_tree else None
     if not is_in_tree:
         state = "absent"
@@ -167,7 +194,7 @@ def _page_status(config: Config, store: Store, site: Site, record: Record, now: 
         state=state,
         age_seconds=round(age_seconds, 1) if age_seconds is not None else None,
         changed_at=record.changed_at or None,
-        size_bytes=record.size_bytes,
+        size_bytes=size_bytes,
         render_seconds=round(record.render_seconds, 4),
         outcome=str(record.outcome or ""),
         verdict=record.verdict,

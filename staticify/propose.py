@@ -594,15 +594,31 @@ def _sitemap_lines(proposal: Proposal) -> Iterator[str]:
 
 
 _SAMPLES = {
-    "exclude": '["/cart/*", "/checkout/*"]',
-    "strip": '[".recently-viewed"]',
-    "ignore": "['<!-- generated in [0-9.]+ s -->']",
-    "allow_cookies": '["pll_language"]',
-    "pages": '["/category/*"]',
-    "interval": '"5m"',
-    "listen": '"http://127.0.0.1:8082"',
-    "path": '"/var/lib/staticify/spool"',
-    "wp_content": '"/var/www/html/wp-content"',
+    "webhook.listen": '"http://127.0.0.1:8082"',
+    "webhook.proxy_protocol_from": '["192.0.2.1"]',
+    "spool.path": '"/var/lib/staticify/spool"',
+    "front.listen": '["192.0.2.11:80"]',
+    "front.certificate": '"/etc/letsencrypt/live/{host}/fullchain.pem"',
+    "front.certificate_key": '"/etc/letsencrypt/live/{host}/privkey.pem"',
+    "front.hsts": '"max-age=31536000"',
+    "front.proxy_protocol_from": '["192.0.2.1"]',
+    "front.edges": '["192.0.2.11:80", "192.0.2.12:80"]',
+    "front.cdn_cache_control": '"max-age=60"',
+    "front.served_by": '"web1"',
+    "front.tracking": '["campaign"]',
+    "front.query_variables": '["variant"]',
+    "front.bypass_cookies": '["wordpress_logged_in_*"]',
+    "balancer.listen": '["192.0.2.1:443"]',
+    "balancer.wordpress": '"127.0.0.1:8090"',
+    "site.exclude": '["/cart/*", "/checkout/*"]',
+    "site.strip": '[".recently-viewed"]',
+    "site.ignore": "['<!-- generated in [0-9.]+ s -->']",
+    "site.allow_cookies": '["pll_language"]',
+    "site.wp_content": '"/var/www/html/wp-content"',
+    "site.group.pages": '["/category/*"]',
+    "site.group.interval": '"5m"',
+    "site.backend.address": '"http://192.0.2.21:8080"',
+    "site.backend.name": '"vm2"',
 }
 """For settings whose default does not show how a value is written."""
 
@@ -611,7 +627,7 @@ def _sample(setting: Setting) -> str:
     if setting.name == "secrets":
         # A new one each time: a sample that is the same everywhere would be used as it stands.
         return f'["whsec_{b64encode(token_bytes(32)).decode()}"]'
-    return setting.default if setting.default not in {"", "[]"} else _SAMPLES.get(setting.name, '""')
+    return setting.default if setting.default not in {"", "[]"} else _SAMPLES.get(setting.key, '""')
 
 
 def readable_path(page: Page) -> str:

@@ -79,11 +79,13 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
             cells: dict[str, str | Text] = {
                 "page": Text(printable(name), overflow="fold"),
                 "state": Text(status.state, _STYLES[status.state], no_wrap=True),
-                ">age": _duration(status.age_seconds),
+                ">age": _duration(status.age_seconds) or ("" if status.state == "absent" else "unknown"),
                 ">changed": "" if status.changed_at is None else _duration(now - status.changed_at),
                 ">size": _size(status.size_bytes) if status.size_bytes else "",
                 ">render": f"{status.render_seconds * 1000:.0f} ms" if status.render_seconds else "",
-                "verdict": Text(status.verdict or "never rendered", no_wrap=True),
+                "verdict": Text(
+                    status.verdict or ("never rendered" if status.state == "absent" else "no record"), no_wrap=True
+                ),
             }
             table.add_row(*(cells[column] for column in columns))
         console.print(table)

@@ -94,9 +94,10 @@ class Store:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
             return cls._loaded(connection, path)
         except (OSError, sqlite3.Error) as error:
-            raise _explained(
-                error, f"cannot read the state database {path}", hint="Run this as the user that runs the daemon"
-            ) from error
+            hint = "Run this as the user that runs the daemon"
+            if isinstance(error, sqlite3.Error) and _is_corruption(error):
+                hint = "It is corrupt: the next staticify render --all, or a daemon that starts, makes a new one"
+            raise _explained(error, f"cannot read the state database {path}", hint=hint) from error
 
     @classmethod
     def _opened(cls, path: Path) -> Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
@@ -35,7 +36,9 @@ async def tell(config: Config, site: Site, order: Order) -> None:
     body = json.dumps(message).encode()
     fields = sign(site.secrets, secrets.token_hex(16), time.time(), body)
     try:
-        status, reason = await _post(config.listen, body, {"Content-Type": "application/json", **fields})
+        fields = {"Content-Type": "application/json", **fields}
+        post = _post_as_balancer if config.proxy_protocol_from and config.listen.scheme != "unix" else _post
+        status, reason = await post(config.listen, body, fields)
     except TimeoutError:
         raise WebhookError(f"{config.listen} does not answer within {TIMEOUT_SECONDS:.0f} s", hint=_HINT) from None
     except (aiohttp.ClientError, OSError) as error:
@@ -57,3 +60,26 @@ async def _post(listen: Origin, body: bytes, fields: dict[str, str]) -> tuple[in
         session.post(f"{listen.base_url}/purge", data=body, headers=fields, allow_redirects=False) as answer,
     ):
         return answer.status, (await answer.content.read(MAX_REASON_BYTES)).decode(errors="replace")
+
+
+async def _post_as_balancer(listen: Origin, body: bytes, fields: dict[str, str]) -> tuple[int, str]:
+    """The same where each connection has to begin with a load balancer's header: we speak for nobody but ourselves."""
+    # Nothing that speaks HTTP for us sends anything before it.
+    lines = {"Host": f"localhost:{listen.port}", "Content-Length": str(len(body)), "Connection": "close", **fields}
+    header = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        reader, writer = await asyncio.open_connection(listen.host, listen.port)
+        try:
+            writer.write(f"PROXY UNKNOWN\r\nPOST /purge HTTP/1.1\r\n{header}\r\n".encode() + body)
+            status_line = await reader.readline()
+            while await reader.readline() not in {b"\r\n", b""}:
+                pass
+            reason = await reader.read(MAX_REASON_BYTES)
+        except ConnectionResetError:
+            status_line = b""
+        finally:
+            writer.close()
+    if not status_line.startswith(b"HTTP/1.1 "):
+        # Closed without a word, most likely.
+        raise ConnectionResetError("our own address is none of [webhook] proxy_protocol_from, or it is another program")
+    return int(status_line.split()[1]), reason.decode(errors="replace")

@@ -18,8 +18,8 @@ import re
 import socket
 import stat
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from uvicorn.server import ServerState
 
 from staticify.address import Origin
 from staticify.errors import SignatureRefused, UrlError, WebhookError
+from staticify.proxy_protocol import read_proxy_header
 from staticify.signature import ID_FIELD, SIGNATURE_FIELD, TIMESTAMP_FIELD, Secret, check
 from staticify.tags import is_tag
 from staticify.urls import parse_page
@@ -49,7 +50,7 @@ MAX_RECEIVED_BYTES = 256 * 1024
 READ_BYTES = 1024
 """At once, of one connection: then the others have their turn, and all that the daemon does beside."""
 HEADER_SECONDS = 2.0
-"""From the connection to the header's end."""
+"""From the connection to the header's end, with what a load balancer says before it."""
 BODY_SECONDS = 2.0
 """From the header's end until the connection is closed: body, answer, and what comes too late."""
 STOP_SECONDS = 0.4
@@ -61,6 +62,12 @@ MAX_WAITING = 512
 """Connections that wait in the kernel to be taken in. One more, and a sender on a socket is told to come again."""
 MESSAGES_PER_SECOND, MESSAGES_AT_ONCE = 50.0, 200.0
 PROBES_PER_SECOND, PROBES_AT_ONCE = 10.0, 20.0
+VISITOR_PER_SECOND, VISITOR_AT_ONCE = 5.0, 20.0
+"""Of all these, where a load balancer says who asks: one visitor's, who takes nothing from the others."""
+MAX_VISITORS = 1024
+"""Those that are remembered. Who is forgotten begins anew, within what all have together."""
+VISITOR_IPV6_BITS = 64
+"""What one visitor has to choose addresses from."""
 MAX_ITEMS = 1000
 """URLs of one message, and tags."""
 SAY_SECONDS = 60.0
@@ -200,6 +207,7 @@ class Webhook:
         on_call: Callable[[Call], None],
         take_id: Callable[[str, float], bool],
         health: Callable[[], Mapping[str, object]],
+        proxy_protocol_from: Sequence[str] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._listen = listen
@@ -208,6 +216,11 @@ class Webhook:
         self._take_id = take_id
         self._health = health
         self._now = now
+        # A socket has no addresses: who may write to it is known by its directory.
+        networks = () if listen.scheme == "unix" else proxy_protocol_from
+        self._balancers = tuple(ipaddress.ip_network(network) for network in networks)
+        """Who must say by the PROXY protocol who the visitor is; none: nobody is asked to."""
+        self._visitors = _Visitors()
         self._tally = _Tally()
         self._messages = _Bucket(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE)
         self._probes = _Bucket(PROBES_PER_SECOND, PROBES_AT_ONCE)
@@ -226,7 +239,7 @@ class Webhook:
         try:
             config = self._configured()
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(config, self._state, self._tally, self._crowd),
+                lambda: _Connection(config, self._state, self._tally, self._crowd, self._balancers),
                 sock=listening,
                 backlog=TAKEN_IN_AT_ONCE,
             )
@@ -306,6 +319,7 @@ class Webhook:
     async def _take(self, request: Request, kind: Kind) -> JSONResponse:
         body = await _body_of(request)
         # After the body, lest it be taken from the others by who only promises one.
+        self._take_turn(request)
         self._messages.take()
         fields = {name: ", ".join(request.headers.getlist(name)) for name in _SIGNED_FIELDS}
         now = self._now()
@@ -318,15 +332,19 @@ class Webhook:
         return _answer(202, {"status": "accepted"})
 
     async def _probe(self, request: Request) -> JSONResponse:
-        del request
+        self._take_turn(request)
         self._probes.take()
         health = self._health()
         return _answer(200 if health.get("ok", True) else 503, health)
 
+    def _take_turn(self, request: Request) -> None:
+        """Raises Refused for a visitor who asks too often. Without a load balancer all are local, and one."""
+        if self._balancers and request.client:
+            self._visitors.take(request.client.host)
+
     def _refuse(self, request: Request, refused: Exception) -> JSONResponse:
-        del request
         assert isinstance(refused, Refused)  # noqa: S101  registered for it
-        self._tally.refuse(refused.name)
+        self._tally.refuse(refused.name, request.client.host if self._balancers and request.client else "")
         content = {"status": "refused", "name": refused.name, "reason": str(refused)}
         answer = _answer(refused.status, content, of=_Early if refused.is_unread else JSONResponse)
         if refused.retry_seconds:
@@ -502,6 +520,22 @@ class _Bucket:
         self._left -= 1
 
 
+class _Visitors:
+    """A bucket for each visitor who was here lately."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def take(self, address: str) -> None:
+        """Take one of a visitor's. Raises Refused if there is none."""
+        visitor = str(ipaddress.ip_network((address, VISITOR_IPV6_BITS), strict=False)) if ":" in address else address
+        bucket = self._buckets.pop(visitor, None) or _Bucket(VISITOR_PER_SECOND, VISITOR_AT_ONCE)
+        self._buckets[visitor] = bucket
+        if len(self._buckets) > MAX_VISITORS:
+            self._buckets.popitem(last=False)
+        bucket.take()
+
+
 class _Tally:
     """Counts by name, and tells of each name once a minute at the most."""
 
@@ -510,11 +544,12 @@ class _Tally:
         self._said: dict[str, tuple[float, int]] = {}
         """When a name was logged last, and its count then."""
 
-    def refuse(self, name: str) -> None:
-        """Count a refusal."""
+    def refuse(self, name: str, visitor: str = "") -> None:
+        """Count a refusal, of a visitor where a load balancer says who it is."""
         _, before = self._said.get(name, (0.0, 0))
         if self.count(name):
-            log.warning("webhook refused", extra={"verdict": name, "count": self.counts[name] - before})
+            of = {"visitor": visitor} if visitor else {}
+            log.warning("webhook refused", extra={"verdict": name, "count": self.counts[name] - before, **of})
 
     def count(self, name: str) -> bool:
         """Count. True if it is time to tell of it."""
@@ -534,8 +569,19 @@ class _Connection(H11Protocol, asyncio.BufferedProtocol):
     how much is read; its timer runs from the first moment, and is set anew once, when the header is complete.
     """
 
-    def __init__(self, config: Config, state: ServerState, tally: _Tally, crowd: dict[_Connection, None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state: ServerState,
+        tally: _Tally,
+        crowd: dict[_Connection, None],
+        balancers: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
+    ) -> None:
         super().__init__(config, state, {})
+        self._balancers = balancers
+        self._proxy_header = bytearray()
+        """What came of it, until it is whole."""
+        self._awaits_proxy_header = bool(balancers)
         self._tally = tally
         self._crowd = crowd
         self._space = bytearray(READ_BYTES)
@@ -549,6 +595,8 @@ class _Connection(H11Protocol, asyncio.BufferedProtocol):
             next(iter(self._crowd)).end("crowded")
         self._crowd[self] = None
         self._deadline = self.loop.call_later(HEADER_SECONDS, self.end, "slow-header")
+        if self._balancers and not self._is_balancer():
+            self.end("other-address")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
@@ -565,10 +613,37 @@ class _Connection(H11Protocol, asyncio.BufferedProtocol):
             self.end("too-large")
             return
         is_header = self.cycle is None
-        self.data_received(bytes(self._space[:nbytes]))
+        data = bytes(self._space[:nbytes])
+        if self._awaits_proxy_header:
+            data = self._without_proxy_header(data)
+        if data:
+            self.data_received(data)
         if is_header and self.cycle is not None:
             self._deadline.cancel()
             self._deadline = self.loop.call_later(BODY_SECONDS, self.end, "slow-body")
+
+    def _is_balancer(self) -> bool:
+        if self.client is None:
+            return False
+        address = ipaddress.ip_address(self.client[0])
+        return any(address in network for network in self._balancers)
+
+    def _without_proxy_header(self, data: bytes) -> bytes:
+        """What follows the load balancer's header; nothing while that is not whole, or if it is none."""
+        self._proxy_header += data
+        try:
+            header = read_proxy_header(bytes(self._proxy_header))
+        except ValueError:
+            self.end("no-proxy-header")
+            return b""
+        if header is None:
+            return b""
+        self._awaits_proxy_header = False
+        if header.visitor and self.client:
+            self.client = (header.visitor, self.client[1])
+        rest = bytes(self._proxy_header[header.size_bytes :])
+        self._proxy_header.clear()
+        return rest
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """True keeps the way back open: who has sent a whole request may shut down its own side."""
@@ -579,16 +654,20 @@ class _Connection(H11Protocol, asyncio.BufferedProtocol):
         if self.cycle is not None and self.cycle.response_started:
             self.transport.abort()
             return
-        self._tally.refuse("not-http")
+        self._tally.refuse("not-http", self._visitor)
         body = json.dumps({"status": "refused", "name": "not-http", "reason": msg}).encode()
         header = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
         self.transport.write(f"{header}content-length: {len(body)}\r\n\r\n".encode() + body)
         self.transport.close()
 
+    @property
+    def _visitor(self) -> str:
+        return self.client[0] if self._balancers and self.client else ""
+
     def end(self, name: str) -> None:
         """Cut the client off."""
         if self.cycle is None or not self.cycle.response_started:
-            self._tally.refuse(name)
+            self._tally.refuse(name, self._visitor)
         # By now: whether the loop has told of the loss is another matter.
         self._crowd.pop(self, None)
         self.transport.abort()

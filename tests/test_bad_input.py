@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import files, site_toml, until, write_config
 
 from staticify import config as configuration, oneshot
+from staticify.discover import MAX_SITEMAP_BYTES
 from staticify.nouns import Outcome
 
 GOOD, NOT_GOOD, USAGE = 0, 1, 2
@@ -238,6 +240,20 @@ def test_a_sitemap_of_a_million_urls_is_bounded_and_said_so(tmp_path: Path) -> N
     after_a_good_pass(tmp_path, test)
 
 
+def test_a_sitemap_of_a_million_urls_that_says_how_long_it_is_gives_its_first_pages(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        entry = b"<url><loc>https://example.org/%07d/</loc></url>"
+        body = b"<urlset>" + b"".join(entry % number for number in range(1_200_000)) + b"</urlset>"
+        assert len(body) > MAX_SITEMAP_BYTES
+        origin.pages["/map.xml"] = answer(body, content_type="application/xml")
+        write_config(tmp_path, site_toml(origin.address, pages=["/", "/a/"], sitemaps=["/map.xml"], max_pages=5))
+        document = json.loads((await staticify(tmp_path, "render", "--all", "--json")).out)
+        assert [note["name"] for note in document["notes"]] == ["too-many-pages"]
+        assert len(document["pages"]) == 5
+
+    after_a_good_pass(tmp_path, test)
+
+
 def test_a_million_urls_that_are_all_wanted_take_bounded_memory(tmp_path: Path) -> None:
     async def lines(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
@@ -353,6 +369,32 @@ def test_a_locked_state_database(tmp_path: Path) -> None:
     after_a_good_pass(tmp_path, test)
 
 
+def test_a_state_database_that_is_locked_during_the_pass(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        holder = sqlite3.connect(tmp_path / "state/state.db", isolation_level=None)
+
+        async def lock_and_answer(exchange: Exchange) -> None:
+            if not holder.in_transaction:
+                holder.execute("begin immediate")
+            await exchange.send(answer(html("another a")))
+
+        origin.pages["/a/"] = lock_and_answer
+        try:
+            done = await staticify(tmp_path, "render", "--all", "--json")
+            assert (done.status, json.loads(done.out)["counts"]["published"]) == (NOT_GOOD, 1)
+            assert f"cannot write the state database {tmp_path}/state/state.db: database is locked" in said(done)
+            done = await staticify(tmp_path, "render", "--all")
+            assert done.status == NOT_GOOD
+            assert re.search(r"^2 pages in .* 0 published, 2 unchanged", done.out, re.MULTILINE)
+            assert "database is locked" in said(done)
+        finally:
+            holder.close()
+        origin.pages["/a/"] = html("a")
+        assert (await staticify(tmp_path, "render", "--all")).status == GOOD
+
+    after_a_good_pass(tmp_path, test)
+
+
 def test_a_corrupt_state_database(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
         for suffix in ("-wal", "-shm"):
@@ -361,10 +403,13 @@ def test_a_corrupt_state_database(tmp_path: Path) -> None:
         done = await staticify(tmp_path, "status")
         assert (done.status, done.out) == (NOT_GOOD, "")
         assert f"cannot read the state database {tmp_path}/state/state.db: file is not a database" in said(done)
+        assert "It is corrupt: the next staticify render --all" in said(done)
         done = await staticify(tmp_path, "render", "--all", "--json")
         assert done.status == GOOD
         assert json.loads(done.out)["counts"]["unchanged"] == 2
-        assert len(list((tmp_path / "state").glob("state.db.corrupt-*"))) == 1
+        (aside,) = (tmp_path / "state").glob("state.db.corrupt-*")
+        (note,) = json.loads(done.out)["notes"]
+        assert (note["where"], note["message"]) == (str(aside), "the state database was corrupt and is set aside")
 
     after_a_good_pass(tmp_path, test)
 
@@ -405,9 +450,14 @@ def test_no_permission(tmp_path: Path) -> None:
         assert f"cannot use the tree {tmp_path}/tree: Permission denied" in said(done)
         assert "The user that runs staticify must own the tree" in said(done)
         give_away(tmp_path / "staticify.toml", 0o600)
-        done = await asyncio.to_thread(without_rights, tmp_path, "check")
-        assert (done.status, done.out) == (USAGE, "")
-        assert "staticify.toml: 1 fault\n  the file cannot be read: Permission denied" in said(done)
+        for named in ((), ("--config", "staticify.toml")):
+            done = await asyncio.to_thread(without_rights, tmp_path, "check", *named)
+            assert (done.status, done.out) == (USAGE, "")
+            assert "staticify.toml: 1 fault\n  the file cannot be read: Permission denied" in said(done)
+            done = await asyncio.to_thread(without_rights, tmp_path, "check", "--json", *named)
+            assert (done.status, done.err) == (USAGE, "")
+            (fault,) = json.loads(done.out)["faults"]
+            assert fault["message"] == "the file cannot be read: Permission denied"
 
     after_a_good_pass(tmp_path, test)
 

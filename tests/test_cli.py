@@ -105,6 +105,9 @@ def test_the_version() -> None:
         ["render", "/a/?page=2"],
         ["render", "/a/../b/"],
         ["verify", "ftp://example.org/"],
+        ["render", "/cart/"],
+        ["verify", "/cart/"],
+        ["purge", "/cart/"],
         ["purge"],
         ["purge", "/a/", "--all"],
         ["purge", "/a/"],
@@ -124,6 +127,18 @@ def test_usage_faults_are_2_and_nothing_is_fetched_or_written(
         assert isinstance(done.exception, SystemExit)
         assert origin.requests == []
         assert not (tmp_path / "tree").exists()
+
+    scene(tmp_path, test, exclude=["/cart/*"])
+
+
+def test_an_excluded_page_is_not_rendered_and_can_be_explained(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        write_config(tmp_path, site_toml(origin.address, pages=["/"], exclude=["/a/*"]))
+        done = await staticify(tmp_path, "render", "/", "/a/")
+        assert (done.status, done.out) == (USAGE, "")
+        assert done.err == "staticify: https://example.org/a/ is excluded. See `exclude` in the configuration\n"
+        assert json.loads((await staticify(tmp_path, "explain", "/a/", "--json")).out)["state"] == "fresh"
 
     scene(tmp_path, test)
 
@@ -444,6 +459,27 @@ def test_status_is_one_whole_line_a_page_where_nobody_looks(tmp_path: Path) -> N
         assert all(re.search(r" fresh .* ok *$", line) for line in lines[1:5])
         assert re.fullmatch(r"https://example.org/  4 fresh, oldest \d+\.\d s", lines[5])
         assert lines[6] == "blind mode: every page is fetched each interval"
+
+    scene(tmp_path, test)
+
+
+def test_status_is_1_for_pages_of_unknown_age(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        past = time.time() - 3600
+        for file in (tmp_path / "tree/example.org/a/@staticify").iterdir():
+            os.utime(file, (past, past))
+        for file in (tmp_path / "state").iterdir():
+            file.unlink()
+        os.utime(tmp_path / "tree/example.org/feed/@staticify/index.rss", (past, past))
+        # The configuration need not list them: a sitemap may.
+        write_config(tmp_path, site_toml(origin.address, pages=["/"]))
+        await staticify(tmp_path, "render", "/")
+        done = await staticify(tmp_path, "status")
+        assert (done.status, done.err) == (NOT_GOOD, "")
+        assert re.search(r"^https://example.org/a/ +stale +1\.0 h .* no record *$", done.out, re.MULTILINE)
+        assert re.search(r"^https://example.org/feed/ +stale +unknown .* no record *$", done.out, re.MULTILINE)
+        assert "  1 fresh, 2 stale, oldest 1.0 h" in done.out
 
     scene(tmp_path, test)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from staticify import config
 from staticify.address import Origin
-from staticify.config import Config, Group, Site
+from staticify.config import Backend, Balancer, Config, Front, Group, Site
 from staticify.errors import ConfigError, Fault
 from staticify.signature import Secret, parse_secret
 from staticify.units import format_duration
@@ -66,6 +66,7 @@ def test_the_least_file_has_the_documented_defaults() -> None:
         "sweep_seconds": 3600.0,
         "wp_content": None,
         "groups": (),
+        "backends": (),
     }
 
 
@@ -80,8 +81,30 @@ format = "json"
 level = "debug"
 [webhook]
 listen = "http://[::1]:8082"
+proxy_protocol_from = ["192.0.2.1", "2001:DB8::/32", "192.0.2.1"]
 [spool]
 path = "spool"
+[front]
+listen = ["192.0.2.10:80", "[2001:DB8::10]:80"]
+certificate = "certs/{{host}}.pem"
+certificate_key = "/etc/keys/{{host}}.pem"
+redirect = "192.0.2.10:8080"
+hsts = "max-age=31536000; includeSubDomains"
+proxy_protocol_from = "10.0.0.0/8"
+edges = ["192.0.2.11:80", "[2001:db8::11]:80"]
+cache_control = "max-age=5"
+cdn_cache_control = "max-age=60"
+served_by = "edge-1"
+tracking = ["ref", "mk_*"]
+query_variables = ["product"]
+bypass_cookies = ["wordpress_logged_in_*"]
+not_found = true
+timeout = "10s"
+[balancer]
+listen = "192.0.2.20:443"
+redirect = ["192.0.2.20:80"]
+certificates = "haproxy"
+wordpress = "[0:0:0:0:0:0:0:1]:8090"
 
 [[site]]
 url = "https://A.example:443/blog"
@@ -105,6 +128,13 @@ wp_content = "../../var/www/wp-content"
 [[site.group]]
 pages = ["/blog/category/*"]
 interval = "5m"
+
+[[site.backend]]
+address = "http://[2001:db8::30]:8080"
+name = "primary"
+weight = 5
+[[site.backend]]
+address = "http://192.0.2.31:8080"
 """
     read = config.parse(text, HERE / "staticify.toml", HERE)
 
@@ -115,7 +145,31 @@ interval = "5m"
         state_path=Path("/srv/state"),
         sites=(site,),
         listen=Origin("http", "::1", 8082),
+        proxy_protocol_from=("192.0.2.1", "2001:db8::/32"),
         spool_path=HERE / "spool",
+        front=Front(
+            listen=("192.0.2.10:80", "[2001:db8::10]:80"),
+            certificate="/etc/staticify/certs/{host}.pem",
+            certificate_key="/etc/keys/{host}.pem",
+            redirect=("192.0.2.10:8080",),
+            hsts="max-age=31536000; includeSubDomains",
+            proxy_protocol_from=("10.0.0.0/8",),
+            edges=("192.0.2.11:80", "[2001:db8::11]:80"),
+            cache_control="max-age=5",
+            cdn_cache_control="max-age=60",
+            served_by="edge-1",
+            tracking=("ref", "mk_*"),
+            query_variables=("product",),
+            bypass_cookies=("wordpress_logged_in_*",),
+            not_found=True,
+            timeout="10s",  # type: ignore[arg-type]  # as in TOML
+        ),
+        balancer=Balancer(
+            listen=("192.0.2.20:443",),
+            redirect=("192.0.2.20:80",),
+            certificates="/etc/staticify/haproxy",
+            wordpress="[::1]:8090",
+        ),
         log_format="json",
         log_level="debug",
     )
@@ -149,6 +203,10 @@ interval = "5m"
         "sweep_seconds": 900.0,
         "wp_content": "/etc/staticify/../../var/www/wp-content",
         "groups": (Group(pages=("/blog/category/*",), interval="5m"),),  # type: ignore[arg-type]  # as in TOML
+        "backends": (
+            Backend.model_validate({"address": "http://[2001:db8::30]:8080", "name": "primary", "weight": 5}),
+            Backend.model_validate({"address": "http://192.0.2.31:8080"}),
+        ),
     }
     assert site.url == "https://a.example/blog/"
 
@@ -227,9 +285,9 @@ def test_a_page_belongs_to_the_site_with_the_longest_path() -> None:
 
 SITE_KEYS = (
     "url, origin, interval, concurrency, pages, sitemaps, exclude, max_pages, max_bytes, deadline, require_html_end, "
-    "strip, ignore, allow_cookies, secrets, sweep, wp_content, group"
+    "strip, ignore, allow_cookies, secrets, sweep, wp_content, group, backend"
 )
-TOP_KEYS = "tree, state, log, webhook, spool, site"
+TOP_KEYS = "tree, state, log, webhook, spool, front, balancer, site"
 HELP = {setting.key: setting.help for setting in config.describe()}
 NO_SITE = Fault("site", 'is missing: At least one [[site]] with its url, such as url = "https://example.org/".')
 
@@ -595,6 +653,45 @@ FAULTS: list[tuple[str, str, list[Fault]]] = [
         [Fault("webhook.listen", "must be a text in quotes, not 8082", 4)],
     ),
     (
+        "load balancers that are none",
+        SITE + '[webhook]\nproxy_protocol_from = ["10.0.0.1/8", "a.example"]',
+        [
+            Fault(
+                "webhook.proxy_protocol_from[0]",
+                '"10.0.0.1/8" is no address or network, such as 10.0.0.0/8: 10.0.0.1/8 has host bits set',
+                4,
+            ),
+            Fault(
+                "webhook.proxy_protocol_from[1]",
+                '"a.example" is no address or network, such as 10.0.0.0/8: '
+                "'a.example' does not appear to be an IPv4 or IPv6 network",
+                4,
+            ),
+        ],
+    ),
+    (
+        "a share-out that everybody reaches",
+        SITE + '[balancer]\nwordpress = "192.0.2.1:8090"',
+        [
+            Fault(
+                "balancer.wordpress",
+                '"192.0.2.1:8090" is not on loopback; write one such as 127.0.0.1:8090 or [::1]:8090',
+                4,
+            )
+        ],
+    ),
+    (
+        "a share-out without a port",
+        SITE + '[balancer]\nwordpress = "127.0.0.1"',
+        [
+            Fault(
+                "balancer.wordpress",
+                '"127.0.0.1" is no IP address with a port, such as 192.0.2.1:80 or [2001:db8::1]:80',
+                4,
+            )
+        ],
+    ),
+    (
         "secrets of the webhook",
         SITE + f'[webhook]\nsecrets = ["{SECRET}"]',
         [Fault("webhook.secrets", "there is no such key here; it belongs into [[site]]", 4)],
@@ -822,7 +919,7 @@ concurrency = 1000
 """
     site = "https://a.example/blog/"
     assert faults_of(text) == [
-        Fault("colour", "there is no such key; there are tree, state, log, webhook, spool, site", 1),
+        Fault("colour", f"there is no such key; there are {TOP_KEYS}", 1),
         Fault(
             "state.path",
             "the state, /etc/staticify/state/db, is inside the tree, /etc/staticify/state: "
@@ -1057,7 +1154,27 @@ def test_every_key_is_described() -> None:
         ("[log]", "log.format", 'text, "text" or "json"', '"text"', False),
         ("[log]", "log.level", 'text, "debug" or "info" or "warning" or "error"', '"info"', False),
         ("[webhook]", "webhook.listen", "address", "", False),
+        ("[webhook]", "webhook.proxy_protocol_from", "address, network or list of them", "[]", False),
         ("[spool]", "spool.path", "path", "", False),
+        ("[front]", "front.listen", "address:port or list of them", "[]", False),
+        ("[front]", "front.certificate", "path", "", False),
+        ("[front]", "front.certificate_key", "path", "", False),
+        ("[front]", "front.redirect", "address:port or list of them", '["0.0.0.0:80", "[::]:80"]', False),
+        ("[front]", "front.hsts", "value of a header field", '""', False),
+        ("[front]", "front.proxy_protocol_from", "address, network or list of them", "[]", False),
+        ("[front]", "front.edges", "address:port or list of them", "[]", False),
+        ("[front]", "front.cache_control", "value of a header field", '"max-age=0, must-revalidate"', False),
+        ("[front]", "front.cdn_cache_control", "value of a header field", '""', False),
+        ("[front]", "front.served_by", "name", "", False),
+        ("[front]", "front.tracking", "list of names", "[]", False),
+        ("[front]", "front.query_variables", "list of names", "[]", False),
+        ("[front]", "front.bypass_cookies", "list of names", "[]", False),
+        ("[front]", "front.not_found", "true or false", "false", False),
+        ("[front]", "front.timeout", 'duration, "1s" to "1h"', '"30s"', False),
+        ("[balancer]", "balancer.listen", "address:port or list of them", "[]", False),
+        ("[balancer]", "balancer.redirect", "address:port or list of them", '["0.0.0.0:80", "[::]:80"]', False),
+        ("[balancer]", "balancer.certificates", "path", '"/etc/haproxy/certs"', False),
+        ("[balancer]", "balancer.wordpress", "address:port", "", False),
         ("[[site]]", "site.url", "URL", "", True),
         ("[[site]]", "site.origin", "address or list of addresses", "", False),
         ("[[site]]", "site.interval", 'duration, "1s" to "24h"', '"60s"', False),
@@ -1077,6 +1194,9 @@ def test_every_key_is_described() -> None:
         ("[[site]]", "site.wp_content", "path", "", False),
         ("[[site.group]]", "site.group.pages", "list of patterns", "", True),
         ("[[site.group]]", "site.group.interval", 'duration, "1s" to "24h"', "", True),
+        ("[[site.backend]]", "site.backend.address", "address", "", True),
+        ("[[site.backend]]", "site.backend.name", "name", "", False),
+        ("[[site.backend]]", "site.backend.weight", "number, 0 to 100", "1", False),
     ]
     assert [setting.key for setting in config.describe() if not setting.help.endswith(".")] == []
 
@@ -1084,7 +1204,7 @@ def test_every_key_is_described() -> None:
 def test_a_file_of_all_described_defaults_is_the_least_file() -> None:
     lines: list[str] = []
     for setting in config.describe():
-        if not setting.key.startswith("site.group."):
+        if not setting.key.startswith(("site.group.", "site.backend.")):
             header = setting.table if f"\n{setting.table}" not in "\n" + "\n".join(lines) else ""
             value = '"https://a.example/"' if setting.key == "site.url" else setting.default
             lines += [header, f"{setting.name} = {value}" if value else ""]

@@ -14,19 +14,19 @@ PACKAGE = Path(staticify.__file__).parent
 
 CORE = {
     "errors", "nouns", "urls", "rules", "noise", "gate", "content", "strip", "html", "encode", "prepare",
-    "signature", "tags", "changes",
+    "signature", "tags", "changes", "proxy_protocol", "queries",
 }  # fmt: skip
 CONFIGURATION = ("toml_lines", "faults", "units", "address", "checks", "config")
 """Each may import those before it."""
 EDGES = {
     *CONFIGURATION, "origin", "discover", "tree", "store", "schedule", "systemd", "logs", "spool", "watch", "webhook",
-    "workers",
+    "workers", "unit",
 }  # fmt: skip
 MIDDLE = {
     "render", "queue", "timetable", "listing", "keeper", "verify", "oneshot", "propose", "overview",
     "follower", "orders", "telling",
 }  # fmt: skip
-TOP = {"daemon", "hearing", "report", "cli", "init"}
+TOP = {"daemon", "hearing", "report", "cli", "init", "recipes"}
 LAYERS = (CORE, EDGES, MIDDLE, TOP)
 
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")

@@ -148,16 +148,53 @@ def touch(leaf: Path) -> None:
     os.utime(leaf / "index.html.gz", (THEN + 1, THEN + 1))
 
 
-@pytest.mark.parametrize("by_hand", [remove, remove_a_variant, overwrite, touch])
+@pytest.mark.parametrize(
+    ("by_hand", "state"), [(remove, "absent"), (remove_a_variant, "stale"), (overwrite, "stale"), (touch, "stale")]
+)
 def test_a_page_that_another_hand_was_on_is_not_what_was_published(
-    tmp_path: Path, by_hand: Callable[[Path], None]
+    tmp_path: Path, by_hand: Callable[[Path], None], state: str
 ) -> None:
     async def test(one: Seen) -> None:
         by_hand(one.stage.leaf("/a/"))
-        assert one.states(THEN + 5) == {"/": ("fresh", 5.0), "/a/": ("absent", None), "/b/": ("fresh", 5.0)}
+        assert one.states(THEN + 5) == {"/": ("fresh", 5.0), "/a/": (state, None), "/b/": ("fresh", 5.0)}
         # Nor does a journal that names no change of it make it one.
         one.remember(mode=Mode.JOURNAL, polled_at=THEN + 5)
-        assert one.states(THEN + 5)["/a/"] == ("absent", None)
+        assert one.states(THEN + 5)["/a/"] == (state, None)
+
+    seen(tmp_path, test)
+
+
+def test_a_page_that_the_state_does_not_know_is_as_old_as_it_was_written(tmp_path: Path) -> None:
+    async def test(one: Seen) -> None:
+        for path, seconds in (("/a/", 30), ("/b/", 300)):
+            one.stage.store.forget([f"https://example.org{path}"])
+            for file in one.stage.leaf(path).iterdir():
+                os.utime(file, (THEN - seconds, THEN - seconds))
+        # It is in the tree, whether the configuration lists it or a sitemap.
+        assert one.states(THEN) == {"/": ("fresh", 0.0), "/a/": ("fresh", 30.0), "/b/": ("stale", 300.0)}
+        page = one.overview(THEN)[0]["/b/"]
+        size_bytes = (one.stage.leaf("/b/") / "index.html").stat().st_size
+        assert (page.size_bytes, page.outcome, page.verdict) == (size_bytes, "", "")
+        assert one.overview(THEN)[1].stale == 1
+
+    seen(tmp_path, test, pages=["/", "/b/"])
+
+
+def test_a_page_that_is_published_and_not_yet_in_the_state_is_fresh(tmp_path: Path) -> None:
+    """The daemon writes its state once a second."""
+
+    async def test(one: Seen) -> None:
+        for file in one.stage.leaf("/a/").iterdir():
+            os.utime(file, (THEN + 100, THEN + 100))
+        assert one.states(THEN + 101)["/a/"] == ("fresh", 1.0)
+
+    seen(tmp_path, test)
+
+
+def test_a_tree_that_is_put_aside_has_no_pages(tmp_path: Path) -> None:
+    async def test(one: Seen) -> None:
+        (tmp_path / "tree").rename(tmp_path / "aside")
+        assert one.states(THEN) == dict.fromkeys(PATHS, ("absent", None))
 
     seen(tmp_path, test)
 

@@ -267,7 +267,9 @@ def test_reading_what_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database" * 500)
     with pytest.raises(StoreError) as caught:
         Store.open_for_reading(tmp_path)
-    assert caught.value.hint == "Run this as the user that runs the daemon"
+    assert caught.value.hint == (
+        "It is corrupt: the next staticify render --all, or a daemon that starts, makes a new one"
+    )
     assert (tmp_path / FILE_NAME).read_bytes() == b"no database" * 500
 
 

@@ -407,3 +407,27 @@ def test_a_running_daemon_believes_no_other_secret(tmp_path: Path) -> None:
                 assert running.lines("purge") == []
 
     asyncio.run(main())
+
+
+# --- Where a load balancer says who asks ---
+
+
+REFUSED = "our own address is none of [webhook] proxy_protocol_from"
+
+
+@pytest.mark.parametrize(("balancer", "said"), [("127.0.0.1", "told"), ("127.0.0.2", REFUSED)])
+def test_behind_a_load_balancer_purge_speaks_as_one(tmp_path: Path, balancer: str, said: str) -> None:
+    async def main() -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        table = f'[webhook]\nlisten = "http://127.0.0.1:{port}"\nproxy_protocol_from = "{balancer}"\n'
+        write_config(tmp_path, table, site_toml("http://127.0.0.1:1", secrets=SECRET))
+        async with daemon(tmp_path) as running:
+            await running.logged("listening for webhooks")
+            done = await staticify(tmp_path, "purge", "/a/")
+            assert await running.stop() == 0
+        assert done.status == (GOOD if said == "told" else NOT_GOOD)
+        assert said in " ".join(f"{done.out} {done.err}".split())
+
+    asyncio.run(main())

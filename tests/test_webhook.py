@@ -81,12 +81,14 @@ class Stage:
     asked_ids: list[str] = field(default_factory=list)
     health: dict[str, Any] = field(default_factory=lambda: {"ok": True, "sites": {}})
     fault: Exception | None = None
+    proxy_protocol_from: tuple[str, ...] = ()
     webhook: Webhook = field(init=False)
 
     def __post_init__(self) -> None:
         self.webhook = Webhook(
-            self.address, SECRETS, on_call=self._hear, take_id=self._take_id, health=lambda: self.health
-        )
+            self.address, SECRETS, on_call=self._hear, take_id=self._take_id, health=lambda: self.health,
+            proxy_protocol_from=self.proxy_protocol_from,
+        )  # fmt: skip
 
     def _hear(self, call: Call) -> None:
         if self.fault:
@@ -102,14 +104,15 @@ class Stage:
     def counted(self) -> dict[str, int]:
         return {name: number for name, number in self.webhook.counts().items() if number}
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self, source: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.address.scheme == "unix":
             return await asyncio.open_unix_connection(self.address.socket_path)
-        return await asyncio.open_connection(self.address.host, self.address.port)
+        local = (source, 0) if source else None
+        return await asyncio.open_connection(self.address.host, self.address.port, local_addr=local)
 
-    async def send(self, *pieces: bytes, pause_seconds: float = 0.0, is_shut: bool = False) -> Answer:
+    async def send(self, *pieces: bytes, pause_seconds: float = 0.0, is_shut: bool = False, source: str = "") -> Answer:
         """Send bytes and read to the end of the connection."""
-        reader, writer = await self.connect()
+        reader, writer = await self.connect(source)
         try:
             with contextlib.suppress(ConnectionError):
                 for number, piece in enumerate(pieces):
@@ -168,8 +171,8 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def listening(address: Origin | None = None) -> AsyncIterator[Stage]:
-    stage = Stage(address or Origin("http", "127.0.0.1", free_port()))
+async def listening(address: Origin | None = None, proxy_protocol_from: tuple[str, ...] = ()) -> AsyncIterator[Stage]:
+    stage = Stage(address or Origin("http", "127.0.0.1", free_port()), proxy_protocol_from=proxy_protocol_from)
     await stage.webhook.start()
     try:
         yield stage
@@ -179,9 +182,13 @@ async def listening(address: Origin | None = None) -> AsyncIterator[Stage]:
         assert time.perf_counter() - began < 1
 
 
-def play(scene: Callable[[Stage], Awaitable[None]], address: Origin | None = None) -> None:
+def play(
+    scene: Callable[[Stage], Awaitable[None]],
+    address: Origin | None = None,
+    proxy_protocol_from: tuple[str, ...] = (),
+) -> None:
     async def main() -> None:
-        async with listening(address) as stage:
+        async with listening(address, proxy_protocol_from) as stage:
             await scene(stage)
 
     asyncio.run(main())
@@ -792,6 +799,116 @@ def test_checking_a_body_is_cheap() -> None:
             read_call("purge", SECRETS, fields, body, time.time())
         took.append(time.perf_counter() - began)
     assert sorted(took)[25] < 0.005
+
+
+# --- Behind a load balancer ------------------------------------------------------------------------------------------
+
+BALANCERS = ("127.0.0.2", "127.0.1.0/24", "2001:db8::/32")
+PROXIED = b"PROXY TCP4 192.0.2.7 198.51.100.2 12345 443\r\n"
+PROXIED_6 = (
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24" + bytes.fromhex("20010db8000000000000000000000009") * 2 + b"\0\1\0\2"
+)
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
+
+
+@pytest.mark.parametrize("header", [PROXIED, PROXIED_6, LOCAL, b"PROXY UNKNOWN\r\n"])
+@pytest.mark.parametrize("source", ["127.0.0.2", "127.0.1.77"])
+def test_a_balancer_says_who_asks(header: bytes, source: str) -> None:
+    async def scene(stage: Stage) -> None:
+        assert (await stage.send(header + request(), source=source)).status == 202
+        whole = header + request()
+        pieces = [whole[start : start + 7] for start in range(0, len(whole), 7)]
+        assert (await stage.send(*pieces, source=source)).status == 202
+        assert stage.calls == [Call(SITE, "changes")] * 2
+
+    play(scene, proxy_protocol_from=BALANCERS)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"PROXY TCP4 192.0.2.7\r\n", b"PROXY " + b"x" * 200, PROXIED_6[:13] + b"\x12" + PROXIED_6[14:], PROXIED * 2],
+)
+def test_a_balancer_who_says_something_else_is_refused(start: bytes) -> None:
+    async def scene(stage: Stage) -> None:
+        answer = await stage.send(start + request(), source="127.0.0.2")
+        # A second header is no HTTP, like any other line.
+        assert (answer.status, stage.counted) in [(0, {"no-proxy-header": 1}), (400, {"not-http": 1})]
+        assert (answer.status == 400) == (start == PROXIED * 2)
+        assert stage.calls == []
+
+    play(scene, proxy_protocol_from=BALANCERS)
+
+
+@pytest.mark.parametrize("header", [b"", PROXIED, PROXIED_6, LOCAL])
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.3", "127.0.2.1"])
+def test_whoever_connects_from_another_address_is_refused(header: bytes, source: str) -> None:
+    async def scene(stage: Stage) -> None:
+        assert await stage.send(header + request(), source=source) == Answer()
+        assert (stage.calls, stage.counted) == ([], {"other-address": 1})
+
+    play(scene, proxy_protocol_from=BALANCERS)
+
+
+def test_without_balancers_their_header_is_none() -> None:
+    async def scene(stage: Stage) -> None:
+        assert (await stage.send(PROXIED + request())).status == 400
+        assert stage.counted == {"not-http": 1}
+
+    play(scene)
+
+
+def test_on_a_socket_nobody_says_who_asks(folder: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        assert (await stage.send(request())).status == 202
+
+    play(scene, parse_origin(f"unix:{folder}/webhook.sock"), BALANCERS)
+
+
+@pytest.mark.parametrize("start", [b"", PROXIED[:20], PROXIED_6[:40], PROXIED, PROXIED_6 + b"POST /webhook"])
+def test_both_headers_together_have_two_seconds(start: bytes) -> None:
+    async def scene(stage: Stage) -> None:
+        began = time.perf_counter()
+        answer = await stage.send(start, b"", pause_seconds=1.5, source="127.0.0.2")
+        assert HEADER_SECONDS <= time.perf_counter() - began + 0.1 < HEADER_SECONDS + 1
+        assert (answer, stage.counted) == (Answer(), {"slow-header": 1})
+
+    play(scene, proxy_protocol_from=BALANCERS)
+
+
+def test_each_visitor_behind_a_balancer_has_a_rate_and_a_name_in_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "VISITOR_PER_SECOND", 0.01)
+    monkeypatch.setattr(module, "VISITOR_AT_ONCE", 3.0)
+    monkeypatch.setattr(module, "SAY_SECONDS", 0.0)
+
+    def proxied(visitor: str) -> bytes:
+        family = 6 if ":" in visitor else 4
+        other = "::1" if family == 6 else "127.0.0.1"
+        return f"PROXY TCP{family} {visitor} {other} 1 2\r\n".encode()
+
+    async def scene(stage: Stage) -> None:
+        async def statuses(*visitors: str) -> list[int]:
+            return [(await stage.send(proxied(visitor) + request(), source="127.0.0.2")).status for visitor in visitors]
+
+        assert await statuses(*["192.0.2.7"] * 5) == [202, 202, 202, 429, 429]
+        assert await statuses("192.0.2.8") == [202], "who takes nothing from the others"
+        # An IPv6 visitor has a network to choose from.
+        many = [f"2001:db8:0:1::{number}" for number in range(1, 5)]
+        assert await statuses(*many, "2001:db8:0:2::1") == [202, 202, 202, 429, 202]
+        monkeypatch.setattr(module, "MAX_VISITORS", 1)
+        assert await statuses("192.0.2.9", "192.0.2.7") == [202, 202], "nor is anybody remembered for ever"
+        await stage.send(b"nonsense", source="127.0.0.3")
+
+    with caplog.at_level(logging.WARNING):
+        play(scene, proxy_protocol_from=BALANCERS)
+    said = [(vars(record)["verdict"], vars(record)["visitor"]) for record in caplog.records]
+    assert said == [
+        ("too-many", "192.0.2.7"),
+        ("too-many", "192.0.2.7"),
+        ("too-many", "2001:db8:0:1::4"),
+        ("other-address", "127.0.0.3"),
+    ]
 
 
 # --- Probes, faults, the log -----------------------------------------------------------------------------------------

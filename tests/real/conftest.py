@@ -35,36 +35,21 @@ def _reason_to_skip() -> str:
 
 
 @pytest.fixture(scope="session")
-def stacks() -> Iterator[Callable[[str], Stack]]:
-    """Brings a WordPress up for each value of `--variants`, once. nginx's workers must be able to enter its directory,
-    and pytest's own temporary ones are closed to others."""
-    running: dict[str, Stack] = {}
-
-    def stack_with(variants: str) -> Stack:
-        if variants not in running:
-            directory = Path(tempfile.mkdtemp(prefix="staticify-", dir="/var/tmp"))
-            directory.chmod(0o755)
-            stack = Stack(directory / "stack", *free_ports(2))
-            running[variants] = stack
-            posts = "40" if variants == "brotli" else "3"
-            stack.command(
-                "up", "--posts", posts, "--variants", variants, "--theme", "twentytwentyone",
-                "--front-port", str(stack.front_port), "--origin-port", str(stack.origin_port),
-            )  # fmt: skip
-        return running[variants]
-
+def stack() -> Iterator[Stack]:
+    """The WordPress of most tests: 40 posts, twentytwentyone. nginx's workers must be able to enter its directory, and
+    pytest's own temporary ones are closed to others."""
+    directory = Path(tempfile.mkdtemp(prefix="staticify-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    stack = Stack(directory / "stack", *free_ports(2))
     try:
-        yield stack_with
+        stack.command(
+            "up", "--posts", "40", "--theme", "twentytwentyone",
+            "--front-port", str(stack.front_port), "--origin-port", str(stack.origin_port),
+        )  # fmt: skip
+        yield stack
     finally:
-        for stack in running.values():
-            stack.command("down", "--purge", is_checked=False)
-            shutil.rmtree(stack.directory.parent)
-
-
-@pytest.fixture(scope="session")
-def stack(stacks: Callable[[str], Stack]) -> Stack:
-    """The WordPress of most tests: 40 posts, twentytwentyone, nginx with brotli."""
-    return stacks("brotli")
+        stack.command("down", "--purge", is_checked=False)
+        shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,14 @@ def _compare(
         elif _asks_for_password(answer.body):
             tally.leaks.append(f"{what}: in the tree, but WordPress asks for a password")
         elif answer.body != body:
-            tally.stale.append(what)
+            tally.stale.append(f"{what}: {difference(body, answer.body)}")
+
+
+def difference(old: bytes, new: bytes) -> str:
+    """The first line that is another one."""
+    lines = zip_longest(old.splitlines(), new.splitlines(), fillvalue=b"")
+    here, there = next(((one, other) for one, other in lines if one != other), (b"", b""))
+    return f"{here.strip()[:200]!r} is {there.strip()[:200]!r} by now"
 
 
 def _asks_for_password(body: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,52 +9,47 @@ import pytest
 from real.helpers import Stack, free_ports
 
 
-@pytest.fixture
-def small(stacks: Callable[[str], Stack]) -> Stack:
-    return stacks("gzip")
-
-
 def process_ids(stack: Stack) -> dict[str, str]:
     names = ("db", "php", "nginx")
     return {name: (stack.directory / f"run/{name}.pid").read_text().strip() for name in names}
 
 
-def test_up_on_what_is_up_changes_nothing(small: Stack) -> None:
-    before = process_ids(small)
-    home = small.from_origin("/").body
-    small.command("up")
-    assert process_ids(small) == before
-    assert small.from_origin("/").body == home
+def test_up_on_what_is_up_changes_nothing(stack: Stack) -> None:
+    before = process_ids(stack)
+    home = stack.from_origin("/").body
+    stack.command("up")
+    assert process_ids(stack) == before
+    assert stack.from_origin("/").body == home
 
 
-def test_each_part_stops_and_starts_by_itself_and_twice_is_once(small: Stack) -> None:
+def test_each_part_stops_and_starts_by_itself_and_twice_is_once(stack: Stack) -> None:
     for part in ("nginx", "php", "db"):
         for command in (f"stop-{part}", f"stop-{part}"):
-            small.command(command)
-        assert f"{part} stopped" in small.command("status", is_checked=False)
+            stack.command(command)
+        assert f"{part} stopped" in stack.command("status", is_checked=False)
         for command in (f"start-{part}", f"start-{part}"):
-            small.command(command)
-        assert f"{part} running" in small.command("status")
-    assert small.from_origin("/").status == 200
+            stack.command(command)
+        assert f"{part} running" in stack.command("status")
+    assert stack.from_origin("/").status == 200
 
 
-def test_down_and_up_keep_the_content(small: Stack) -> None:
-    home = small.from_origin("/").body
-    small.command("down")
-    small.command("down")
+def test_down_and_up_keep_the_content(stack: Stack) -> None:
+    home = stack.from_origin("/").body
+    stack.command("down")
+    stack.command("down")
     with pytest.raises(ConnectionRefusedError):
-        small.from_origin("/")
-    small.command("up")
-    assert small.from_origin("/").body == home
+        stack.from_origin("/")
+    stack.command("up")
+    assert stack.from_origin("/").body == home
 
 
-def test_everything_runs_unprivileged(small: Stack) -> None:
-    for name, number in process_ids(small).items():
+def test_everything_runs_unprivileged(stack: Stack) -> None:
+    for name, number in process_ids(stack).items():
         assert Path(f"/proc/{number}").stat().st_uid != 0, name
-    assert small.command("exec", "--", "id", "-u").strip() != "0"
+    assert stack.command("exec", "--", "id", "-u").strip() != "0"
 
 
-def test_purge_removes_a_stack_and_nothing_else(small: Stack, tmp_path: Path) -> None:
+def test_purge_removes_a_stack_and_nothing_else(stack: Stack, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").touch()
@@ -63,18 +57,18 @@ def test_purge_removes_a_stack_and_nothing_else(small: Stack, tmp_path: Path) ->
     assert (precious / "file").exists()
 
 
-def test_what_stops_is_said(small: Stack) -> None:
-    for expected in (f"stopped: db php nginx in {small.directory}\n", f"stopped: nothing ran in {small.directory}\n"):
-        assert small.command("down") == expected
-    small.command("up")
+def test_what_stops_is_said(stack: Stack) -> None:
+    for expected in (f"stopped: db php nginx in {stack.directory}\n", f"stopped: nothing ran in {stack.directory}\n"):
+        assert stack.command("down") == expected
+    stack.command("up")
 
 
-def test_a_port_that_is_taken_is_found_before_anything_starts(small: Stack, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_found_before_anything_starts(stack: Stack, tmp_path: Path) -> None:
     front_port, origin_port = free_ports(2)
     for ports, reason in {
-        (front_port, small.origin_port): f"port {small.origin_port}: Address already in use; choose another with "
+        (front_port, stack.origin_port): f"port {stack.origin_port}: Address already in use; choose another with "
         "--origin-port",
-        (small.front_port, origin_port): f"port {small.front_port}: Address already in use; choose another with "
+        (stack.front_port, origin_port): f"port {stack.front_port}: Address already in use; choose another with "
         "--front-port",
         (front_port, front_port): f"--front-port and --origin-port are both {front_port}",
         (70000, origin_port): "port 70000: there is no such port; choose another with --front-port",
@@ -84,30 +78,30 @@ def test_a_port_that_is_taken_is_found_before_anything_starts(small: Stack, tmp_
         assert not (tmp_path / "other").exists()
 
 
-def test_an_up_that_fails_leaves_nothing_running_that_did_not_run(small: Stack) -> None:
-    small.command("stop-php")
-    small.command("stop-nginx")
-    configuration = small.directory / "wordpress/wp-config.php"
+def test_an_up_that_fails_leaves_nothing_running_that_did_not_run(stack: Stack) -> None:
+    stack.command("stop-php")
+    stack.command("stop-nginx")
+    configuration = stack.directory / "wordpress/wp-config.php"
     text = configuration.read_text()
-    (small.directory / "seeded").write_text("another theme\n")
+    (stack.directory / "seeded").write_text("another theme\n")
     configuration.write_text("<?php exit( 1 );")
     try:
-        small.command("up", is_checked=False)
-        status = small.command("status", is_checked=False)
+        stack.command("up", is_checked=False)
+        status = stack.command("status", is_checked=False)
         assert "db running" in status
         assert "php stopped" in status
         assert "nginx stopped" in status
     finally:
         configuration.write_text(text)
-        small.command("up")
-    assert small.from_origin("/").status == 200
+        stack.command("up")
+    assert stack.from_origin("/").status == 200
 
 
-def test_a_reload_is_over_when_the_command_ends(small: Stack) -> None:
+def test_a_reload_is_over_when_the_command_ends(stack: Stack) -> None:
     for _ in range(3):
-        before = set(workers(small))
-        small.command("start-nginx")
-        assert before.isdisjoint(workers(small))
+        before = set(workers(stack))
+        stack.command("start-nginx")
+        assert before.isdisjoint(workers(stack))
 
 
 def workers(stack: Stack) -> list[str]:
@@ -118,33 +112,32 @@ def workers(stack: Stack) -> list[str]:
     return [child for child, title in titles.items() if title == "nginx: worker process"]
 
 
-def test_a_measurement_that_fails_says_so(small: Stack) -> None:
-    small.command("stop-php")
+def test_a_measurement_that_fails_says_so(stack: Stack) -> None:
+    stack.command("stop-php")
     try:
-        assert "502" in small.command("measure", is_checked=False)
+        assert "502" in stack.command("measure", is_checked=False)
         with pytest.raises(AssertionError, match="exit status 22"):
-            small.command("measure")
+            stack.command("measure")
     finally:
-        small.command("start-php")
-    assert small.command("measure").startswith("one anonymous render: home page ")
+        stack.command("start-php")
+    assert stack.command("measure").startswith("one anonymous render: home page ")
 
 
-def test_staticify_is_listed_where_there_is_one(small: Stack) -> None:
-    assert "staticify" not in small.command("status")
-    configuration = small.directory / "staticify.toml"
+def test_staticify_is_listed_where_there_is_one(stack: Stack) -> None:
+    assert "staticify" not in stack.command("status")
+    configuration = stack.directory / "staticify.toml"
     configuration.touch()
     try:
-        assert "staticify stopped\n" in small.command("status", is_checked=False)
+        assert "staticify stopped\n" in stack.command("status", is_checked=False)
     finally:
         configuration.unlink()
 
 
-def test_bad_arguments_make_nothing(small: Stack, tmp_path: Path) -> None:
+def test_bad_arguments_make_nothing(stack: Stack, tmp_path: Path) -> None:
     other = Stack(tmp_path / "other", *free_ports(2))
     for arguments, reason in {
         ("--posts", "many"): "--posts many: a number is needed",
         ("--theme", "nosuch"): "there is no theme nosuch",
-        ("--variants", "zstd"): "--variants is brotli or gzip",
         ("--front-port",): "--front-port needs a value",
     }.items():
         assert reason in other.command("up", *arguments, is_checked=False)

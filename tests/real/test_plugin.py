@@ -120,6 +120,7 @@ def test_a_reader_who_knows_nothing_starts_over(wordpress: Wordpress) -> None:
     answer = wordpress.changes("", 0)
     assert re.fullmatch("[0-9a-f]{32}", journal)
     due = answer.pop("cron_due_at")
+    assert abs(answer.pop("time") - time.time()) < 100_000
     assert answer == {
         "version": 1, "journal": journal, "position": position, "start_over": True, "more": False, "entries": [],
     }  # fmt: skip
@@ -172,6 +173,27 @@ def test_a_journal_that_does_not_reach_back_means_start_over(wordpress: Wordpres
     assert wordpress.changes(*then)["start_over"] is True
     answer = wordpress.changes(then[0], then[1] + 1)
     assert (answer["start_over"], len(answer["entries"])) == (False, 2)
+
+
+def test_a_journal_that_came_back_from_a_backup_means_start_over(wordpress: Wordpress) -> None:
+    append(wordpress, 5)
+    answer = wordpress.changes("", 0)
+    known = {"journal": answer["journal"], "since": answer["position"], "time": answer["time"]}
+    assert json.loads(wordpress.ask(known).body)["start_over"] is False
+    code = """
+        global $wpdb;
+        $table = $wpdb->prefix . 'staticify_journal';
+        $wpdb->query( "DELETE FROM $table WHERE position > $argv[1] - 4" );
+        $wpdb->query( "ALTER TABLE $table AUTO_INCREMENT = 1" );
+        sleep( 1 );
+    """
+    wordpress.stack.php(code, str(known["since"]))
+    append(wordpress, 5)
+    assert json.loads(wordpress.ask(known).body)["start_over"] is True
+    answer = json.loads(wordpress.ask(known | {"since": known["since"] + 1, "time": 0}).body)
+    assert (answer["start_over"], answer["position"]) == (False, known["since"] + 1)
+    answer = json.loads(wordpress.ask(known | {"since": known["since"] - 1, "time": 0}).body)
+    assert [entry["time"] for entry in answer["entries"]][-1] == answer["time"]
 
 
 def test_a_table_that_is_gone_is_made_again_under_another_name(wordpress: Wordpress) -> None:

@@ -62,6 +62,9 @@ function checked_settings( $given ): array {
 	if ( ! is_constant( 'run_cron' ) && isset( $given['address'] ) ) {
 		$saved['run_cron'] = empty( $given['run_cron'] ) ? '' : '1';
 	}
+	if ( ! is_constant( 'reader' ) && in_array( $given['reader'] ?? '', array( '0', '1' ), true ) ) {
+		$saved['reader'] = $given['reader'];
+	}
 	return $saved;
 }
 
@@ -151,6 +154,14 @@ function show_settings(): void {
 			<td>
 				<label><input type="checkbox" name="staticify[run_cron]" value="1" <?php checked( (bool) setting( 'run_cron' ) ); ?> <?php disabled( is_constant( 'run_cron' ) ); ?>>
 				<?php esc_html_e( 'staticify turns WP-Cron even though DISABLE_WP_CRON is set', 'staticify' ); ?></label>
+			</td>
+		</tr>
+		<tr>
+			<th scope="row"><?php esc_html_e( 'Readers', 'staticify' ); ?></th>
+			<td>
+				<input type="hidden" name="staticify[reader]" value="0" <?php disabled( is_constant( 'reader' ) ); ?>>
+				<label><input type="checkbox" name="staticify[reader]" value="1" <?php checked( is_reader_wanted() ); ?> <?php disabled( is_constant( 'reader' ) ); ?>>
+				<?php esc_html_e( 'Who is logged in finds the way to edit on a static page, who has commented the own name in the form', 'staticify' ); ?></label>
 			</td>
 		</tr>
 		<tr>

@@ -22,6 +22,17 @@ final class Changes {
 	const TOUCHED_IN_A_ROW = 200;
 
 	/**
+	 * What no row goes beyond: more tags are everything, more addresses are several rows.
+	 */
+	const MOST_TAGS      = 2000;
+	const MOST_ADDRESSES = 500;
+
+	/**
+	 * How often something that is another way yet in nothing is looked at before the end.
+	 */
+	const LOOKS = 3;
+
+	/**
 	 * How things were: blog, then "post:12", then a snapshot, or null for what was not there.
 	 *
 	 * @var array<int,array<string,array<string,mixed>|null>>
@@ -64,9 +75,23 @@ final class Changes {
 	private static $is_settling = false;
 
 	/**
+	 * The posts that are being looked at for the same row.
+	 *
+	 * @var int[]
+	 */
+	private static $posts = array();
+
+	/**
+	 * Has WordPress been told, if only for a while, to leave its caches alone?
+	 *
+	 * @var bool
+	 */
+	private static $are_caches_old = false;
+
+	/**
 	 * Remember how something is, because it is about to change.
 	 *
-	 * @param string   $kind "post", "term" or "user".
+	 * @param string   $kind "post", "term", "count" or "user".
 	 * @param int      $id   Its number.
 	 * @param callable $how  Gives the snapshot; asked only the first time.
 	 */
@@ -91,7 +116,11 @@ final class Changes {
 	 * @param int    $id   Its number.
 	 */
 	public static function made( string $kind, int $id ): void {
+		if ( ! self::$is_settling ) {
+			self::make_room();
+		}
 		self::$before[ get_current_blog_id() ][ "$kind:$id" ] = null;
+		++self::$touched;
 		self::begin();
 	}
 
@@ -143,9 +172,19 @@ final class Changes {
 	}
 
 	/**
+	 * The posts that are being looked at for the same row: each of them finds the others as they are by now.
+	 *
+	 * @return int[]
+	 */
+	public static function posts(): array {
+		return self::$posts;
+	}
+
+	/**
 	 * The clock of the row begins with its first change.
 	 */
 	private static function begin(): void {
+		self::$are_caches_old = self::$are_caches_old || ! empty( $GLOBALS['_wp_suspend_cache_invalidation'] );
 		if ( ! self::$since ) {
 			self::$since = microtime( true );
 		}
@@ -195,13 +234,24 @@ final class Changes {
 	 * Compare how things were with how they are.
 	 *
 	 * @param int  $blog    The blog.
-	 * @param bool $is_last If not, something may be half done: how it is now is remembered for the next time.
+	 * @param bool $is_last If not, something may be half done, or not begun: it is looked at again.
 	 */
 	private static function settle( int $blog, bool $is_last ): void {
-		foreach ( self::$before[ $blog ] ?? array() as $key => $before ) {
+		$all         = self::$before[ $blog ] ?? array();
+		self::$posts = array();
+		foreach ( array_keys( $all ) as $key ) {
+			if ( 0 === strpos( $key, 'post:' ) ) {
+				self::$posts[] = (int) substr( $key, 5 );
+			}
+		}
+		foreach ( $all as $key => $before ) {
 			list( $kind, $id ) = explode( ':', $key );
-			unset( self::$before[ $blog ][ $key ] );
-			$is_again = isset( $before['again'] );
+			$looks             = $before['looks'] ?? 0;
+			$is_told           = isset( $before['told'] );
+			if ( ! $is_last && $looks >= self::LOOKS ) {
+				continue;
+			}
+			unset( self::$before[ $blog ][ $key ], $before['looks'], $before['told'] );
 			try {
 				$after = self::compare( $kind, (int) $id, $before );
 			} catch ( \Throwable $fault ) {
@@ -209,8 +259,13 @@ final class Changes {
 				self::add( array( 'site' ) );
 				continue;
 			}
-			if ( ! $is_last && null !== $after && ! $is_again ) {
-				self::$before[ $blog ][ $key ] = $after + array( 'again' => true );
+			if ( $is_last || null === $after ) {
+				continue;
+			}
+			if ( $before === $after ) {
+				self::$before[ $blog ][ $key ] = $after + array( 'looks' => $looks + 1 ) + ( $is_told ? array( 'told' => true ) : array() );
+			} elseif ( ! $is_told ) {
+				self::$before[ $blog ][ $key ] = $after + array( 'told' => true );
 			}
 		}
 	}
@@ -218,19 +273,24 @@ final class Changes {
 	/**
 	 * Look at one thing again, and say what the difference means.
 	 *
-	 * @param string                   $kind   "post", "term" or "user".
+	 * @param string                   $kind   "post", "term", "count" or "user".
 	 * @param int                      $id     Its number.
 	 * @param array<string,mixed>|null $before How it was.
 	 * @return array<string,mixed>|null How it is.
 	 */
 	private static function compare( string $kind, int $id, ?array $before ): ?array {
-		if ( null !== $before ) {
-			unset( $before['again'] );
+		if ( self::$are_caches_old ) {
+			wp_cache_delete( $id, $kind . 's' );
+			wp_cache_delete( 'last_changed', 'terms' );
 		}
 		switch ( $kind ) {
 			case 'post':
-				$after = post_snapshot( $id, true );
+				$after = post_snapshot( $id );
 				tell_post( $id, $before, $after );
+				break;
+			case 'count':
+				$after = count_snapshot( $id );
+				tell_count( $before, $after );
 				break;
 			case 'term':
 				$after = term_snapshot( $id );
@@ -259,10 +319,15 @@ final class Changes {
 		if ( ! $row['tags'] && ! $row['urls'] && ! $gone ) {
 			return;
 		}
-		$tags     = isset( $row['tags']['site'] ) ? array( 'site' => true ) : $row['tags'];
-		$position = Journal::append( array_map( 'strval', array_keys( $tags ) ), array_keys( $row['urls'] ), array_keys( $gone ) );
-		if ( $position ) {
-			self::$written[ $blog ] = $position;
+		$is_site = isset( $row['tags']['site'] ) || count( $row['tags'] ) > self::MOST_TAGS;
+		$tags    = $is_site ? array( 'site' ) : array_map( 'strval', array_keys( $row['tags'] ) );
+		$urls    = array_chunk( array_keys( $row['urls'] ), self::MOST_ADDRESSES );
+		$gone    = array_chunk( array_keys( $gone ), self::MOST_ADDRESSES );
+		for ( $part = 0; $part < max( 1, count( $urls ), count( $gone ) ); $part++ ) {
+			$position = Journal::append( $part ? array() : $tags, $urls[ $part ] ?? array(), $gone[ $part ] ?? array() );
+			if ( $position ) {
+				self::$written[ $blog ] = $position;
+			}
 		}
 	}
 
@@ -275,6 +340,34 @@ final class Changes {
 		return self::$written;
 	}
 }
+
+// Who deletes a meta field of all objects at once tells of object 0. Whose they are is known as long as they are there.
+foreach ( array( 'post', 'term', 'user', 'comment' ) as $staticify_kind ) {
+	add_action(
+		"delete_{$staticify_kind}_meta",
+		static function ( $numbers, $id, $key ) use ( $staticify_kind ) {
+			global $wpdb;
+			if ( $id ) {
+				return;
+			}
+			$table   = _get_meta_table( $staticify_kind );
+			$column  = 'user' === $staticify_kind ? 'umeta_id' : 'meta_id';
+			$numbers = implode( ',', array_map( 'intval', (array) $numbers ) );
+			// phpcs:ignore WordPress.DB -- numbers and names only.
+			$owners = $numbers ? $wpdb->get_col( "SELECT DISTINCT {$staticify_kind}_id FROM $table WHERE $column IN ($numbers)" ) : array();
+			foreach ( $owners as $owner ) {
+				$is_shown = call_user_func( __NAMESPACE__ . "\\change_{$staticify_kind}_meta", $numbers, (int) $owner, $key );
+				if ( $is_shown && count( $owners ) > Changes::TOUCHED_IN_A_ROW ) {
+					Changes::add( array( 'site' ) );
+					break;
+				}
+			}
+		},
+		10,
+		3
+	);
+}
+unset( $staticify_kind );
 
 /*
  * Before WordPress lets go of the answer (it flushes at priority 1), so that what the author is told is saved is in the

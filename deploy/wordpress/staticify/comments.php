@@ -127,17 +127,49 @@ add_action(
 	10,
 	3
 );
+/**
+ * WordPress writes how many comments a post has, and cleans the post's cache for it.
+ *
+ * @param bool|null $is From now on, or no more; only asked if null.
+ */
+function is_counting_comments( ?bool $is = null ): bool {
+	static $is_counting = false;
+	$is_counting        = $is ?? $is_counting;
+	return $is_counting;
+}
+add_filter(
+	'pre_wp_update_comment_count_now',
+	static function ( $count ) {
+		is_counting_comments( true );
+		return $count;
+	},
+	PHP_INT_MAX
+);
+add_action(
+	'wp_update_comment_count',
+	static function () {
+		is_counting_comments( false );
+	},
+	PHP_INT_MIN
+);
+
+/**
+ * A meta field has changed.
+ *
+ * @param mixed  $unused Numbers of fields.
+ * @param int    $id     The comment's number.
+ * @param string $key    The field's name.
+ * @return bool May it be on a page?
+ */
+function change_comment_meta( $unused, $id, $key ): bool {
+	$comment = $id ? get_comment( (int) $id ) : null;
+	if ( ! $comment || ! is_public_comment( $comment ) || is_looking() || preg_match( '/\A(?:_wp_trash_|akismet_)/', (string) $key ) ) {
+		return false;
+	}
+	tell_comment( $comment );
+	return true;
+}
 foreach ( array( 'added', 'updated', 'deleted' ) as $staticify_verb ) {
-	add_action(
-		"{$staticify_verb}_comment_meta",
-		static function ( $unused, $id, $key ) {
-			$comment = get_comment( (int) $id );
-			if ( $comment && is_public_comment( $comment ) && ! is_looking() && ! preg_match( '/\A(?:_wp_trash_|akismet_)/', (string) $key ) ) {
-				tell_comment( $comment );
-			}
-		},
-		10,
-		3
-	);
+	add_action( "{$staticify_verb}_comment_meta", __NAMESPACE__ . '\change_comment_meta', 10, 3 );
 }
 unset( $staticify_verb );

@@ -9,7 +9,7 @@ namespace Staticify;
 
 defined( 'ABSPATH' ) || exit;
 
-/** A question is some sixty bytes long. */
+/** A question is some eighty bytes long. */
 const MAX_QUESTION_BYTES = 16384;
 
 /**
@@ -25,10 +25,11 @@ function answer_changes(): void {
 		answer( 401, array( 'error' => $fault ) );
 	}
 	$question = json_decode( $body, true );
-	if ( ! is_array( $question ) || ! is_string( $question['journal'] ?? null ) || ! is_int( $question['since'] ?? null ) || $question['since'] < 0 ) {
+	$time     = $question['time'] ?? 0;
+	if ( ! is_array( $question ) || ! is_string( $question['journal'] ?? null ) || ! is_int( $question['since'] ?? null ) || $question['since'] < 0 || ! is_int( $time ) ) {
 		answer( 400, array( 'error' => 'a JSON object with journal and since is needed' ) );
 	}
-	answer( 200, Journal::read( $question['journal'], $question['since'] ) + array( 'cron_due_at' => cron_due_at() ) );
+	answer( 200, Journal::read( $question['journal'], $question['since'], $time ) + array( 'cron_due_at' => cron_due_at() ) );
 }
 
 /**

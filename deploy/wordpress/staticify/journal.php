@@ -145,9 +145,10 @@ final class Journal {
 	 *
 	 * @param string $known The incarnation that the reader knows, or nothing.
 	 * @param int    $since The last position that it has read.
+	 * @param int    $time  When that row was written, as it knows; 0 if it does not.
 	 * @return array<string,mixed>
 	 */
-	public static function read( string $known, int $since ): array {
+	public static function read( string $known, int $since, int $time = 0 ): array {
 		$id     = self::id();
 		$bounds = self::bounds();
 		if ( null === $bounds ) {
@@ -156,15 +157,30 @@ final class Journal {
 		}
 		list( $first, $last ) = $bounds;
 		$is_whole             = $known === $id && $since <= $last && ( $since === $last || $since >= $first - 1 );
+		// From a backup the table comes back shorter, under the same name: by now another row may have that number.
+		$is_whole             = $is_whole && ( ! $time || $since < $first || self::time_of( $since ) === $time );
 		$answer               = array(
 			'version'    => 1,
 			'journal'    => $id,
 			'position'   => $last,
+			'time'       => self::time_of( $last ),
 			'start_over' => ! $is_whole,
 			'more'       => false,
 			'entries'    => array(),
 		);
 		return $is_whole && $since < $last ? self::rows( $since ) + $answer : $answer;
+	}
+
+	/**
+	 * When a row was written; 0 if there is none.
+	 *
+	 * @param int $position Its position.
+	 */
+	private static function time_of( int $position ): int {
+		global $wpdb;
+		$table = self::table();
+		// phpcs:ignore WordPress.DB -- a table of our own.
+		return (int) $wpdb->get_var( $wpdb->prepare( "SELECT time FROM `$table` WHERE position = %d", $position ) );
 	}
 
 	/**
@@ -179,6 +195,7 @@ final class Journal {
 		// phpcs:ignore WordPress.DB -- a table of our own.
 		$rows     = $wpdb->get_results( $wpdb->prepare( "SELECT position, time, entry FROM `$table` WHERE position > %d ORDER BY position LIMIT %d", $since, self::ROWS_IN_AN_ANSWER + 1 ) );
 		$position = $since;
+		$time     = self::time_of( $since );
 		$entries  = array();
 		$bytes    = 0;
 		$more     = false;
@@ -192,10 +209,11 @@ final class Journal {
 			}
 			$bytes    += strlen( $row->entry );
 			$position  = (int) $row->position;
+			$time      = (int) $row->time;
 			$entry     = json_decode( $row->entry, true );
 			$entries[] = array(
 				'position' => $position,
-				'time'     => (int) $row->time,
+				'time'     => $time,
 				'tags'     => $entry['tags'] ?? array( 'site' ),
 				'urls'     => $entry['urls'] ?? array(),
 				'gone'     => $entry['gone'] ?? array(),
@@ -203,6 +221,7 @@ final class Journal {
 		}
 		return array(
 			'position' => $position,
+			'time'     => $time,
 			'more'     => $more,
 			'entries'  => $entries,
 		);

@@ -15,14 +15,10 @@ const MAX_DESCENDANTS = 500;
 /**
  * How a post is; null if it is not there, or on no page.
  *
- * @param int  $id       Its number.
- * @param bool $is_fresh Ask the database and no cache, where WordPress has been told to leave the caches alone.
+ * @param int $id Its number.
  * @return array<string,mixed>|null
  */
-function post_snapshot( int $id, bool $is_fresh = false ): ?array {
-	if ( $is_fresh && ! empty( $GLOBALS['_wp_suspend_cache_invalidation'] ) ) {
-		wp_cache_delete( $id, 'posts' );
-	}
+function post_snapshot( int $id ): ?array {
 	$post = get_post( $id );
 	if ( ! $post || isset( INTERNAL_TYPES[ $post->post_type ] ) ) {
 		return null;
@@ -164,8 +160,8 @@ function tell_post( int $id, ?array $before, ?array $after ): void {
 			$tags = array_merge( $tags, tags_of_comments_of( $id ) );
 		}
 	} elseif ( $before['date'] !== $after['date'] || $before['type'] !== $after['type'] ) {
-		$tags   = array_merge( $tags, tags_of_lists( $id, $before ), tags_of_lists( $id, $after ), tags_of_neighbours( $id, $before ), tags_of_neighbours( $id, $after ) );
-		$tags[] = "near:$id";
+		$tags = array_merge( $tags, tags_of_lists( $id, $before ), tags_of_lists( $id, $after ), tags_of_neighbours( $id, $before ), tags_of_neighbours( $id, $after ) );
+		array_push( $tags, "near:$id", "list:{$before['type']}/any" );
 	} elseif ( $before['is_protected'] !== $after['is_protected'] ) {
 		$tags = array_merge( $tags, tags_of_lists( $id, $after ) );
 		if ( $after['comments'] ) {
@@ -188,7 +184,7 @@ function tell_post( int $id, ?array $before, ?array $after ): void {
 	$old  = $was && $before['is_page'] && ! $before['is_protected'] ? addresses_of( $before ) : array();
 	$new  = $is && $after['is_page'] && ! $after['is_protected'] ? addresses_of( $after ) : array();
 	$urls = 'attachment' === $type ? array() : array_slice( $new, 0, 1 );
-	Changes::add( $tags, array_merge( $urls, ! $was && $is ? addresses_of_first_terms( $after ) : array() ), array_diff( $old, $new ) );
+	Changes::add( $tags, $urls, array_diff( $old, $new ) );
 	tell_descendants( $was ? $before['descendants'] : array() );
 }
 
@@ -249,8 +245,9 @@ function tags_of_lists( int $id, array $post ): array {
 			$tags[] = "$list/first:$window";
 		}
 	}
-	// Was it, or is it, the only one of its month?
-	$others = $wpdb->get_var( $wpdb->prepare( "SELECT ID FROM $wpdb->posts WHERE post_type = %s AND post_status = 'publish' AND post_date BETWEEN %s AND %s AND ID <> %d LIMIT 1", $post['type'], "$month-01 00:00:00", "$month-31 23:59:59", $id ) );
+	// Was it, or is it, the only one of its month, but for those that came or went with it?
+	$numbers = implode( ',', Changes::posts() ) ?: $id;
+	$others  = $wpdb->get_var( $wpdb->prepare( "SELECT ID FROM $wpdb->posts WHERE post_type = %s AND post_status = 'publish' AND post_date BETWEEN %s AND %s AND ID NOT IN ($numbers) LIMIT 1", $post['type'], "$month-01 00:00:00", "$month-31 23:59:59" ) );
 	// phpcs:enable
 	if ( ! $others ) {
 		$tags[] = "$list/months";
@@ -259,7 +256,7 @@ function tags_of_lists( int $id, array $post ): array {
 }
 
 /**
- * Lists of terms that a post has entered or left, or moved in; and lists of the terms themselves.
+ * Lists of terms that a post has entered or left, or moved in.
  *
  * @param string            $type  The post's type.
  * @param array<int,string> $terms Number => taxonomy.
@@ -274,30 +271,8 @@ function tags_of_terms( string $type, array $terms ): array {
 		foreach ( is_taxonomy_hierarchical( $taxonomy ) ? get_ancestors( $id, $taxonomy, 'taxonomy' ) : array() as $above ) {
 			$tags[] = "list:$type/term:$above";
 		}
-		// Terms without posts are in few lists: the first post, or the last, brings the term in or out.
-		$term = get_term( $id, $taxonomy );
-		if ( ! $term instanceof \WP_Term || $term->count <= 1 ) {
-			array_push( $tags, "terms:$taxonomy", "terms:$taxonomy/any" );
-		}
 	}
 	return $tags;
-}
-
-/**
- * The archives that a post is the first one of: they are worth a look now.
- *
- * @param array<string,mixed> $post How it is.
- * @return string[]
- */
-function addresses_of_first_terms( array $post ): array {
-	$addresses = array();
-	foreach ( $post['terms'] as $id => $taxonomy ) {
-		$term = get_term( $id, $taxonomy );
-		if ( $term instanceof \WP_Term && 1 === (int) $term->count && is_taxonomy_viewable( $taxonomy ) ) {
-			$addresses[] = (string) get_term_link( $term );
-		}
-	}
-	return $addresses;
 }
 
 /**
@@ -385,6 +360,47 @@ add_action( 'pre_post_update', __NAMESPACE__ . '\touch_post' );
 add_action( 'wp_trash_post', __NAMESPACE__ . '\touch_post' );
 add_action( 'before_delete_post', __NAMESPACE__ . '\touch_post' );
 add_action( 'delete_attachment', __NAMESPACE__ . '\touch_post' );
+// The media library writes to the database by itself. What it has read before is in the cache still.
+add_action(
+	'wp_media_attach_action',
+	static function ( $unused, $id ) {
+		touch_post( (int) $id );
+	},
+	10,
+	2
+);
+// set_post_type() as well; this is the only hook before it, and who calls it is not among what the hook gets.
+add_filter(
+	'pre_post_type',
+	static function ( $type ) {
+		// phpcs:ignore WordPress.PHP.DevelopmentFunctions -- the post's number only.
+		foreach ( debug_backtrace( 0, 6 ) as $frame ) {
+			if ( 'set_post_type' === $frame['function'] ) {
+				touch_post( (int) ( $frame['args'][0] ?? 0 ) );
+			}
+		}
+		return $type;
+	}
+);
+// Whoever else writes to the database by himself cleans the cache, and what was in it may be how the post was.
+add_action(
+	'clean_post_cache',
+	static function ( $id, $post ) {
+		if ( is_counting_comments() || doing_action( 'do_pings' ) || is_looking() || ! $post instanceof \WP_Post || isset( INTERNAL_TYPES[ $post->post_type ] ) || Changes::is_touched( 'post', (int) $id ) ) {
+			return;
+		}
+		Changes::touch(
+			'post',
+			(int) $id,
+			static function () use ( $post ) {
+				return post_snapshot_of( $post, $post->post_status );
+			}
+		);
+		Changes::differs( 'post', (int) $id );
+	},
+	10,
+	2
+);
 add_action(
 	'transition_post_status',
 	static function ( $new_status, $old_status, $post ) {
@@ -423,34 +439,39 @@ add_action(
  * @param string $taxonomy Their taxonomy.
  */
 function touch_object( $object, $unused, $taxonomy ): void {
-	if ( isset( INTERNAL_TAXONOMIES[ $taxonomy ] ) ) {
-		return;
-	}
-	if ( get_post_type( (int) $object ) && is_object_in_taxonomy( (string) get_post_type( (int) $object ), $taxonomy ) ) {
+	$type = (string) get_post_type( (int) $object );
+	if ( 'wp_theme' === $taxonomy && isset( TEMPLATE_TYPES[ $type ] ) ) {
+		touch_post( (int) $object );
+		Changes::differs( 'post', (int) $object );
+	} elseif ( '' !== $type && ! isset( INTERNAL_TAXONOMIES[ $taxonomy ] ) && is_object_in_taxonomy( $type, $taxonomy ) ) {
 		touch_post( (int) $object );
 	}
 }
 add_action( 'add_term_relationship', __NAMESPACE__ . '\touch_object', 10, 3 );
 add_action( 'delete_term_relationships', __NAMESPACE__ . '\touch_object', 10, 3 );
 
-// Meta fields: that one has changed is enough to know.
+/**
+ * A meta field has changed: that is enough to know.
+ *
+ * @param mixed  $unused Numbers of fields.
+ * @param int    $id     The post's number.
+ * @param string $key    The field's name.
+ * @return bool May it be on a page?
+ */
+function change_post_meta( $unused, $id, $key ): bool {
+	if ( ! $id || is_bookkeeping( (string) $key ) || is_looking() ) {
+		return false;
+	}
+	$post = get_post( (int) $id );
+	if ( ! $post || isset( INTERNAL_TYPES[ $post->post_type ] ) ) {
+		return false;
+	}
+	touch_post( (int) $id );
+	Changes::differs( 'post', (int) $id );
+	return true;
+}
 foreach ( array( 'added', 'updated', 'deleted' ) as $staticify_verb ) {
-	add_action(
-		"{$staticify_verb}_post_meta",
-		static function ( $unused, $id, $key ) {
-			if ( is_bookkeeping( (string) $key ) || is_looking() ) {
-				return;
-			}
-			$post = get_post( (int) $id );
-			if ( ! $post || isset( INTERNAL_TYPES[ $post->post_type ] ) ) {
-				return;
-			}
-			touch_post( (int) $id );
-			Changes::differs( 'post', (int) $id );
-		},
-		10,
-		3
-	);
+	add_action( "{$staticify_verb}_post_meta", __NAMESPACE__ . '\change_post_meta', 10, 3 );
 }
 unset( $staticify_verb );
 

@@ -19,6 +19,7 @@ const CONSTANTS = array(
 	'address'  => 'STATICIFY_ADDRESS',
 	'secret'   => 'STATICIFY_SECRET',
 	'run_cron' => 'STATICIFY_RUN_CRON',
+	'reader'   => 'STATICIFY_READER',
 );
 
 /**
@@ -49,6 +50,14 @@ function setting( string $name ) {
  */
 function address(): string {
 	return rtrim( trim( (string) setting( 'address' ) ), '/' );
+}
+
+/**
+ * Do pages get the script for readers who are logged in, or have commented? Yes, unless somebody says no.
+ */
+function is_reader_wanted(): bool {
+	$wanted = setting( 'reader' );
+	return '' === $wanted || $wanted;
 }
 
 /**

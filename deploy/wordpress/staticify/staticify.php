@@ -45,6 +45,7 @@ require_once __DIR__ . '/users.php';
 require_once __DIR__ . '/comments.php';
 require_once __DIR__ . '/menus.php';
 require_once __DIR__ . '/options.php';
+require_once __DIR__ . '/reader.php';
 
 if ( is_render() ) {
 	// WordPress would ask itself for wp-cron.php here and hold cron's lock for a minute, whether that request came

@@ -55,7 +55,7 @@ function address_of_term( int $id ): string {
  * @param array<string,mixed>|null $after  How it is.
  */
 function tell_term( int $id, ?array $before, ?array $after ): void {
-	// How many posts it has is told with the posts.
+	// How many posts it has is told by tell_count().
 	$unlike = array( 'count' => 0 );
 	if ( null !== $before && null !== $after && array_merge( $before, $unlike ) === array_merge( $after, $unlike ) ) {
 		return;
@@ -101,6 +101,39 @@ function tell_term( int $id, ?array $before, ?array $after ): void {
 }
 
 /**
+ * How many posts a term has; null if there is no such term, or it is on no page.
+ *
+ * @param int $id Its number as a term of its taxonomy.
+ * @return array<string,mixed>|null
+ */
+function count_snapshot( int $id ): ?array {
+	global $wpdb;
+	// phpcs:ignore WordPress.DB -- no cache has it that WordPress has not just made old.
+	$row = $wpdb->get_row( $wpdb->prepare( "SELECT term_id, taxonomy, count FROM $wpdb->term_taxonomy WHERE term_taxonomy_id = %d", $id ), ARRAY_A );
+	return $row && ! isset( INTERNAL_TAXONOMIES[ $row['taxonomy'] ] ) ? $row : null;
+}
+
+/**
+ * Say what it means that a term has another number of posts. Most lists have only terms that have any.
+ *
+ * @param array<string,mixed>|null $before How it was.
+ * @param array<string,mixed>|null $after  How it is.
+ */
+function tell_count( ?array $before, ?array $after ): void {
+	if ( ! $before || ! $after || $before['count'] === $after['count'] ) {
+		return;
+	}
+	$taxonomy = $after['taxonomy'];
+	$tags     = array( "terms:$taxonomy/count" );
+	$urls     = array();
+	if ( ! $before['count'] || ! $after['count'] ) {
+		array_push( $tags, "terms:$taxonomy", "terms:$taxonomy/any" );
+		$urls[] = $after['count'] ? address_of_term( (int) $after['term_id'] ) : '';
+	}
+	Changes::add( $tags, $urls );
+}
+
+/**
  * Do addresses of posts have the names of this taxonomy's terms in them?
  *
  * @param string $taxonomy Its name.
@@ -132,18 +165,42 @@ add_action(
 		Changes::made( 'term', (int) $id );
 	}
 );
+// WordPress is about to write how many posts a term has.
+add_action(
+	'edit_term_taxonomy',
+	static function ( $id, $taxonomy ) {
+		if ( ! isset( INTERNAL_TAXONOMIES[ $taxonomy ] ) ) {
+			Changes::touch(
+				'count',
+				(int) $id,
+				static function () use ( $id ) {
+					return count_snapshot( (int) $id );
+				}
+			);
+		}
+	},
+	10,
+	2
+);
+
+/**
+ * A meta field has changed.
+ *
+ * @param mixed  $unused Numbers of fields.
+ * @param int    $id     The term's number.
+ * @param string $key    The field's name.
+ * @return bool May it be on a page?
+ */
+function change_term_meta( $unused, $id, $key ): bool {
+	// WooCommerce counts its products here.
+	if ( ! $id || 0 === strpos( (string) $key, 'product_count_' ) || is_looking() ) {
+		return false;
+	}
+	touch_term( (int) $id );
+	Changes::differs( 'term', (int) $id );
+	return true;
+}
 foreach ( array( 'added', 'updated', 'deleted' ) as $staticify_verb ) {
-	add_action(
-		"{$staticify_verb}_term_meta",
-		static function ( $unused, $id, $key ) {
-			// WooCommerce counts its products here.
-			if ( 0 !== strpos( (string) $key, 'product_count_' ) && ! is_looking() ) {
-				touch_term( (int) $id );
-				Changes::differs( 'term', (int) $id );
-			}
-		},
-		10,
-		3
-	);
+	add_action( "{$staticify_verb}_term_meta", __NAMESPACE__ . '\change_term_meta', 10, 3 );
 }
 unset( $staticify_verb );

@@ -124,20 +124,32 @@ add_action(
 	10,
 	2
 );
-foreach ( array( 'add_user_meta', 'update_user_meta', 'delete_user_meta' ) as $staticify_action ) {
-	add_action(
-		$staticify_action,
-		static function ( $first, $second, $third ) use ( $staticify_action ) {
-			list( $id, $key ) = 'add_user_meta' === $staticify_action ? array( $first, $second ) : array( $second, $third );
-			if ( is_public_user_field( (string) $key ) && ! is_looking() ) {
-				touch_user( (int) $id );
-				if ( ! isset( public_user_fields()[ $key ] ) ) {
-					Changes::differs( 'user', (int) $id );
-				}
-			}
-		},
-		10,
-		3
-	);
+
+/**
+ * A meta field is about to change.
+ *
+ * @param mixed  $unused Numbers of fields.
+ * @param int    $id     The user's number.
+ * @param string $key    The field's name.
+ * @return bool May it be on a page?
+ */
+function change_user_meta( $unused, $id, $key ): bool {
+	if ( ! $id || ! is_public_user_field( (string) $key ) || is_looking() ) {
+		return false;
+	}
+	touch_user( (int) $id );
+	if ( ! isset( public_user_fields()[ $key ] ) ) {
+		Changes::differs( 'user', (int) $id );
+	}
+	return true;
 }
-unset( $staticify_action );
+add_action(
+	'add_user_meta',
+	static function ( $id, $key ) {
+		change_user_meta( 0, $id, $key );
+	},
+	10,
+	2
+);
+add_action( 'update_user_meta', __NAMESPACE__ . '\change_user_meta', 10, 3 );
+add_action( 'delete_user_meta', __NAMESPACE__ . '\change_user_meta', 10, 3 );

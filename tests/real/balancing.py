@@ -1,0 +1,223 @@
+"""Private HAProxy, machines with a WordPress that only says who it is, and certificates of a local authority."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from real.fronts import Front, Nginx
+from real.helpers import Reply
+
+HOST = "www.example.org"
+
+
+class OneWorker(Nginx):
+    """nginx whose turns are counted by one process: each worker counts its own."""
+
+    def write(self) -> None:
+        super().write()
+        path = self.directory / "nginx.conf"
+        path.write_text(path.read_text().replace("worker_processes 2;", "worker_processes 1;"))
+
+    def visitors(self) -> list[str]:
+        """Who asked, line by line, by the access log."""
+        return [line.partition(" ")[0] for line in (self.directory / "access.log").read_text().splitlines()]
+
+
+class HAProxy(Front):
+    kind = "haproxy"
+
+    def write(self) -> None:
+        (self.directory / "haproxy.cfg").write_text(self.recipe())
+
+    def command(self, *, is_check: bool = False) -> Sequence[str | Path]:
+        # A master process, as under systemd: it reloads by SIGUSR2.
+        return ("haproxy", *(["-c"] if is_check else ["-W"]), "-f", self.directory / "haproxy.cfg")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def _answer(self) -> None:
+        machine = self.server.machine
+        length = int(self.headers.get("Content-Length", "0"))
+        self.rfile.read(length)
+        if self.command == "HEAD" and self.path == "/wp-login.php" and "User-Agent" not in self.headers:
+            machine.checks += 1
+        else:
+            machine.asked.append((self.command, self.path, {name.lower(): text for name, text in self.headers.items()}))
+        body = f"{machine.name}\n".encode() * 1000
+        self.send_response(machine.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Served-By", "an invention of PHP's")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        self.wfile.write(body[:100])
+        self.wfile.flush()
+        if self.path.startswith("/slow/"):
+            machine.is_half_sent.set()
+            assert machine.may_go_on.wait(20)
+        self.wfile.write(body[100:])
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815  the standard library's names
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    machine: Machine
+
+    def __init__(self, port: int, machine: Machine) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.machine = machine
+        self.connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
+    def hang_up(self) -> None:
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever hangs up is not worth a word."""
+
+
+@dataclass
+class Machine:
+    """One machine of several with the same WordPress."""
+
+    name: str
+    port: int
+    status: int = 200
+    asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    checks: int = 0
+    is_half_sent: threading.Event = field(default_factory=threading.Event)
+    may_go_on: threading.Event = field(default_factory=threading.Event)
+    _server: _Server | None = None
+
+    def start(self) -> None:
+        self._server = _Server(self.port, self)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.may_go_on.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server.hang_up()
+            self._server = None
+
+
+def write_config(path: Path, tables: Mapping[str, Mapping[str, object]], *backends: Mapping[str, object]) -> Path:
+    """A staticify.toml with these tables; `site` is the one site, with these backends."""
+    lines = []
+    for name, values in tables.items():
+        lines.append("[[site]]" if name == "site" else f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    for backend in backends:
+        lines += ["[[site.backend]]", *(f"{key} = {json.dumps(value)}" for key, value in backend.items())]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def send(port: int, content: bytes, *, source: str = "127.0.0.1", host: str = "127.0.0.1") -> Reply:
+    """An answer to bytes, which end with a request that closes the connection."""
+    with closing(socket.create_connection((host, port), timeout=20, source_address=(source, 0))) as client:
+        client.sendall(content)
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    header, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = header.decode().split("\r\n")
+    fields = {name.lower(): text.strip() for name, _, text in (line.partition(":") for line in lines)}
+    return Reply(int(first.split(" ")[1]) if first else 0, fields, body)
+
+
+def next_answer(client: socket.socket) -> tuple[int, bytes]:
+    """Status and body of the answer that comes next on a connection; 0 if it was closed."""
+    response = http.client.HTTPResponse(client)
+    try:
+        response.begin()
+    except http.client.RemoteDisconnected:
+        return 0, b""
+    return response.status, response.read()
+
+
+def request(path: str = "/x/", method: str = "GET", host: str = HOST, **fields: str) -> bytes:
+    """A request for one answer; in names of arguments underscores stand for hyphens."""
+    named = {"Host": host, "Connection": "close", **{name.replace("_", "-"): text for name, text in fields.items()}}
+    if method not in {"GET", "HEAD"}:
+        named["Content-Length"] = "0"
+    lines = "".join(f"{name}: {text}\r\n" for name, text in named.items())
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority of our own."""
+
+    directory: Path
+
+    @property
+    def certificate(self) -> Path:
+        return self.directory / "ca.pem"
+
+    def found(self) -> None:
+        self._openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=Local CA",
+            "-days", "2", "-keyout", self.directory / "ca.key", "-out", self.certificate,
+        )  # fmt: skip
+
+    def issue(self, lineage: Path) -> None:
+        """A new certificate for HOST, the way certbot lays it down."""
+        lineage.mkdir(parents=True, exist_ok=True)
+        certificate_request = self.directory / "request.pem"
+        self._openssl(
+            "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={HOST}",
+            "-keyout", lineage / "privkey.pem", "-out", certificate_request,
+        )  # fmt: skip
+        extensions = self.directory / "extensions"
+        extensions.write_text(f"subjectAltName=DNS:{HOST}\n")
+        self._openssl(
+            "x509", "-req", "-in", certificate_request, "-CA", self.certificate, "-CAkey", self.directory / "ca.key",
+            "-CAcreateserial", "-days", "1", "-extfile", extensions, "-out", lineage / "fullchain.pem",
+        )  # fmt: skip
+
+    def serial_of(self, file: Path) -> str:
+        return self._openssl("x509", "-in", file, "-noout", "-serial").strip().removeprefix("serial=")
+
+    def connect(self, port: int) -> ssl.SSLSocket:
+        """A connection over TLS to HOST, whose certificate is checked."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20), server_hostname=HOST)
+
+    def presented(self, port: int) -> str:
+        """The serial number of the certificate that a new visitor sees."""
+        with closing(self.connect(port)) as client:
+            certificate = client.getpeercert()
+            assert certificate is not None
+            return str(certificate["serialNumber"])
+
+    @staticmethod
+    def _openssl(*arguments: str | Path) -> str:
+        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout

@@ -1,0 +1,91 @@
+"""What `staticify config` prints: deploy/ holds it for an example, and no value gets into it that does not belong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from staticify import config as configuration
+from staticify.config import Config
+from staticify.errors import ConfigError
+from staticify.queries import TRACKING, WORDPRESS, pattern_of
+from staticify.recipes import RECIPES, parts_of, recipe
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+FILES = {
+    "nginx/staticify.conf": ("nginx", ""),
+    "nginx/staticify-http.conf": ("nginx", "http"),
+    "nginx/snippets/staticify.conf": ("nginx", "server"),
+    "apache/staticify.conf": ("apache", ""),
+    "apache/staticify-server.conf": ("apache", "server"),
+    "apache/staticify-instead.lua": ("apache", "instead"),
+    "caddy/Caddyfile": ("caddy", ""),
+    "haproxy/haproxy.cfg": ("haproxy", ""),
+    "systemd/staticify.service": ("systemd", ""),
+}
+
+
+def config_of(text: str = "", front: str = "", tree: str = "/srv/tree") -> Config:
+    sites = text or '[[site]]\nurl = "https://example.org"\norigin = "http://127.0.0.1:8080"\n'
+    return configuration.parse(
+        f'[tree]\npath = "{tree}"\n[front]\nedges = ["192.0.2.1:80"]\n{front}\n{sites}', None, Path("/etc/staticify")
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_deploy_is_what_staticify_prints_for_its_example(name: str) -> None:
+    config = replace(configuration.load(DEPLOY / "staticify.toml"), source=Path("/etc/staticify/staticify.toml"))
+    assert recipe(FILES[name][0], config, FILES[name][1]) == (DEPLOY / name).read_text(), "run deploy/generate"
+
+
+def test_every_recipe_has_its_file() -> None:
+    assert sorted(FILES.values()) == sorted((kind, part) for kind in RECIPES for part in parts_of(kind))
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+@pytest.mark.parametrize("tree", ["/srv/a b", "/srv/$host", "/srv/{x}", "/srv/a;b", "/srv/日本", "/srv/%n", "/srv/a#b"])
+def test_a_path_that_means_something_to_a_server_is_refused(kind: str, tree: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be written into"):
+        recipe(kind, config_of(tree=tree))
+
+
+@pytest.mark.parametrize(
+    ("front", "said"),
+    [
+        ('cache_control = "a\\"b"', "no value for this field"),
+        ('hsts = "x; $y"', "no value for this field"),
+        ('served_by = "a b"', "no name"),
+        ('tracking = ["a|b"]', "no name of a parameter"),
+        ('bypass_cookies = ["a=b"]', "no name of a parameter"),
+        ('listen = "example.org:80"', "no IP address with a port"),
+        ('listen = "127.0.0.1"', "no IP address with a port"),
+        ('proxy_protocol_from = "10.0.0.1/8"', "no address or network"),
+        ('certificate = "/x.pem"', "certificate_key is missing"),
+    ],
+)
+def test_a_value_that_no_server_could_hold_is_refused_by_check(front: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config_of(front=front)
+
+
+def test_sites_of_one_host_have_one_front() -> None:
+    sites = "".join(
+        f'[[site]]\nurl = "http://example.org{path}"\norigin = "http://127.0.0.1:{port}"\n'
+        for path, port in {"/": 8080, "/shop/": 8081}.items()
+    )
+    with pytest.raises(ConfigError, match="are on one host and have different origins"):
+        recipe("nginx", config_of(sites))
+    assert recipe("nginx", config_of(sites.replace("8081", "8080"))).count("server_name example.org;") == 1
+
+
+def test_backends_of_one_site_are_asked_in_one_way() -> None:
+    backends = '[[site.backend]]\naddress = "https://10.0.0.1"\n[[site.backend]]\naddress = "http://10.0.0.2"\n'
+    with pytest.raises(ConfigError, match="some addresses are https and some are not"):
+        config_of(f'[[site]]\nurl = "http://example.org"\n{backends}')
+
+
+def test_no_tracking_parameter_is_one_of_wordpresss_own() -> None:
+    assert not set(TRACKING) & set(WORDPRESS)
+    assert pattern_of(("b", "a*", "b")) == "a[A-Za-z0-9_-]*|b"
