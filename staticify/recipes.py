@@ -335,7 +335,19 @@ def _hosts(config: Config) -> tuple[list[Host], list[Fault]]:
                     "cannot be written for that",
                 )
             )
-    return _with_own_labels([_host(site, config) for site in outermost.values()]), faults
+    hosts = _with_own_labels([_host(site, config) for site in outermost.values()])
+    return hosts, [*faults, *_listen_faults(hosts)]
+
+
+def _listen_faults(hosts: list[Host]) -> Iterator[Fault]:
+    """A server knows hosts by their names alone: two ports of one name need addresses of their own."""
+    for one, other in itertools.combinations(hosts, 2):
+        if one.name == other.name and set(one.listen) & set(other.listen):
+            yield Fault(
+                "front.listen",
+                f"{one.netloc} and {other.netloc} have one name, and no server could tell them apart at one address; "
+                "leave `listen` away, and each listens at its own port",
+            )
 
 
 def _with_own_labels(hosts: list[Host]) -> list[Host]:

@@ -80,6 +80,15 @@ def test_sites_of_one_host_have_one_front() -> None:
     assert recipe("nginx", config_of(sites.replace("8081", "8080"))).count("server_name example.org;") == 1
 
 
+def test_two_ports_of_one_name_need_addresses_of_their_own() -> None:
+    sites = "".join(
+        f'[[site]]\nurl = "http://example.org{port}"\norigin = "http://127.0.0.1:1"\n' for port in ("", ":81")
+    )
+    with pytest.raises(ConfigError, match="have one name, and no server could tell them apart"):
+        recipe("nginx", config_of(sites, front='listen = "127.0.0.1:80"'))
+    assert recipe("nginx", config_of(sites)).count("server_name example.org;") == 2
+
+
 def test_backends_of_one_site_are_asked_in_one_way() -> None:
     backends = '[[site.backend]]\naddress = "https://10.0.0.1"\n[[site.backend]]\naddress = "http://10.0.0.2"\n'
     with pytest.raises(ConfigError, match="some addresses are https and some are not"):
