@@ -376,7 +376,8 @@ def _host(site: Site, config: Config) -> Host:
     return Host(
         name=name,
         netloc=site.base.netloc,
-        label=re.sub(r"[^a-z0-9]", "_", site.base.netloc),
+        # nginx's tables hold names of variables of some 60 bytes.
+        label=re.sub(r"[^a-z0-9]", "_", site.base.netloc)[:24],
         scheme=site.base.scheme,
         listen=front.listen or (f"0.0.0.0:{port}", f"[::]:{port}"),
         is_tls=is_tls,
