@@ -382,11 +382,13 @@ EDITS = {
     ),
     "category": Edit(
         "wp_set_post_categories( $p, array( $c ) );",
-        f"{CONTENT} {TERMS} list:post/term:{{c}} terms:category terms:category/any", "{purl}",
+        f"{CONTENT} {TERMS} list:post/term:{{c}} terms:category terms:category/any",
+        "{purl} http://{host}/category/other-{number}/",
     ),
     "tag": Edit(
         "wp_set_object_terms( $p, array( $t ), 'post_tag', true );",
-        f"{CONTENT} list:post/term:{{t}} terms:post_tag terms:post_tag/any terms:post_tag/count", "{purl}",
+        f"{CONTENT} list:post/term:{{t}} terms:post_tag terms:post_tag/any terms:post_tag/count",
+        "{purl} http://{host}/tag/tag-{number}/",
     ),
     "category and back": Edit("wp_set_post_categories( $p, array( $c ) ); wp_set_post_categories( $p, array( $b ) );"),
     "publish": Edit(

@@ -198,7 +198,7 @@ def test_with_the_database_stopped_every_page_stays(stack: Stack, whole: Site) -
         stack.command("stop-db")
         assert_all_kept(whole, before, "status")
         assert set(whole.render().values()) == {("kept", "status")}
-        assert stack.from_front("/?p=1").status == 500
+        assert stack.from_front("/?p=1").status == 503
     finally:
         stack.command("start-db")
     assert_all_unchanged(whole, before)
@@ -209,7 +209,7 @@ def test_with_php_stopped_every_page_stays(stack: Stack, whole: Site) -> None:
     try:
         stack.command("stop-php")
         assert_all_kept(whole, before, "status")
-        assert stack.from_front("/?p=1").status == 502
+        assert stack.from_front("/?p=1").status == 503
     finally:
         stack.command("start-php")
     assert_all_unchanged(whole, before)
