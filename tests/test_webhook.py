@@ -771,19 +771,19 @@ for _ in range(10):
 @pytest.mark.parametrize("flood", FLOODS)
 def test_what_one_client_sends_does_not_hold_up_the_rest(flood: str) -> None:
     async def scene(stage: Stage) -> None:
-        late = []
+        busy = []
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", FLOOD, str(stage.address.port), stdin=asyncio.subprocess.PIPE
         )
         sending = asyncio.create_task(process.communicate(FLOODS[flood]))
         while not sending.done():
-            began = time.perf_counter()
+            # This thread's own time: a busy machine holds up a clock.
+            began = time.thread_time()
             await asyncio.sleep(0.005)
-            late.append(time.perf_counter() - began - 0.005)
+            busy.append(time.thread_time() - began)
         assert process.returncode == 0
         assert sum(stage.counted.values()) == 10
-        # A busy machine holds up a process too, but not most of the time.
-        assert sorted(late)[len(late) * 9 // 10] < 0.05
+        assert max(busy) < 0.05
 
     play(scene)
 

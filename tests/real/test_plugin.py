@@ -483,6 +483,8 @@ EDITS = {
         "wp_update_nav_menu_item( $m, $n, array( 'menu-item-status' => 'publish', 'menu-item-title' => 'y' ) );",
         "menu:{m}",
     ),
+    "menu item as a post": Edit("wp_update_post( array( 'ID' => $n, 'post_title' => 'z' ) );", "menu:{m}"),
+    "menu item's class": Edit("update_post_meta( $n, '_menu_item_classes', array( 'red' ) );", "menu:{m}"),
     "menu item deleted": Edit("wp_delete_post( $n, true );", "menu:{m}"),
     "menu deleted": Edit("wp_delete_nav_menu( $m );", "menu:{m} terms:nav_menu terms:nav_menu/any"),
     "widget": Edit("update_option( 'widget_text', array( 2 => array( 'text' => $p ) ) );", "site"),
@@ -705,13 +707,43 @@ def test_the_block_editors_way(wordpress: Wordpress, password: str) -> None:
     # In the journal by the time that the author hears of it.
     post = rest(wordpress, password, "POST", f"/posts/{draft['id']}", status="publish")
     (entry,) = wordpress.since(then)
-    assert entry["urls"] == [post["link"]]
+    # And the archive of its category, if it is the first one there.
+    assert [url for url in entry["urls"] if "/category/" not in url] == [post["link"]]
     assert {f"post:{post['id']}", "list:post", "list:post/first:5", "list:post/user:1"} <= set(entry["tags"])
     then = wordpress.now()
     rest(wordpress, password, "POST", f"/posts/{draft['id']}/autosaves", title="By REST, later", content="x")
     assert wordpress.since(then) == []
     rest(wordpress, password, "DELETE", f"/posts/{draft['id']}")
     assert [entry["gone"] for entry in wordpress.since(then)] == [[post["link"]]]
+
+
+def test_a_registered_setting_by_rest_is_on_every_page(wordpress: Wordpress, password: str) -> None:
+    file = mu_plugin(
+        wordpress,
+        "add_action( 'init', static function () {"
+        " register_setting( 'shop', 'shop_hours', array( 'type' => 'string', 'show_in_rest' => true ) ); } );",
+    )
+    try:
+        then = wordpress.now()
+        rest(wordpress, password, "POST", "/settings", shop_hours="nine to five")
+        assert [entry["tags"] for entry in wordpress.since(then)] == [["site"]]
+        then = wordpress.now()
+        rest(wordpress, password, "POST", "/settings", default_category=1)
+        assert wordpress.since(then) == []
+    finally:
+        file.unlink()
+
+
+def test_an_option_set_on_the_command_line_is_on_every_page(wordpress: Wordpress) -> None:
+    runner = "define( 'WP_CLI', true ); class WP_CLI { static $arguments = array(); static function get_runner() {"
+    runner += " return (object) array( 'arguments' => self::$arguments ); } } WP_CLI::$arguments = array( $argv[1] );"
+    for command, option, is_told in (
+        ("option", "shop_hours", True), ("shop", "shop_hours", True), ("post", "shop_hours", False),
+        ("option", "_transient_x", False), ("option", "category_children", False), ("option", "admin_email", False),
+    ):  # fmt: skip
+        then = wordpress.now()
+        wordpress.stack.php(f"{runner} update_option( $argv[2], uniqid() );", command, option)
+        assert [entry["tags"] for entry in wordpress.since(then)] == ([["site"]] if is_told else []), (command, option)
 
 
 def test_a_visitors_comment_is_no_event_until_it_is_approved(wordpress: Wordpress, password: str) -> None:
@@ -842,6 +874,53 @@ def test_what_pages_are_made_of(wordpress: Wordpress) -> None:
     assert wordpress.label("/wp-sitemap-taxonomies-category-1.xml") >= {"site", "terms:category", f"term:{x['c']}"}
     assert wordpress.label("/wp-sitemap-users-1.xml") >= {"site", "users", f"user:{x['u']}"}
     assert wordpress.label("/robots.txt") == {"site"}
+
+
+UNSEEN_BY_FILTERS = {
+    "the text of a page that is read by its path": (
+        "$p = get_page_by_path( 'about' ); echo apply_filters( 'the_content', $p->post_content );", "post:{about}",
+    ),
+    "its address alone": ("echo get_permalink( {about} );", ""),
+    "posts by their number of comments": ("get_posts( array( 'orderby' => 'comment_count' ) );", "comments"),
+    "posts with comments": ("get_posts( array( 'comment_count' => array( 'value' => 1 ) ) );", "comments"),
+    "how many posts a category has": (
+        "foreach ( get_categories() as $c ) { echo $c->count; }", "terms:category terms:category/count",
+    ),
+    "categories without numbers": ("wp_list_categories();", "terms:category"),
+    "names of categories": ("echo implode( get_terms( array( 'fields' => 'names' ) ) );", "terms:category"),
+    "categories with numbers": ("wp_list_categories( 'show_count=1' );", "terms:category/count"),
+    "pages in the order of their last change": ("wp_list_pages( 'sort_column=post_modified' );", "list:page/any"),
+    "pages with a field": ("get_pages( array( 'meta_key' => 'colour' ) );", "list:page/any"),
+    "pages of an author": ("get_pages( array( 'authors' => '1' ) );", "list:page/any"),
+    "the first pages": ("get_pages( array( 'number' => 2 ) );", "list:page/any post:{about}"),
+    "pages in their order": ("wp_list_pages();", "list:page"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNSEEN_BY_FILTERS)
+def test_what_is_shown_without_the_usual_filters_is_labelled_too(wordpress: Wordpress, name: str) -> None:
+    code, expected = UNSEEN_BY_FILTERS[name]
+    about = wordpress.stack.php("echo get_page_by_path( 'about' )->ID;")
+    code, expected = code.replace("{about}", about), expected.format(about=about)
+    path = wordpress.stack.insert_post(post_title=name, post_content=name).path
+    file = mu_plugin(wordpress, "")
+    try:
+        plain = wordpress.label(path)
+        file.write_text(f"<?php add_action( 'wp_footer', static function () {{ {code} }} );")
+        added = wordpress.label(path) - plain
+    finally:
+        file.unlink()
+    # What the theme's own widgets carry already is expected, and not added.
+    assert added | plain >= set(expected.split())
+    heavy = {f"post:{about}", "comments", "terms:category/count", "list:page/any"}
+    assert added & heavy == set(expected.split()) & heavy - plain
+
+
+def test_the_comment_feed_of_a_private_post_is_made_of_anything(wordpress: Wordpress) -> None:
+    post = wordpress.stack.insert_post(post_title="Fed", post_content="x")
+    assert "*" not in wordpress.label(f"{post.path}feed/")
+    wordpress.stack.update_post(post, post_status="private")
+    assert "*" in wordpress.label(f"{post.path}feed/")
 
 
 def test_pages_of_a_block_theme(wordpress: Wordpress) -> None:
@@ -1050,6 +1129,17 @@ def test_where_php_cannot_let_go_the_author_waits_ten_milliseconds_at_most(wordp
     with socket.create_server(("127.0.0.1", wordpress.listener_port)):
         result, seconds = wordpress.stack.php(code).rsplit(" ", 1)
     assert (result, float(seconds) < 0.012) == ("sent", True)
+
+
+def test_which_addresses_only_a_name_server_knows(wordpress: Wordpress) -> None:
+    """Where the author waits they are not asked for: no time-out holds for a dead name server."""
+    addresses = {
+        "http://127.0.0.1:8765": False, "http://[::1]:8765": False, "http://localhost:8765": False,
+        "unix:/run/staticify/webhook.sock": False, "http://cache.example:8765": True, "http://cache:8765": True,
+    }  # fmt: skip
+    code = "echo json_encode( array_map( 'Staticify\\is_to_be_resolved', json_decode( $argv[1] ) ) );"
+    answer = json.loads(wordpress.stack.php(code, json.dumps(list(addresses))))
+    assert dict(zip(addresses, answer, strict=True)) == addresses
 
 
 def test_over_a_unix_socket(wordpress: Wordpress) -> None:

@@ -45,7 +45,9 @@ function checked_settings( $given ): array {
 	}
 	if ( isset( $given['address'] ) && ! is_constant( 'address' ) ) {
 		$address = rtrim( trim( sanitize_text_field( $given['address'] ) ), '/' );
-		if ( '' === $address || socket_of( $address )[0] ) {
+		if ( ! can_let_go() && is_to_be_resolved( $address ) ) {
+			add_settings_error( OPTION, 'address', __( 'Under this PHP editors would wait for the name to be looked up. Give the IP address, localhost, or unix:/PATH.', 'staticify' ) );
+		} elseif ( '' === $address || socket_of( $address )[0] ) {
 			$saved['address'] = $address;
 		} else {
 			add_settings_error( OPTION, 'address', __( 'The address is http://HOST:PORT or unix:/PATH.', 'staticify' ) );

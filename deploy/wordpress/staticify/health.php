@@ -33,6 +33,10 @@ function fault_of_setup(): string {
 	if ( '' === address() ) {
 		return __( 'There is no address of staticify. Changes wait for its next look at the journal.', 'staticify' );
 	}
+	if ( ! can_let_go() && is_to_be_resolved( address() ) ) {
+		/* translators: %s: an address. */
+		return sprintf( __( 'PHP cannot end its answer before it tells staticify, so editors would wait for the name in %s to be looked up, and nothing is told. Give the IP address instead, localhost, or unix:/PATH. Changes wait for staticify\'s next look at the journal.', 'staticify' ), address() );
+	}
 	$answer = post( '/healthz', array( 'Connection' => 'close' ), '', 1, true );
 	if ( 0 !== strpos( $answer, '200' ) ) {
 		/* translators: 1: an address, 2: an HTTP status or a reason. */

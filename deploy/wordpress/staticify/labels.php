@@ -35,6 +35,13 @@ final class Labels {
 	private static $comment_queries = array();
 
 	/**
+	 * Posts that were read one by one. Of which type they are is known when they have been read.
+	 *
+	 * @var int[]
+	 */
+	private static $read = array();
+
+	/**
 	 * The parts of the page, from the outside in, that show nothing but names and addresses of posts.
 	 *
 	 * @var string[]
@@ -130,6 +137,9 @@ final class Labels {
 				self::note_comment_query( $query );
 			}
 			self::note_main_query();
+			foreach ( self::$read as $id ) {
+				self::add_post( $id, false, (string) get_post_type( $id ) );
+			}
 		} catch ( \Throwable $fault ) {
 			self::$tags = array( '*' => true );
 		}
@@ -211,6 +221,17 @@ final class Labels {
 			10,
 			3
 		);
+		// A post that is read by its number, from the database: with its text, whoever reads it can do what he likes.
+		add_filter(
+			'query',
+			static function ( $sql ) {
+				$id = preg_match( '/\ASELECT \* FROM (\S+) WHERE ID = ([0-9]+) LIMIT 1\s*\z/', $sql, $parts ) && $GLOBALS['wpdb']->posts === $parts[1] ? (int) $parts[2] : 0;
+				if ( $id && ! isset( self::$tags[ "post:$id" ] ) && ! self::is_named_only() ) {
+					self::$read[] = $id;
+				}
+				return $sql;
+			}
+		);
 		add_action(
 			'pre_get_posts',
 			static function ( $query ) {
@@ -291,11 +312,14 @@ final class Labels {
 		add_filter(
 			'get_pages',
 			static function ( $pages, $arguments = array() ) {
-				$type = (string) ( $arguments['post_type'] ?? 'page' );
+				$type   = (string) ( $arguments['post_type'] ?? 'page' );
 				$parent = (int) ( $arguments['parent'] ?? -1 );
-				self::add( $parent >= 0 ? "list:$type/parent:$parent" : "list:$type" );
 				// body_class() asks only whether the page has a child.
 				$is_asked_only = 1 === (int) ( $arguments['number'] ?? 0 ) && get_queried_object_id() === $parent;
+				if ( ! $is_asked_only && self::is_list_of_anything( $arguments ) ) {
+					self::add( "list:$type/any" );
+				}
+				self::add( $parent >= 0 ? "list:$type/parent:$parent" : "list:$type" );
 				foreach ( is_array( $pages ) ? $pages : array() as $page ) {
 					self::add_post( is_object( $page ) ? (int) $page->ID : (int) $page, $is_asked_only || (bool) self::$names_only );
 				}
@@ -304,6 +328,22 @@ final class Labels {
 			PHP_INT_MAX,
 			2
 		);
+	}
+
+	/**
+	 * May a page enter a list of get_pages(), or move in it, by more than its name, order, date and place?
+	 *
+	 * @param array<string,mixed> $arguments What it was asked for.
+	 */
+	private static function is_list_of_anything( array $arguments ): bool {
+		foreach ( array( 'meta_key', 'meta_value', 'authors', 'number', 'offset' ) as $constraint ) {
+			if ( ! empty( $arguments[ $constraint ] ) ) {
+				return true;
+			}
+		}
+		$columns = preg_split( '/[\s,]+/', (string) ( $arguments['sort_column'] ?? '' ), -1, PREG_SPLIT_NO_EMPTY );
+		// Whoever shows all of them has the names of all of them.
+		return (bool) array_diff( $columns, array( 'post_title', 'title', 'post_name', 'name', 'menu_order', 'post_date', 'date', 'post_parent', 'parent', 'ID', 'id' ) );
 	}
 
 	/**
@@ -333,6 +373,42 @@ final class Labels {
 			}
 		}
 		return $times <= 0;
+	}
+
+	/**
+	 * WordPress's functions that read a post for its name, its address or its standing.
+	 */
+	const NAMING = array(
+		'get_adjacent_post'         => true,
+		'get_page_uri'              => true,
+		'get_permalink'             => true,
+		'get_post_permalink'        => true,
+		'get_page_link'             => true,
+		'get_attachment_link'       => true,
+		'get_comment_link'          => true,
+		'get_comments_link'         => true,
+		'get_the_title'             => true,
+		'get_post_type'             => true,
+		'get_post_status'           => true,
+		'get_post_ancestors'        => true,
+		'get_privacy_policy_url'    => true,
+		'get_comments_number'       => true,
+		'is_post_publicly_viewable' => true,
+		'map_meta_cap'              => true,
+		'wp_setup_nav_menu_item'    => true,
+	);
+
+	/**
+	 * Is a post being read by one of these?
+	 */
+	private static function is_named_only(): bool {
+		// phpcs:ignore WordPress.PHP.DevelopmentFunctions -- names of functions only.
+		foreach ( debug_backtrace( DEBUG_BACKTRACE_IGNORE_ARGS, 14 ) as $frame ) {
+			if ( ! isset( $frame['class'] ) && isset( self::NAMING[ $frame['function'] ] ) ) {
+				return true;
+			}
+		}
+		return false;
 	}
 
 	/**
@@ -424,10 +500,23 @@ final class Labels {
 		$is_plain = ! empty( $vars['hide_empty'] ) && ( empty( $vars['number'] ) || $vars['number'] >= 1000 || $is_by_count );
 		foreach ( array_filter( (array) ( $vars['taxonomy'] ?? array() ) ) ?: array_keys( get_taxonomies() ) as $taxonomy ) {
 			self::add( $is_plain ? "terms:$taxonomy" : "terms:$taxonomy/any" );
-			if ( $is_by_count || ! empty( $vars['show_count'] ) || ! empty( $vars['pad_counts'] ) ) {
+			if ( $is_by_count || self::shows_counts( $vars ) ) {
 				self::add( "terms:$taxonomy/count" );
 			}
 		}
+	}
+
+	/**
+	 * May whoever lists terms show how many posts they have? WordPress's own lists say whether they do; a sitemap never.
+	 *
+	 * @param array<string,mixed> $vars What the query asks for.
+	 */
+	private static function shows_counts( array $vars ): bool {
+		if ( ! empty( $vars['pad_counts'] ) || ! empty( $vars['show_count'] ) ) {
+			return true;
+		}
+		$has_counts = in_array( $vars['fields'] ?? 'all', array( 'all', 'all_with_object_id' ), true );
+		return $has_counts && ! isset( $vars['show_count'] ) && ! get_query_var( 'sitemap' );
 	}
 
 	/**
@@ -649,8 +738,10 @@ final class Labels {
 			self::add( "user:$object->ID" );
 		}
 		$is_sitemap = $wp_query->get( 'sitemap' );
-		if ( ( $is_sitemap && ! wp_sitemaps_get_server()->sitemaps_enabled() ) || ( $wp_query->is_404() && ! $is_sitemap && ! $wp_query->is_robots() ) ) {
-			// A sitemap of some plugin's own making; a page that is not there, and may be next time.
+		$is_found_without = $wp_query->is_singular() && ! $wp_query->posts && ! $wp_query->is_404();
+		if ( $is_found_without || ( $is_sitemap && ! wp_sitemaps_get_server()->sitemaps_enabled() ) || ( $wp_query->is_404() && ! $is_sitemap && ! $wp_query->is_robots() ) ) {
+			// A sitemap of some plugin's own making; a page that is not there, and may be next time, or that WordPress
+			// makes without its post: the comment feed of a private one.
 			self::add( '*' );
 		}
 	}

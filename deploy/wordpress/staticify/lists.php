@@ -42,7 +42,7 @@ function lists_of( \WP_Query $query ): array {
 		$types = get_post_types( array( 'exclude_from_search' => false ) );
 	}
 	$endings = endings_of( $query );
-	$tags    = array();
+	$tags    = is_by_comments( $vars ) ? array( 'comments' ) : array();
 	foreach ( $types as $type ) {
 		if ( isset( INTERNAL_TYPES[ $type ] ) || isset( SITE_TYPES[ $type ] ) || isset( TEMPLATE_TYPES[ $type ] ) ) {
 			continue;
@@ -52,6 +52,16 @@ function lists_of( \WP_Query $query ): array {
 		}
 	}
 	return $tags;
+}
+
+/**
+ * Does a list depend on how many comments posts have? Every comment concerns it then.
+ *
+ * @param array<string,mixed> $vars What its query asks for.
+ */
+function is_by_comments( array $vars ): bool {
+	$order = $vars['orderby'] ?? '';
+	return ! empty( $vars['comment_count'] ) || false !== strpos( is_array( $order ) ? implode( ' ', array_keys( $order ) ) : (string) $order, 'comment_count' );
 }
 
 /**

@@ -60,3 +60,27 @@ add_action(
 	10,
 	3
 );
+// Whoever changes an item as the post that it is, or its fields.
+add_action(
+	'post_updated',
+	static function ( $id, $after ) {
+		if ( 'nav_menu_item' === $after->post_type && 'publish' === $after->post_status ) {
+			tell_menus_of_item( (int) $id );
+		}
+	},
+	10,
+	2
+);
+foreach ( array( 'added', 'updated', 'deleted' ) as $staticify_verb ) {
+	add_action(
+		"{$staticify_verb}_post_meta",
+		static function ( $unused, $id ) {
+			if ( $id && 'nav_menu_item' === get_post_type( (int) $id ) && 'publish' === get_post_status( (int) $id ) && ! is_looking() ) {
+				tell_menus_of_item( (int) $id );
+			}
+		},
+		10,
+		2
+	);
+}
+unset( $staticify_verb );

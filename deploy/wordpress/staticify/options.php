@@ -40,16 +40,38 @@ function is_site_option( string $name ): bool {
 	if ( isset( $exact[ $name ] ) || 0 === strpos( $name, 'widget_' ) ) {
 		return true;
 	}
-	return 'theme_mods_' . get_option( 'stylesheet' ) === $name || is_saved_setting( $name );
+	if ( 'theme_mods_' . get_option( 'stylesheet' ) === $name ) {
+		return true;
+	}
+	return ! isset( OTHER_OPTIONS[ $name ] ) && ! preg_match( '/\A(?:_transient_|_site_transient_|staticify)|_children\z/', $name ) && is_saved_setting( $name );
 }
 
 /**
- * Is this an option that a settings screen saves just now? Which options of a plugin are on pages nobody knows; those
- * that an administrator saves by hand may be.
+ * Commands of WP-CLI whose subjects are told by their own hooks; WordPress keeps book of them in options.
+ */
+const COMMANDS_OF_CONTENT = array(
+	'cache', 'comment', 'core', 'cron', 'db', 'embed', 'export', 'import', 'language', 'maintenance-mode', 'media', 'menu',
+	'plugin', 'post', 'post-type', 'rewrite', 'role', 'sidebar', 'site', 'super-admin', 'taxonomy', 'term', 'theme',
+	'transient', 'user', 'widget',
+);
+
+/**
+ * Does somebody save this option by hand just now: on a settings screen, by the REST API, or on the command line? Which
+ * options of a plugin are on pages nobody knows; those may be.
  *
  * @param string $name Its name.
  */
 function is_saved_setting( string $name ): bool {
+	if ( wp_doing_cron() ) {
+		return false;
+	}
+	if ( defined( 'WP_CLI' ) && WP_CLI ) {
+		return ! in_array( \WP_CLI::get_runner()->arguments[0] ?? '', COMMANDS_OF_CONTENT, true );
+	}
+	// Registered is what a settings screen has, or the REST API.
+	if ( isset( get_registered_settings()[ $name ] ) && function_exists( 'current_user_can' ) && current_user_can( 'manage_options' ) ) {
+		return true;
+	}
 	// phpcs:disable WordPress.Security -- looked at only.
 	$screen = basename( (string) ( $_SERVER['SCRIPT_NAME'] ?? '' ) );
 	if ( ! is_admin() || 'POST' !== ( $_SERVER['REQUEST_METHOD'] ?? '' ) ) {
@@ -59,7 +81,7 @@ function is_saved_setting( string $name ): bool {
 		return false;
 	}
 	// phpcs:enable
-	return ! isset( OTHER_OPTIONS[ $name ] ) && ! preg_match( '/\A(?:_transient_|_site_transient_|staticify)/', $name );
+	return true;
 }
 
 /**
@@ -93,6 +115,11 @@ const OTHER_OPTIONS = array(
 	'mailserver_pass'           => true,
 	'mailserver_port'           => true,
 	'uploads_use_yearmonth_folders' => true,
+	'fresh_site'                => true,
+	'user_count'                => true,
+	'auto_core_update_notified' => true,
+	'recovery_keys'             => true,
+	'https_detection_errors'    => true,
 );
 
 /**

@@ -27,6 +27,9 @@ function tell_staticify(): void {
 	}
 	$is_behind = 'cli' === PHP_SAPI || let_go();
 	$result    = '';
+	if ( ! $is_behind && is_to_be_resolved( address() ) ) {
+		return; // A dead name server would hold the author up for seconds. Site Health says so.
+	}
 	foreach ( Changes::written() as $blog => $position ) {
 		$is_elsewhere = get_current_blog_id() !== $blog;
 		if ( $is_elsewhere ) {
@@ -71,6 +74,24 @@ function let_go(): bool {
 		return litespeed_finish_request();
 	}
 	return false;
+}
+
+/**
+ * Does an address have a name that only a name server knows? No time-out holds for that.
+ *
+ * @param string $address As socket_of() takes it.
+ */
+function is_to_be_resolved( string $address ): bool {
+	list( $target, $host ) = socket_of( $address );
+	$name                  = trim( (string) preg_replace( '/:[0-9]+\z/', '', $host ), '[]' );
+	return 0 === strpos( $target, 'tcp:' ) && 'localhost' !== strtolower( $name ) && ! filter_var( $name, FILTER_VALIDATE_IP );
+}
+
+/**
+ * Can PHP end the answer and go on?
+ */
+function can_let_go(): bool {
+	return function_exists( 'fastcgi_finish_request' ) || function_exists( 'litespeed_finish_request' );
 }
 
 /**
