@@ -1,8 +1,11 @@
-"""How fast a change is on the front, what it costs the author, and what a storm of comments does; a real WordPress.
+"""How fast a change is on the front, and what it costs whom: authors, WordPress at rest, who comes late; a real one.
 
     python tests/bench/journal.py latency [--count 50]      posts by the REST API and by wp-admin's quick edit
     python tests/bench/journal.py save [--count 50]         saving with the plugin and without, daemon up and dead
     python tests/bench/journal.py comments [--count 1000] [--seconds 60]
+    python tests/bench/journal.py idle [--count 500] [--seconds 600]      so many pages, and nothing happens
+    python tests/bench/journal.py unheard [--count 200]     edits while the daemon is dead; then with every webhook lost
+    python tests/bench/journal.py files [--count 20000]     events of files, then a queue of the kernel's that runs over
 
 Starts and removes a WordPress of its own (25 posts, Twenty Twenty-One) and a daemon. Prints tables; fails on nothing.
 """
@@ -14,6 +17,7 @@ import http.client
 import json
 import re
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -31,11 +35,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from real.helpers import Stack, free_ports, stop
 from real.oracle import Watched, watched
 
+from staticify.nouns import Kind
 from staticify.urls import Page
 
 
 @contextmanager
-def stage(theme: str = "twentytwentyone") -> Iterator[Watched]:
+def stage(posts: int = 25, **settings: object) -> Iterator[Watched]:
     """A WordPress with the plugin, and a daemon that it tells."""
     directory = Path(tempfile.mkdtemp(prefix="staticify-bench-", dir="/var/tmp"))
     directory.chmod(0o755)
@@ -43,10 +48,12 @@ def stage(theme: str = "twentytwentyone") -> Iterator[Watched]:
     stack = Stack(directory / "stack", front_port, origin_port)
     try:
         stack.command(
-            "up", "--posts", "25", "--theme", theme, "--front-port", str(front_port),
+            "up", "--posts", str(posts), "--theme", "twentytwentyone", "--front-port", str(front_port),
             "--origin-port", str(origin_port), "--address", f"http://127.0.0.1:{webhook_port}",
         )  # fmt: skip
-        with watched(stack, webhook_port, stack.make_directory(), interval="60s") as one:
+        if "wp_content" in settings:
+            settings["wp_content"] = str(stack.directory / "wordpress/wp-content")
+        with watched(stack, webhook_port, stack.make_directory(), **{"interval": "60s", **settings}) as one:
             yield one
     finally:
         stack.command("down", "--purge", is_checked=False)
@@ -230,19 +237,131 @@ def comments(count: int, seconds: float) -> None:
         print(f"{one.health()['journeys'] - before} journeys in all; a reader of {len(paths)} pages: {dict(seen)}")
 
 
+def requests_in(stack: Stack, since: int) -> list[tuple[str, float]]:
+    """What the origin was asked since a line of its log: method and path, and seconds."""
+    lines = (stack.directory / "log/access.log").read_text().splitlines()[since:]
+    parts = [line.split() for line in lines if line.startswith(f"{stack.origin_port} ")]
+    return [(f"{part[4][1:]} {part[5]}", float(part[2])) for part in parts]
+
+
+def lines_logged(stack: Stack) -> int:
+    """How long the log is."""
+    return len((stack.directory / "log/access.log").read_text().splitlines())
+
+
+def idle(count: int, seconds: float) -> None:
+    """What a site at rest is asked for, in journal mode."""
+    with stage(posts=count) as one:
+        stack = one.stack
+        pages = len(one.published())
+        wait_for_rest(one)
+        journeys, since, started = one.health()["journeys"], lines_logged(stack), time.monotonic()
+        while time.monotonic() - started < seconds:
+            time.sleep(1)
+        lasted = time.monotonic() - started
+        asked = requests_in(stack, since)
+        swept = one.health()["journeys"] - journeys
+        cycles = lasted / 60
+        questions = [took for what, took in asked if "staticify=changes" in what]
+        others = Counter(what for what, _ in asked if "staticify=changes" not in what)
+        renders = sum(others.values())
+        print(f"{pages} pages, {lasted:.0f} s at rest, {cycles:.1f} cycles of 60 s")
+        print(f"questions to the journal: {len(questions)}, {len(questions) / cycles:.2f} a cycle")
+        row("one of them, ms (median, p95, max)", questions)
+        print(f"the sweep (each page once an hour): {swept} journeys, {swept / cycles:.1f} a cycle")
+        print(f"other requests: {renders - swept}; {[what for what in others if 'wp-cron' in what]}")
+        each = seconds_of_render(stack, "/")
+        blind = pages * each
+        spent = statistics.median(questions)
+        print(f"blind mode: {pages} renders a cycle, about {blind:.1f} s of PHP; journal mode: {spent * 1000:.0f} ms")
+        print(f"ratio: {pages:.0f} to {len(questions) / cycles:.1f} requests, {blind / spent:.0f} to 1 in time")
+
+
+def wait_for_rest(one: Watched) -> None:
+    """Until a whole round changes nothing: a new WordPress settles some things in its first minute."""
+    before = -1
+    while before != (before := one.health()["journeys"]):
+        time.sleep(5)
+
+
+def stale(one: Watched) -> list[str]:
+    """Pages in the tree that are not what WordPress answers."""
+    published = one.published()
+    answers = one.answers(sorted(published))
+    return [path for path, (_, body) in published.items() if (answers[path].status, answers[path].body) != (200, body)]
+
+
+def unheard(count: int) -> None:
+    """Edits that nobody hears of, and how many pages are wrong one cycle after somebody could."""
+    with stage(interval="10s") as one:
+        one.process.kill()
+        one.process.wait()
+        position = max(one.edit(70_000 + number)["position"] for number in range(count))
+        before = len(stale(one))
+        started = time.monotonic()
+        one.restart()
+        one.settle(position)
+        print(f"{count} edits while the daemon was dead: {before} pages wrong when it started,")
+        print(f"  {len(stale(one))} {time.monotonic() - started:.1f} s later")
+        config = one.stack.directory / "wordpress/wp-config.php"
+        (free,) = free_ports(1)
+        config.write_text(config.read_text().replace(f"127.0.0.1:{one.webhook_port}'", f"127.0.0.1:{free}'"))
+        time.sleep(3)  # PHP looks at a file again after two seconds.
+        position = max(one.edit(80_000 + number)["position"] for number in range(count))
+        ended = time.monotonic()
+        time.sleep(10)  # One cycle.
+        one.settle(position)
+        print(f"{count} edits, every webhook lost (port closed), interval 10 s: {len(stale(one))} pages wrong")
+        print(f"  {time.monotonic() - ended:.1f} s after the last edit")
+
+
+def files(count: int) -> None:
+    """Events of files in a theme's folder: while the daemon hears them, and while the kernel drops them."""
+    with stage(wp_content="") as one:
+        theme = one.stack.directory / "wordpress/wp-content/themes/twentytwentyone"
+        pages = len(one.published())
+        for what in ("heard", "more than the kernel's queue holds"):
+            wait_for_rest(one)
+            log, journeys, started = len(one.site.log.read_text()), one.health()["journeys"], time.monotonic()
+            if what != "heard":
+                one.process.send_signal(signal.SIGSTOP)
+            for number in range(count):
+                (theme / f"noise{number % 500}.txt").write_text(str(number))
+            # And one that matters.
+            style = theme / "footer.php"
+            style.write_text(style.read_text().replace("</footer>", f"<!-- {what[:5]} --></footer>", 1))
+            one.process.send_signal(signal.SIGCONT)
+            while not all(what[:5].encode() in body for kind, body in one.published().values() if kind == Kind.HTML):
+                if time.monotonic() - started > 120:
+                    break
+                time.sleep(0.2)
+            lasted = time.monotonic() - started
+            wait_for_rest(one)
+            made = one.health()["journeys"] - journeys
+            said = [line for line in one.site.log.read_text()[log:].splitlines() if "ran over" in line]
+            print(f"{count} writes, {what}: {made} journeys for {pages} pages, right after {lasted:.1f} s,")
+            print(f"  {len(stale(one))} wrong; the log says of it: {said[:1]}")
+
+
 def main() -> None:
     """Run one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("latency", "save", "comments"))
+    parser.add_argument("what", choices=("latency", "save", "comments", "idle", "unheard", "files"))
     parser.add_argument("--count", type=int)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float)
     options = parser.parse_args()
     if options.what == "latency":
         latency(options.count or 50)
     elif options.what == "save":
         save(options.count or 50)
+    elif options.what == "comments":
+        comments(options.count or 1000, options.seconds or 60)
+    elif options.what == "idle":
+        idle(options.count or 500, options.seconds or 600)
+    elif options.what == "unheard":
+        unheard(options.count or 200)
     else:
-        comments(options.count or 1000, options.seconds)
+        files(options.count or 20_000)
 
 
 if __name__ == "__main__":

@@ -305,14 +305,18 @@ def test_a_question_that_is_none_is_refused(wordpress: Wordpress, question: obje
     assert wordpress.ask(question).status == 400
 
 
-def test_the_answer_takes_less_than_five_milliseconds(wordpress: Wordpress) -> None:
+def test_the_answer_takes_a_small_part_of_a_render(wordpress: Wordpress) -> None:
+    """No theme, no front end of plugins: side by side, so that a busy machine slows both down."""
     then = wordpress.now()
-    seconds = []
+    answers, renders = [], []
     for _ in range(30):
         began = time.perf_counter()
         wordpress.changes(*then)
-        seconds.append(time.perf_counter() - began)
-    assert sorted(seconds)[len(seconds) // 2] < 0.010  # Of which PHP is less than half.
+        half = time.perf_counter()
+        wordpress.send("GET", "/about/")
+        answers.append(half - began)
+        renders.append(time.perf_counter() - half)
+    assert sorted(answers)[15] < sorted(renders)[15] / 2
 
 
 def test_plain_permalinks_do_as_well(wordpress: Wordpress) -> None:
