@@ -567,7 +567,7 @@ def test_a_cancelled_keeper_leaves_nothing_behind(tmp_path: Path, way: str) -> N
 
     async def main() -> None:
         origin = ScriptedOrigin(pages={"/": hang, "/map.xml": hang})
-        async with origin.running(), kept(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"]) as one:
+        async with origin.running(), kept(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"], deadline="3s") as one:
             keeper = one.keeper
             ways: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
                 "render_once": lambda: keeper.render_once(keeper.site.pages, ignore),

@@ -436,7 +436,8 @@ def test_a_link_that_somebody_else_has_made_is_not_followed(served: Served) -> N
 
 @pytest.mark.parametrize("path", ["/status/500/", "/status/502/", "/status/503/", "/status/504/", "/slow/"])
 def test_the_page_takes_the_place_of_an_answer_that_is_none(served: Served, path: str) -> None:
-    for query in ("?a=1", "?a=1&utm_source=x", "?ref=b%2Fc"):
+    # Each answer of the slow one takes the front's whole time-out.
+    for query in ("?a=1", "?a=1&utm_source=x", "?ref=b%2Fc")[: 1 if path == "/slow/" else None]:
         for coding in ("", "gzip", "br"):
             assert_is_page(served.get(f"{path}{query}", coding, host=FAILING), path, coding, INSTEAD)
     head = served.get(f"{path}?a=1", method="HEAD", host=FAILING)
