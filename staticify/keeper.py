@@ -266,6 +266,8 @@ class Keeper:
 
     async def _update_list(self) -> None:
         listing = await self._list()
+        # One that could not be read whole is read again at the next interval, whoever says what changes.
+        self._is_list_due = self._is_list_due or not listing.is_complete
         for note in listing.notes:
             log.warning("sitemap", extra={"site": self.site.url, "where": note.where, "reason": note.message})
 

@@ -300,6 +300,26 @@ def test_a_new_page_is_kept_at_once_where_sitemaps_name_the_pages(tmp_path: Path
     followed(tmp_path, test, sitemaps=["/map.xml"])
 
 
+def test_sitemaps_that_could_not_be_read_are_read_again_at_the_next_interval(tmp_path: Path) -> None:
+    """Not after the hour of the sweep: until then the site would have no more than the configured pages."""
+
+    async def test(one: Followed) -> None:
+        one.origin.pages["/map.xml"] = answer("WordPress has no database", 502)
+        await one.keeper.update_list()
+        one.journal.page("/new/", "new", "post:3")
+        listed = (
+            f"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'><url><loc>{SITE_URL}new/</loc></url></urlset>"
+        )
+        one.origin.pages["/map.xml"] = answer(listed, content_type="application/xml")
+        await one.keeper.update_list()
+        await until(lambda: one.text("/new/") == html("new"))
+        before = one.count("/map.xml")
+        await one.keeper.update_list()
+        assert one.count("/map.xml") == before
+
+    followed(tmp_path, test, sitemaps=["/map.xml"])
+
+
 def test_a_new_page_that_nothing_lists_is_left_to_wordpress(tmp_path: Path) -> None:
     async def test(one: Followed) -> None:
         one.journal.page("/new/", "new", "post:3")

@@ -32,7 +32,7 @@ from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from real.helpers import Stack, free_ports, stop
+from real.helpers import Stack, free_ports, stop, wait_for
 from real.oracle import Watched, watched
 
 from staticify.nouns import Kind
@@ -253,8 +253,9 @@ def idle(count: int, seconds: float) -> None:
     """What a site at rest is asked for, in journal mode."""
     with stage(posts=count) as one:
         stack = one.stack
-        pages = len(one.published())
+        wait_for("every page is rendered", lambda: len(one.published()) >= count, 300)
         wait_for_rest(one)
+        pages = len(one.published())
         journeys, since, started = one.health()["journeys"], lines_logged(stack), time.monotonic()
         while time.monotonic() - started < seconds:
             time.sleep(1)
@@ -269,7 +270,7 @@ def idle(count: int, seconds: float) -> None:
         print(f"questions to the journal: {len(questions)}, {len(questions) / cycles:.2f} a cycle")
         row("one of them, ms (median, p95, max)", questions)
         print(f"the sweep (each page once an hour): {swept} journeys, {swept / cycles:.1f} a cycle")
-        print(f"other requests: {renders - swept}; {[what for what in others if 'wp-cron' in what]}")
+        print(f"other requests: {renders - swept}, of which for WP-Cron {others['GET /wp-cron.php']}")
         each = seconds_of_render(stack, "/")
         blind = pages * each
         spent = statistics.median(questions)
