@@ -296,10 +296,10 @@ class Keeper:
             if any(is_inside(other, page) for other in self._others):
                 self._drop(page)  # Another site's from now on, and that one's to remove.
             elif not record.is_published:
-                self._drop(page)
+                self._let_go(page)
                 self._store.forget([record.url])
             elif record.unlisted_at or self.site.is_excluded(page):
-                self._drop(page)
+                self._let_go(page)
                 result = await self._workers.run(
                     self._renderer.remove, page, record, time.time(), Verdict(UNLISTED, Outcome.GONE, _UNLISTED_REASON)
                 )
@@ -311,6 +311,11 @@ class Keeper:
 
     def _is_ours(self, page: Page) -> bool:
         return not self.site.is_excluded(page) and not any(is_inside(other, page) for other in self._others)
+
+    def _let_go(self, page: Page) -> None:
+        """Keep a page no more: what is being fetched of it just now must not be published after it was taken out."""
+        self._renderer.overtake(page)
+        self._drop(page)
 
     def _drop(self, page: Page) -> None:
         """Refresh a page no more."""

@@ -372,6 +372,37 @@ def test_an_unlisted_page_is_refreshed_until_it_goes(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_was_being_fetched_when_its_page_was_let_go_of_is_not_published(tmp_path: Path) -> None:
+    """Nobody would refresh it, and nobody would take it away."""
+
+    async def main() -> None:
+        is_held = asyncio.Event()
+
+        async def held(exchange: Exchange) -> None:
+            await is_held.wait()
+            await exchange.send(answer(html("too late")))
+
+        async with origin_of("/a/", "/b/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", "/b/")
+            async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="60s") as one:
+                one.keeper.start()
+                await one.keeper.update_list()
+                await until(lambda: one.paths() == {"/a/", "/b/"})
+                origin.pages["/map.xml"] = urlset("/a/")
+                origin.pages["/b/"] = held
+                asked = origin.paths().count("/b/")
+                await one.keeper.update_list()
+                await until(lambda: origin.paths().count("/b/") > asked)
+                await one.keeper.update_list()
+                assert one.paths() == {"/a/"}
+                told = len(one.told("/b/"))
+                is_held.set()
+                await until(lambda: len(one.told("/b/")) > told)
+                assert one.paths() == {"/a/"}
+
+    asyncio.run(main())
+
+
 def test_what_stands_in_the_tree_is_refreshed_from_the_start_though_the_sitemap_is_broken(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/a/", "/b/").running() as origin:
