@@ -98,6 +98,8 @@ _Duration = Annotated[
 ]
 _Size = Annotated[int, BeforeValidator(parse_size), _Form("size", lambda value: json.dumps(format_size(value)))]
 _Number = Annotated[int, Strict(), _Form("number")]
+Links = Literal["never", "own", "mount"]
+"""What becomes of symbolic links in the tree."""
 _Switch = Annotated[bool, Strict(), _Form("true or false")]
 _ShortText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 _PathText = Annotated[_ShortText, AfterValidator(check_path), _Form("path")]
@@ -145,6 +147,13 @@ class _Tree(_Table):
     path: _PathText = Field(
         default="/var/lib/staticify/tree",
         description="The directory that the web server serves; relative to this file.",
+    )
+    links: Annotated[Links, _Form("text")] = Field(
+        default="never",
+        description='Symbolic links in the tree. "never": staticify makes none, and no front follows one. "own": for a '
+        "file system without RENAME_EXCHANGE (NFS), where a page is a link that staticify replaces; fronts follow "
+        'those of its own. "mount": like never, and the tree is mounted with nosymfollow, which spares fronts the look '
+        "at every request.",
     )
 
 
@@ -519,6 +528,7 @@ class Config:
     proxy_protocol_from: tuple[str, ...] = ()
     """Of the webhook too."""
     spool_path: Path | None = None
+    tree_links: Links = "never"
     front: Front = field(default_factory=Front)
     balancer: Balancer = field(default_factory=Balancer)
     log_format: Literal["text", "json"] = "text"
@@ -598,6 +608,7 @@ def parse(text: str, source: Path | None, directory: Path) -> Config:
     return Config(
         source=source,
         tree_path=directory / file.tree.path,
+        tree_links=file.tree.links,
         state_path=directory / file.state.path,
         sites=tuple(_located(site, directory) for site in file.sites),
         listen=file.webhook.listen,

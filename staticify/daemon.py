@@ -38,7 +38,7 @@ class Daemon:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._tree = Tree(config.tree_path)
+        self._tree = Tree(config.tree_path, may_link=config.tree_links == "own")
         self._store: Store
         self._workers = Workers()
         self._schedule: Schedule
@@ -302,6 +302,7 @@ class Daemon:
     async def _take_over(self, config: Config) -> None:
         for key, old_path, new_path in (
             ("tree.path", self._config.tree_path, config.tree_path),
+            ("tree.links", self._config.tree_links, config.tree_links),
             ("state.path", self._config.state_path, config.state_path),
         ):
             if old_path != new_path:

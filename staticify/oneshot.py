@@ -63,7 +63,7 @@ async def render(
         finally:
             await keeper.stop()
 
-    tree = Tree(config.tree_path)
+    tree = Tree(config.tree_path, may_link=config.tree_links == "own")
     tree.open()
     try:
         store = Store.open_for_writing(config.state_path)

@@ -4,8 +4,8 @@ A page is one directory, its leaf, so that all variants change together. Readers
 leaf, whatever happens and whenever (where the rules of durability stand, they say what they keep):
 
     1. the new leaf is built under a temporary name beside the old one; each file and the directory are fsynced;
-    2. renameat2(RENAME_EXCHANGE) swaps the two (plain rename for the first leaf; a symbolic link to a versioned
-       directory, replaced by rename, on a file system without exchange);
+    2. renameat2(RENAME_EXCHANGE) swaps the two (plain rename for the first leaf; if links may be made, a symbolic link
+       to a versioned directory, replaced by rename, on a file system without exchange);
     3. the parent is fsynced before the old leaf is taken away, a second later.
 
 Every step walks by directory descriptors from the tree's own and follows no symbolic link. Names that staticify
@@ -80,8 +80,16 @@ class _Replaced:
 class Tree:
     """The tree at one path, held by one process. Open it before use and close it after; methods may block."""
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time, has_exchange: bool | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        may_link: bool = False,
+        now: Callable[[], float] = time.time,
+        has_exchange: bool | None = None,
+    ) -> None:
         self.path = path
+        self._may_link = may_link
         self._now = now
         self._has_exchange = self._given_exchange = has_exchange
         self._fd = -1
@@ -241,6 +249,12 @@ class Tree:
             # Not before something is to be written: a pass in which nothing changed leaves the tree alone.
             if self._has_exchange is None:
                 self._has_exchange = self._probe_exchange()
+            if not (self._has_exchange or self._may_link):
+                raise TreeError(
+                    f"the file system of {self.path} cannot swap two directories (RENAME_EXCHANGE)",
+                    hint='Put the tree on ext4, XFS, Btrfs or tmpfs; or write links = "own" into [tree], and make the '
+                    "configuration of the web server and of systemd anew (`staticify config`)",
+                )
             temporary = (_TEMPORARY if self._has_exchange else _version_prefix(place.leaf)) + secrets.token_hex(8)
             parent = self._walk(place.directories, create=True)
             try:

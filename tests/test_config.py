@@ -74,6 +74,7 @@ def test_every_key_is_read() -> None:
     text = f"""
 [tree]
 path = "tree"
+links = "own"
 [state]
 path = "/srv/state"
 [log]
@@ -147,6 +148,7 @@ address = "http://192.0.2.31:8080"
         listen=Origin("http", "::1", 8082),
         proxy_protocol_from=("192.0.2.1", "2001:db8::/32"),
         spool_path=HERE / "spool",
+        tree_links="own",
         front=Front(
             listen=("192.0.2.10:80", "[2001:db8::10]:80"),
             certificate="/etc/staticify/certs/{host}.pem",
@@ -1150,6 +1152,7 @@ def test_every_key_is_described() -> None:
     ]
     assert described == [
         ("[tree]", "tree.path", "path", '"/var/lib/staticify/tree"', False),
+        ("[tree]", "tree.links", 'text, "never" or "own" or "mount"', '"never"', False),
         ("[state]", "state.path", "path", '"/var/lib/staticify/state"', False),
         ("[log]", "log.format", 'text, "text" or "json"', '"text"', False),
         ("[log]", "log.level", 'text, "debug" or "info" or "warning" or "error"', '"info"', False),

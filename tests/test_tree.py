@@ -43,7 +43,7 @@ class Clock:
 
 @contextmanager
 def opened(path: Path, *, has_exchange: bool | None = None, now: Callable[[], float] = lambda: NOW) -> Iterator[Tree]:
-    tree = Tree(path, now=now, has_exchange=has_exchange)
+    tree = Tree(path, may_link=has_exchange is False, now=now, has_exchange=has_exchange)
     tree.open()
     with closing(tree):
         yield tree
@@ -551,13 +551,26 @@ def test_a_new_tree_that_another_has_or_that_cannot_be_used_is_said_and_tried_ag
 def test_what_the_new_file_system_can_do_is_tried_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [True, False]
     monkeypatch.setattr(Tree, "_probe_exchange", lambda _: answers.pop(0))
-    with opened(tmp_path / "tree") as tree:
+    tree = Tree(tmp_path / "tree", may_link=True)
+    tree.open()
+    try:
         for is_link in (False, True):
             for text in ("one", "two"):
                 tree.publish(HOME, Kind.HTML, variants(text))
             assert (tree.path / HOME.relative).is_symlink() is is_link
             shutil.rmtree(tree.path)
+    finally:
+        tree.close()
     assert answers == []
+
+
+def test_without_leave_no_link_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A front that follows none would find no page, and nobody would know why."""
+    monkeypatch.setattr(Tree, "_probe_exchange", lambda _: False)
+    with opened(tmp_path / "tree") as tree:
+        with pytest.raises(TreeError, match=r'cannot swap two directories .* links = "own"'):
+            tree.publish(HOME, Kind.HTML, variants("one"))
+        assert list(tree.scan()) == []
 
 
 def test_many_threads_follow_a_replaced_tree_together(tmp_path: Path) -> None:
@@ -707,7 +720,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from staticify.tree import Tree\n"
         "from staticify.urls import Place, MARK\n"
         "from staticify.encode import encode; from staticify.nouns import Kind\n"
-        "tree = Tree(Path(sys.argv[1]), has_exchange=sys.argv[2] == '1'); tree.open()\n"
+        "has = sys.argv[2] == '1'; tree = Tree(Path(sys.argv[1]), may_link=not has, has_exchange=has); tree.open()\n"
         "for number in range(10**9):\n"
         "    tree.publish(Place(('a.example',), MARK), Kind.HTML, encode(b'%09d' % number * 1000))\n"
         "    if number == int(sys.argv[3]): print('going', flush=True)"

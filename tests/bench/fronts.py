@@ -4,8 +4,9 @@
     python tests/bench/fronts.py --connections 10000 --seconds 60 --rounds 1     many visitors, a change each second
 
 The page is a real one of 128 KB, made in the WordPress that runs in --stack (`examples/launch-day/up` leaves one), and
-everybody asks for gzip. Rounds are interleaved; the table has medians and ratios; it fails on nothing. Needs Debian's
-varnish and wrk. Varnish and nginx's fastcgi_cache keep the page for the whole run.
+everybody asks for gzip. staticify's front is there twice: its tree on a mount with nosymfollow (links = "mount"), and
+as it comes, looking for symbolic links itself. Rounds are interleaved; the table has medians and ratios; it fails on
+nothing. Needs Debian's varnish and wrk. Varnish and nginx's fastcgi_cache keep the page for the whole run.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from real.fronts import USER, Nginx, front_of
+from real.fronts import USER, front_of
 from real.helpers import Stack, free_ports, wait_for
 
 from staticify.encode import encode
@@ -106,36 +107,51 @@ sub vcl_backend_response {{ set beresp.ttl = 1h; set beresp.do_gzip = true; unse
 
 
 @contextmanager
+def our_front(stack: Stack, directory: Path, port: int, links: str) -> Iterator[Tree]:
+    """An nginx with what `staticify config nginx` prints, and the tree that it serves."""
+    path = directory / "tree"
+    path.mkdir(parents=True)
+    config = directory / "staticify.toml"
+    config.write_text(
+        f'[tree]\npath = "{path}"\nlinks = "{links}"\n[state]\npath = "{directory}/state"\n[front]\n'
+        f'listen = "127.0.0.1:{port}"\n[[site]]\nurl = "{stack.url}"\norigin = "{stack.origin}"\n'
+    )
+    site = front_of("nginx", directory / "front", config).recipe().replace("server_tokens off;", "")
+    (directory / "site.conf").write_text(site)
+    conf = nginx_conf(directory, "listen 127.0.0.1:1;", f"include {directory}/site.conf;")
+    conf.write_text(conf.read_text().replace("server { listen 127.0.0.1:1; }", ""))
+    is_mounted = links == "mount"
+    if is_mounted:
+        subprocess.run(["mount", "-o", "bind,nosymfollow", path, path], check=True)
+    tree = Tree(path)
+    try:
+        tree.open()
+        with process(["nginx", "-c", str(conf)], directory / "nginx.log", port):
+            yield tree
+    finally:
+        tree.close()
+        if is_mounted:
+            subprocess.run(["umount", path], check=True)
+
+
+@contextmanager
 def contenders(stack: Stack, path: str, directory: Path) -> Iterator[tuple[list[Contender], Callable[[int], None]]]:
     """All of them, running, and how the page of the first is changed."""
     body = stack.from_origin(path).body
-    ours, plain, varnish, cached = free_ports(4)
+    mounted, ours, plain, varnish, cached = free_ports(5)
     page = Page("http", stack.netloc, path)
     with ExitStack() as running:
-        tree = Tree(directory / "tree")
-        tree.open()
-        running.callback(tree.close)
+        trees = [
+            running.enter_context(our_front(stack, directory / name, port, links))
+            for name, port, links in (("mounted", mounted, "mount"), ("ours", ours, "never"))
+        ]
 
         def publish(version: int) -> None:
             changed = body.replace(b"</body>", b"<!-- %08d --></body>" % version)
-            tree.publish(page.place, Kind.HTML, encode(changed, is_dense=version == 0))
+            for tree in trees:
+                tree.publish(page.place, Kind.HTML, encode(changed, is_dense=version == 0))
 
         publish(0)
-        config = directory / "staticify.toml"
-        config.write_text(
-            f'[tree]\npath = "{directory}/tree"\n[state]\npath = "{directory}/state"\n[front]\n'
-            f'listen = "127.0.0.1:{ours}"\n[[site]]\nurl = "{stack.url}"\norigin = "{stack.origin}"\n'
-        )
-        front = front_of("nginx", directory / "front", config)
-        assert isinstance(front, Nginx)
-        front.write()
-        site = front.recipe().replace("server_tokens off;", "")
-        (directory / "ours").mkdir()
-        (directory / "ours/site.conf").write_text(site)
-        conf = nginx_conf(directory / "ours", "listen 127.0.0.1:1;", f"include {directory}/ours/site.conf;")
-        conf.write_text(conf.read_text().replace("server { listen 127.0.0.1:1; }", ""))
-        running.enter_context(process(["nginx", "-c", str(conf)], directory / "ours.log", ours))
-
         for name in ("plain", "cached", "varnish"):
             (directory / name).mkdir()
         files = directory / "plain/root" / path.strip("/")
@@ -169,9 +185,9 @@ def contenders(stack: Stack, path: str, directory: Path) -> Iterator[tuple[list[
         running.enter_context(process(command, directory / "varnish.log", varnish))
         yield (
             [
-                Contender("staticify's front", ours), Contender("nginx, static files", plain),
-                Contender("Varnish", varnish), Contender("nginx, fastcgi_cache", cached),
-                Contender("WordPress, no cache", stack.origin_port),
+                Contender("staticify, nosymfollow", mounted), Contender("staticify's front", ours),
+                Contender("nginx, static files", plain), Contender("Varnish", varnish),
+                Contender("nginx, fastcgi_cache", cached), Contender("WordPress, no cache", stack.origin_port),
             ],
             publish,
         )  # fmt: skip
@@ -199,7 +215,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--only", type=int, default=5, help="the first so many contenders")
+    parser.add_argument("--only", type=int, default=6, help="the first so many contenders")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS) if hard > 0 else DESCRIPTORS, hard))
@@ -234,7 +250,7 @@ def main() -> None:
         shutil.rmtree(directory)
     print(f"{size / 1024:.0f} KB page, gzip, {options.connections} connections, {options.rounds} interleaved rounds of "
           f"{options.seconds} s, {time.monotonic() - started:.0f} s in all")  # fmt: skip
-    print(f"{'':22}{'requests/s':>12}{'p99 ms':>9}{'ours / this':>13}  errors")
+    print(f"{'':22}{'requests/s':>12}{'p99 ms':>9}{'first / this':>13}  errors")
     for contender in chosen:
         rate = statistics.median(contender.rates)
         ratio = statistics.median(

@@ -105,8 +105,9 @@ class Served:
         return self.tree.path / self.page(path, host).place.relative
 
     def publish(self, path: str, kind: Kind, body: bytes, host: str = "") -> None:
-        # A minute ago: Apache takes back the strength of a validator for the first second.
-        mtime = int(time.time()) - 60 if self.tree.find(self.page(path, host).place) is None else None
+        # A minute ago, and later than the one before: in the first second Apache has weak validators only.
+        before = self.tree.find(self.page(path, host).place)
+        mtime = int(time.time()) - 60 if before is None else before.mtime + 1
         self.tree.publish(self.page(path, host).place, kind, encode(body), mtime=mtime)
 
     def get(self, target: str, coding: str = "", *, method: str = "GET", host: str = "", **headers: str) -> Reply:

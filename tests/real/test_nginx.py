@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import http.client
 import itertools
-import os
 import shutil
 import subprocess
 import sys
@@ -509,45 +508,6 @@ def test_without_a_tree_the_site_is_what_it_was(front: Front) -> None:
     finally:
         away.rename(front.stack.tree)
     assert (answer.status, answer.cache_status) == (200, MISS)
-
-
-def test_a_link_that_somebody_else_has_made_is_not_followed(front: Front, tmp_path: Path) -> None:
-    outside = front.stack.make_directory()
-    outside.chmod(0o755)
-    (outside / "index.html").write_text("SECRET")
-    os.chown(outside / "index.html", 0, 0)
-    os.chown(outside, 0, 0)
-    for path, target in {"/linked-leaf/": outside, "/linked-file/": outside / "index.html"}.items():
-        leaf = front.leaf(path)
-        leaf.parent.mkdir()
-        link = leaf
-        if target.is_file():
-            leaf.mkdir()
-            link = leaf / "index.html"
-        link.symlink_to(target)
-        assert front.get(path).body == b"SECRET"  # While both belong to one user.
-        os.lchown(link, 65534, 65534)
-        answer = front.get(path)
-        assert (answer.status, answer.is_hit) == (404, False), path
-        assert b"SECRET" not in answer.body
-
-
-def test_staticifys_own_links_are_followed(front: Front) -> None:
-    # Where the file system has no RENAME_EXCHANGE, a leaf is a link to one of its versions.
-    linking = Tree(front.stack.tree, has_exchange=False)
-    front.tree.close()
-    linking.open()
-    try:
-        place = front.page("/linked/").place
-        for number in range(3):
-            linking.publish(place, Kind.HTML, encode(f"version {number}".encode()))
-            assert front.leaf("/linked/").is_symlink()
-            for coding in HTML_CODINGS:
-                answer = front.get("/linked/", coding)
-                assert answer.is_hit
-                assert DECODERS[answer.headers.get("content-encoding", "")](answer.body) == b"version %d" % number
-    finally:
-        linking.close()
 
 
 # --- the installation that README.md describes ---
