@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 7.0
 """For journeys under way at the end. With closing the rest, staticify is gone within 10 s of SIGTERM."""
 FLUSH_SECONDS = 1.0
+ORDERS_SECONDS = 1.0
+"""For orders under way at the end."""
 
 
 class Daemon:
@@ -131,12 +133,16 @@ class Daemon:
     async def _close(self) -> None:
         for reload in self._reloads:
             reload.cancel()
-        for order in self._orders:
-            order.cancel()
-        await asyncio.gather(*self._reloads, *self._orders, return_exceptions=True)
+        await asyncio.gather(*self._reloads, return_exceptions=True)
         systemd.notify("STOPPING=1")
         if self._hearing is not None:
             await self._hearing.stop()
+        # What was heard to the last is due then, and the next start knows it.
+        if self._orders:
+            await asyncio.wait(self._orders, timeout=ORDERS_SECONDS)
+        for order in self._orders:
+            order.cancel()
+        await asyncio.gather(*self._orders, return_exceptions=True)
         await self._schedule.stop()
         await asyncio.gather(*(follower.stop() for follower in self._followers.values()))
         await asyncio.gather(*(keeper.stop(DRAIN_SECONDS) for keeper in self._keepers.values()))
@@ -196,10 +202,8 @@ class Daemon:
     # --- What is heard -----------------------------------------------------------------------------------------------
 
     async def _hear_anew(self) -> None:
-        if self._hearing is not None:
-            await self._hearing.stop()
-        self._hearing = Hearing(self._config, self)
-        await self._hearing.start()
+        before, self._hearing = self._hearing, Hearing(self._config, self)
+        await self._hearing.start(before)
 
     def ask_journal(self, site: str) -> None:
         """Read a site's journal now."""
@@ -276,13 +280,13 @@ class Daemon:
         log.info("stopping: journeys under way may end", extra={"seconds": DRAIN_SECONDS})
         self._stopping.set()
 
-    def reload(self) -> None:
-        """Read the configuration anew."""
-        reload = asyncio.create_task(self._reload(), name="reload")
+    def reload(self, *, is_asked: bool = True) -> None:
+        """Read the configuration anew. Unless somebody asked for it, one that says what it said is no event."""
+        reload = asyncio.create_task(self._reload(is_asked=is_asked), name="reload")
         self._reloads.add(reload)
         reload.add_done_callback(self._reloads.discard)
 
-    async def _reload(self) -> None:
+    async def _reload(self, *, is_asked: bool) -> None:
         """Take over a changed configuration. One with faults changes nothing."""
         source = self._config.source
         if source is None:
@@ -291,7 +295,8 @@ class Daemon:
             systemd.reloading()
             try:
                 config = await self._workers.run(configuration.load, source)
-                await self._take_over(config)
+                if is_asked or config != self._config:
+                    await self._take_over(config)
             except ConfigError as error:
                 _log_faults(error)
             except Exception as error:  # noqa: BLE001  half of the sites may be neither the old nor the new ones

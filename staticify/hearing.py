@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from staticify.config import Config
-from staticify.errors import StaticifyError
+from staticify.errors import StaticifyError, WatchError
 from staticify.orders import Order
 from staticify.spool import read_spool
 from staticify.watch import Batch, Watch
@@ -33,8 +33,8 @@ class Listener(Protocol):
     def order(self, site: str | None, order: Order) -> None:
         """Somebody wants pages rendered anew, of one site or of whichever has them."""
 
-    def reload(self) -> None:
-        """The configuration's file changed."""
+    def reload(self, *, is_asked: bool) -> None:
+        """The configuration's file may have changed."""
 
     def take_id(self, message_id: str, now: float) -> bool:
         """False for a message that was heard before."""
@@ -63,23 +63,39 @@ class Hearing:
         self._watching: asyncio.Task[None] | None = None
         self._places = _places(config)
 
-    async def start(self) -> None:
-        """Begin. What cannot be heard is said in the log: the pages are refreshed all the same."""
-        for begin in (self._listen, self._look):
-            try:
-                await begin()
-            except StaticifyError as error:
-                log.error("not heard: changes are seen at the next interval", extra={"reason": str(error)})  # noqa: TRY400  the reason says all
+    async def start(self, before: Hearing | None = None) -> None:
+        """Begin, in place of the one before, so that no change of a file falls between the two.
 
-    async def stop(self) -> None:
-        """Hear no more."""
+        What cannot be heard is said in the log: the pages are refreshed all the same.
+        """
+        if before is not None:
+            await before.stop_listening()
+        try:
+            await self._listen()
+        except StaticifyError as error:
+            _say_unheard(error)
+        try:
+            await self._look(before)
+        except StaticifyError as error:
+            _say_unheard(error)
+        if before is not None:
+            await before.stop()
+
+    async def stop_listening(self) -> None:
+        """Take no more webhooks."""
         if self._webhook is not None:
             await self._webhook.stop()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+            self._webhook = None
+
+    async def stop(self) -> None:
+        """Hear no more. Changes of files that were heard of by now are still dealt with."""
+        await self.stop_listening()
         if self._watch is not None:
             await self._watch.stop()
+            self._watch = None
+        if self._watching is not None:
+            await self._watching
+            self._watching = None
 
     async def _listen(self) -> None:
         secrets = {site.url: site.secrets for site in self._config.sites if site.secrets}
@@ -106,15 +122,29 @@ class Hearing:
         else:
             self._listener.order(call.site, Order(call.urls, call.tags, is_everything=call.everything))
 
-    async def _look(self) -> None:
+    async def _look(self, before: Hearing | None) -> None:
         if not self._places:
             return
-        watch = Watch({name: place.path for name, place in self._places.items()})
-        await watch.start()
+        try:
+            watch = await self._started_watch()
+        except WatchError:
+            if before is None:
+                raise
+            # Two at once are more than inotify's limits allow: nobody hears what happens between one and the other.
+            await before.stop()
+            watch = await self._started_watch()
+            for site in sorted({place.site for place in self._places.values() if place.site}):
+                log.warning("changes of files may have been missed: every page is checked", extra={"site": site})
+                self._listener.order(site, Order(is_everything=True))
         self._watch = watch
         self._watching = asyncio.create_task(self._follow(watch), name="file changes")
         if _SPOOL in self._places:
             await self._read_spool()
+
+    async def _started_watch(self) -> Watch:
+        watch = Watch({name: place.path for name, place in self._places.items()})
+        await watch.start()
+        return watch
 
     async def _follow(self, watch: Watch) -> None:
         async for batch in watch.batches():
@@ -128,7 +158,7 @@ class Hearing:
         place = self._places[batch.name]
         fields = {"place": str(place.path), "files": len(batch.paths)}
         if place.what == _CONFIGURATION:
-            self._listener.reload()
+            self._listener.reload(is_asked=False)
         elif place.what == _SPOOL:
             await self._read_spool()
         elif batch.is_lost:
@@ -147,6 +177,10 @@ class Hearing:
             for fault in order.faults:
                 log.error("a file in the spool is not understood", extra={"file": order.name, "fault": str(fault)})
             self._listener.order(None, Order(order.urls, order.tags, is_everything=order.everything))
+
+
+def _say_unheard(error: StaticifyError) -> None:
+    log.error("not heard: changes are seen at the next interval", extra={"reason": str(error)})
 
 
 def _places(config: Config) -> dict[str, _Place]:

@@ -115,7 +115,7 @@ class Watch:
             raise
 
     async def stop(self) -> None:
-        """End the threads and the iteration; batches that were ready are still given."""
+        """End the threads and the iteration; what was heard of by now is still given."""
         self._is_stopping.set()
         self._wake.set()
         if self._thread is not None:
@@ -172,6 +172,8 @@ class Watch:
                 for batch in self._round(kernel):
                     call(self._deliver, batch)
                 self._is_stopping.wait(TICK_SECONDS)
+            for batch in self._pending():
+                call(self._deliver, batch)
         except BaseException as error:
             if not started.done():
                 call(_answer, started, error)
@@ -203,6 +205,10 @@ class Watch:
 
     def _due(self, place: _Place) -> float:
         return min(place.last + self._quiet_seconds, place.first + self._max_wait_seconds)
+
+    def _pending(self) -> Iterator[Batch]:
+        """What was heard and had not been quiet for long enough."""
+        return (place.take() for place in self._places if place.is_pending)
 
     def _round(self, kernel: _Kernel) -> Iterator[Batch]:
         for place in self._places:

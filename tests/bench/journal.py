@@ -320,6 +320,7 @@ def files(count: int) -> None:
     """Events of files in a theme's folder: while the daemon hears them, and while the kernel drops them."""
     with stage(wp_content="") as one:
         theme = one.stack.directory / "wordpress/wp-content/themes/twentytwentyone"
+        wait_for("every page is rendered", lambda: len(one.published()) > 60, 120)
         pages = len(one.published())
         for what in ("heard", "more than the kernel's queue holds"):
             wait_for_rest(one)
