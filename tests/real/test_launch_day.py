@@ -1,12 +1,15 @@
-"""examples/launch-day/stack: what `up` and `down` and these tests stand on."""
+"""examples/launch-day: `up` as the README has it, and `stack`, which it and these tests stand on."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from real.helpers import Stack, free_ports
+from real.helpers import EXAMPLE, Stack, free_ports, wait_for
 
 
 def process_ids(stack: Stack) -> dict[str, str]:
@@ -142,3 +145,33 @@ def test_bad_arguments_make_nothing(stack: Stack, tmp_path: Path) -> None:
     }.items():
         assert reason in other.command("up", *arguments, is_checked=False)
         assert not other.directory.exists()
+
+
+def test_the_first_command_of_the_readme() -> None:
+    """A whole launch day, small: WordPress, nginx, `init` and `run`, and WordPress tells what changes."""
+    directory = Path(tempfile.mkdtemp(prefix="staticify-up-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    front_port, origin_port = free_ports(2)
+    stack = Stack(directory / "stack", front_port, origin_port)
+    where = ["--dir", str(stack.directory)]
+    ports = ["--front-port", str(front_port), "--origin-port", str(origin_port)]
+    log = directory / "up.log"
+    try:
+        with log.open("wb") as output:
+            command = ["up", *where, *ports, "--posts", "8", "--no-proof"]
+            done = subprocess.run(
+                command, executable=EXAMPLE / "up", stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            )
+        assert done.returncode == 0, log.read_text()
+        assert stack.url in log.read_text()
+        for path in ("/", "/feed/", "/wp-sitemap.xml"):
+            assert stack.from_front(path).is_hit, path
+        post = stack.insert_post(post_title="Launched", post_content="the news of the day")
+        wait_for("the post is a hit", lambda: stack.from_front(post.path).is_hit, 20)
+        wait_for("the home page has it", lambda: b"the news of the day" in stack.from_front("/").body, 20)
+    finally:
+        with log.open("ab") as output:
+            subprocess.run([EXAMPLE / "down", *where, "--purge"], stdout=output, stderr=output, check=False)
+        is_left = stack.directory.exists()
+        shutil.rmtree(directory)
+    assert not is_left
