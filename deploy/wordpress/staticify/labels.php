@@ -624,6 +624,21 @@ final class Labels {
 			10,
 			2
 		);
+		// When the newest post was changed: an empty feed says it. That of any feed is in its header fields, which are not
+		// kept.
+		add_filter(
+			'pre_get_lastpostmodified',
+			static function ( $value, $timezone, $type = 'any' ) {
+				if ( ! self::is_called_by( 'send_headers', 10 ) ) {
+					foreach ( 'any' === $type ? get_post_types( array( 'public' => true ) ) : array( $type ) as $one ) {
+						self::add( "list:$one/any" );
+					}
+				}
+				return $value;
+			},
+			10,
+			3
+		);
 		add_filter(
 			'get_usernumposts',
 			static function ( $count, $id, $types = 'post' ) {
