@@ -885,8 +885,8 @@ UNSEEN_BY_FILTERS = {
         "$p = get_page_by_path( 'about' ); echo apply_filters( 'the_content', $p->post_content );", "post:{about}",
     ),
     "its address alone": ("echo get_permalink( {about} );", ""),
-    "posts by their number of comments": ("get_posts( array( 'orderby' => 'comment_count' ) );", "comments list:post/any"),
-    "posts with comments": ("get_posts( array( 'comment_count' => array( 'value' => 1 ) ) );", "comments list:post/any"),
+    "posts by comments": ("get_posts( array( 'orderby' => 'comment_count' ) );", "comments list:post/any"),
+    "posts with one": ("get_posts( array( 'comment_count' => array( 'value' => 1 ) ) );", "comments list:post/any"),
     "how many posts a category has": (
         "foreach ( get_categories() as $c ) { echo $c->count; }", "terms:category terms:category/count",
     ),
