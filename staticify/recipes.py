@@ -43,6 +43,9 @@ MEDIA_TYPES = {
 }
 """In the order in which they are looked up: HTML is asked for most."""
 RETRY_AFTER_SECONDS = 30
+LISTEN_BACKLOG = 4096
+"""Connections that wait to be accepted, as many as Linux allows: of thousands that come at once nginx's own 511 lose
+some."""
 LONG_FACTOR = 10
 """wp-admin imports, exports and upgrades: so many times as long as a visitor waits."""
 
@@ -170,6 +173,7 @@ def _values(config: Config, kind: str) -> dict[str, Any]:
         "caddy_served_by": Pattern(front.served_by or "{system.hostname}"),
         "upstreams": _upstreams,
         "listen": _listen(hosts, front.redirect),
+        "backlog_of": _BacklogOnce(),
         "bypass_cookies": Pattern(pattern_of(front.bypass_cookies)),
         "timeout": round(front.timeout_seconds),
         "long_timeout": round(front.timeout_seconds) * LONG_FACTOR,
@@ -226,6 +230,18 @@ def _upstreams(host: Host, is_primary: bool) -> Pattern:  # noqa: FBT001  a temp
             for server in servers
         )
     )
+
+
+class _BacklogOnce:
+    """What nginx takes once for each address, where that is first named."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+
+    def __call__(self, address: str) -> Pattern:
+        is_first = address not in self._named
+        self._named.add(address)
+        return Pattern(f" backlog={LISTEN_BACKLOG}" if is_first else "")
 
 
 def _listen(hosts: list[Host], redirect: tuple[str, ...]) -> list[str]:
