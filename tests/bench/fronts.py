@@ -75,7 +75,7 @@ def nginx_conf(directory: Path, server: str, http: str = "") -> Path:
     temporary = "".join(f"{name}_temp_path {directory}/{name};" for name in ("client_body", "proxy", "uwsgi", "scgi"))
     file = directory / "nginx.conf"
     file.write_text(
-        f"daemon off; user {USER}; worker_processes 2; worker_rlimit_nofile {DESCRIPTORS};\n"
+        f"daemon off; user {USER}; worker_processes 2; pcre_jit on; worker_rlimit_nofile {DESCRIPTORS};\n"
         f"pid {directory}/pid; error_log {directory}/log;\nevents {{ worker_connections 16384; }}\n"
         f"http {{ include /etc/nginx/mime.types; access_log off; sendfile on; tcp_nopush on;\n"
         f"keepalive_requests 1000000; {temporary} fastcgi_temp_path {directory}/fastcgi; {http}\n"
