@@ -510,6 +510,20 @@ def test_without_a_tree_the_site_is_what_it_was(front: Front) -> None:
     assert (answer.status, answer.cache_status) == (200, MISS)
 
 
+def test_with_php_dead_a_page_takes_the_place_of_its_answer(front: Front) -> None:
+    """PHP is asked through `try_files`, which makes /index.php of the path: what was asked for is known all the same."""
+    front.stack.command("stop-php")
+    try:
+        for path in PAGES:
+            answer = front.get(f"{front.page(path).raw_path}?ref=newsletter")
+            assert (answer.status, answer.body) == (200, body_of(path)), path
+            assert answer.cache_status == "staticify; hit; detail=origin-failed"
+        for target in ("/about/?s=x", "/about/?p=1&preview=true", "/nothing/", "/nothing/?ref=x"):
+            assert front.get(target).status == 503, target
+    finally:
+        front.stack.command("start-php")
+
+
 # --- the installation that README.md describes ---
 
 ROOT = Path(__file__).parents[2]
