@@ -511,7 +511,7 @@ def test_without_a_tree_the_site_is_what_it_was(front: Front) -> None:
 
 
 def test_with_php_dead_a_page_takes_the_place_of_its_answer(front: Front) -> None:
-    """PHP is asked through `try_files`, which makes /index.php of the path: what was asked for is known all the same."""
+    """PHP is asked by `try_files`, which makes /index.php of the path: what was asked for is known all the same."""
     front.stack.command("stop-php")
     try:
         for path in PAGES:
