@@ -22,8 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.real)
-            # One process for all of them: they share one WordPress.
-            item.add_marker(pytest.mark.xdist_group("real"))
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -170,7 +170,7 @@ def test_newer_comments_of_a_post_that_is_not_public_hide_no_change(listening: W
     listening.settle(0)
     stack.call("wp_trash_comment", comment)
     try:
-        seconds_until(lambda: not _stale(listening), "nothing is stale", 20)
+        seconds_until(lambda: not _stale(listening), "nothing is stale", 40)
     except AssertionError:
         assert _stale(listening) == []
         raise
