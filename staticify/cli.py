@@ -258,7 +258,7 @@ def _site_named(config: Config, url: str | None) -> Site:
 def status(config: Config, *, as_json: bool) -> None:
     """Show state, age, last change, size, render time and verdict of every page.
 
-    Exit status 1 if a page in the tree is older than its bound: for monitoring.
+    Exit status 1 if a page in the tree is older than its bound, or the tree has no page of a site: for monitoring.
     """
     from dataclasses import asdict
 
@@ -270,7 +270,7 @@ def status(config: Config, *, as_json: bool) -> None:
         report.print_json({"sites": [asdict(site) for site in sites], "pages": [asdict(page) for page in pages]})
     else:
         report.print_status(pages, sites)
-    sys.exit(EXIT_NOT_GOOD if any(site.stale for site in sites) else EXIT_GOOD)
+    sys.exit(EXIT_NOT_GOOD if any(site.stale or not site.fresh for site in sites) else EXIT_GOOD)
 
 
 @main.command()

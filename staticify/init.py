@@ -24,7 +24,8 @@ from staticify.origin import OriginClient
 from staticify.propose import Proposal, propose, readable_path, toml_of, try_out
 from staticify.urls import Page
 
-_FILE_MODE = 0o644
+_FILE_MODE = 0o640
+"""It will hold the secret that WordPress and staticify share."""
 
 
 async def draw_up(

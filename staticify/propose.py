@@ -594,7 +594,7 @@ def _sitemap_lines(proposal: Proposal) -> Iterator[str]:
 
 
 _SAMPLES = {
-    "webhook.listen": '"http://127.0.0.1:8082"',
+    "webhook.listen": '"http://127.0.0.1:8765"',
     "webhook.proxy_protocol_from": '["192.0.2.1"]',
     "spool.path": '"/var/lib/staticify/spool"',
     "front.listen": '["192.0.2.11:80"]',
