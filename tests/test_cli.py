@@ -269,6 +269,13 @@ def test_a_page_that_differs_from_one_in_the_tree_in_case_only_is_refused(tmp_pa
     scene(tmp_path, test)
 
 
+def test_a_site_without_a_page_in_the_tree_is_no_good_site(tmp_path: Path) -> None:
+    """A monitor that asks `status` must not be content with a site that never had a page."""
+    write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"]))
+    assert asyncio.run(staticify(tmp_path, "render", "--all")).status == NOT_GOOD
+    assert asyncio.run(staticify(tmp_path, "status")).status == NOT_GOOD
+
+
 def test_no_configuration_says_what_to_do(tmp_path: Path) -> None:
     done = asyncio.run(staticify(tmp_path, "status"))
     assert done.status == USAGE
