@@ -220,9 +220,8 @@ class Keeper:
         now = asyncio.get_running_loop().time()
         for page in self._followed:
             self._queue.cancel(page)
-            # Without the journal everything is due within an interval, spread over the whole of it.
-            shortest = SHORTEST if is_following else 0.0
-            self._queue.schedule(page, self._next_due(page, now, shortest=shortest))
+            # Everything is due within an interval, or a sweep, spread over the whole of it.
+            self._queue.schedule(page, self._next_due(page, now, shortest=0.0))
 
     def take_missed(self, asked_at: float) -> list[Page]:
         """The pages that the sweep found changed before a question, and that no row of the answer named."""
@@ -241,8 +240,10 @@ class Keeper:
 
     def _next_due(self, page: Page, after: float, *, shortest: float = SHORTEST) -> float:
         is_swept = self.is_following and page in self._followed
-        seconds = self.site.sweep_seconds if is_swept else self.site.interval_for(page)
-        return self._timetable.next_due(page, seconds, after, shortest=shortest)
+        if is_swept:
+            # So slow that coming early costs nothing, and what was rendered at once is spread over the first sweep.
+            return self._timetable.next_due(page, self.site.sweep_seconds, after, shortest=0.0)
+        return self._timetable.next_due(page, self.site.interval_for(page), after, shortest=shortest)
 
     # --- The list ----------------------------------------------------------------------------------------------------
 

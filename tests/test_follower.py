@@ -455,6 +455,21 @@ def test_a_change_that_no_row_names_is_found_by_the_sweep_and_counted(
     followed(tmp_path, test)
 
 
+def test_the_first_sweep_is_spread_over_its_hour_and_so_is_the_one_after_everything_changed(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        for _ in range(2):
+            now = asyncio.get_running_loop().time()
+            due = sorted(seconds - now for seconds in one.keeper._queue._due.values())
+            gaps = [later - earlier for earlier, later in zip([due[-1] - 3600, *due], due, strict=False)]
+            # Four pages: 900 s apart if it were perfectly even.
+            assert len(gaps) == 4
+            assert max(gaps) <= 1.9 * 900
+            one.journal.write("*")
+            await one.read()
+
+    followed(tmp_path, test, sweep="1h")
+
+
 def test_a_restart_reads_what_changed_meanwhile_and_renders_nothing_else(tmp_path: Path) -> None:
     async def main() -> None:
         async with ScriptedOrigin().running() as origin:
