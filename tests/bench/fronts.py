@@ -1,6 +1,7 @@
 """What a visitor waits for: staticify's front beside what people use today, in one run.
 
     python tests/bench/fronts.py [--stack examples/launch-day/.run] [--rounds 5] [--seconds 4]
+    python tests/bench/fronts.py --apart        the servers on one core, the visitors on the other
     python tests/bench/fronts.py --connections 10000 --seconds 60 --rounds 1     many visitors, a change each second
 
 The page is a real one of 128 KB, made in the WordPress that runs in --stack (`examples/launch-day/up` leaves one), and
@@ -12,6 +13,7 @@ nothing. Needs Debian's varnish and wrk. Varnish and nginx's fastcgi_cache keep 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import resource
 import shutil
@@ -193,9 +195,10 @@ def contenders(stack: Stack, path: str, directory: Path) -> Iterator[tuple[list[
         )  # fmt: skip
 
 
-def wrk(contender: Contender, stack: Stack, path: str, connections: int, seconds: int) -> None:
-    """One round against one."""
+def wrk(contender: Contender, stack: Stack, path: str, connections: int, seconds: int, core: int | None) -> None:
+    """One round against one, the visitors on a core of their own if one is named."""
     command = [
+        *([] if core is None else ["taskset", "--cpu-list", str(core)]),
         "wrk", "--latency", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
         "-H", f"Host: {stack.netloc}", "-H", "Accept-Encoding: gzip", f"http://127.0.0.1:{contender.port}{path}",
     ]  # fmt: skip
@@ -218,7 +221,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--only", type=int, default=6, help="the first so many contenders")
+    parser.add_argument("--apart", action="store_true", help="visitors cost the servers nothing: a core for each")
     options = parser.parse_args()
+    # Who shares both cores with the visitors is measured together with what they cost, the same for everybody.
+    server_core, *_, visitor_core = sorted(os.sched_getaffinity(0)) * 2
+    if options.apart:
+        os.sched_setaffinity(0, {server_core})
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS) if hard > 0 else DESCRIPTORS, hard))
     choices = dict(line.split("=", 1) for line in (options.stack / "stack.conf").read_text().splitlines())
@@ -243,7 +251,8 @@ def main() -> None:
                 changing.start()
             for _ in range(options.rounds):
                 for contender in chosen:
-                    wrk(contender, stack, path, options.connections, options.seconds)
+                    core = visitor_core if options.apart else None
+                    wrk(contender, stack, path, options.connections, options.seconds, core)
             is_over.set()
             if changing.is_alive():
                 changing.join()
@@ -251,7 +260,8 @@ def main() -> None:
     finally:
         shutil.rmtree(directory)
     print(f"{size / 1024:.0f} KB page, gzip, {options.connections} connections, {options.rounds} interleaved rounds of "
-          f"{options.seconds} s, {time.monotonic() - started:.0f} s in all")  # fmt: skip
+          f"{options.seconds} s, {time.monotonic() - started:.0f} s in all"
+          + (", servers and visitors on a core each" if options.apart else ""))  # fmt: skip
     print(f"{'':22}{'requests/s':>12}{'p99 ms':>9}{'first / this':>13}  errors")
     for contender in chosen:
         rate = statistics.median(contender.rates)
