@@ -62,6 +62,7 @@ def as_json(done: Done) -> dict[str, object]:
 # --- Help ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_help_comes_at_once_and_imports_nothing_heavy() -> None:
     code = (
         "import sys; from staticify.cli import main\n"

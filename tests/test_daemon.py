@@ -63,6 +63,7 @@ def test_systemd_hears_of_ready_watchdog_reload_and_stop(tmp_path: Path) -> None
     asyncio.run(main())
 
 
+@pytest.mark.alone
 def test_a_site_that_hangs_delays_no_other(tmp_path: Path) -> None:
     async def main() -> None:
         slow = ScriptedOrigin(pages=dict.fromkeys((*(f"/{number}/" for number in range(8)), "/map.xml"), hang))
@@ -206,6 +207,7 @@ def test_many_reloads_at_once_are_one_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_reloading", [False, True])
+@pytest.mark.alone
 def test_sigterm_ends_a_hanging_fetch_within_ten_seconds(tmp_path: Path, *, is_reloading: bool) -> None:
     async def main() -> None:
         async with ScriptedOrigin(pages={"/": hang, "/map.xml": hang}).running() as origin:

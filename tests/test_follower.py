@@ -138,6 +138,7 @@ def test_a_cycle_without_a_change_is_one_question(tmp_path: Path) -> None:
     followed(tmp_path, test, interval="2s")
 
 
+@pytest.mark.alone
 def test_a_page_that_is_public_no_more_leaves_before_anything_is_fetched(tmp_path: Path) -> None:
     async def test(one: Followed) -> None:
         async def slow(exchange: Exchange) -> None:
@@ -238,6 +239,7 @@ def test_a_change_of_what_a_page_only_now_is_made_of_renders_it_once_more(tmp_pa
     followed(tmp_path, test)
 
 
+@pytest.mark.alone
 def test_comments_render_their_page_at_once_and_then_every_ten_seconds_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

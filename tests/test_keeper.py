@@ -238,6 +238,7 @@ def test_a_list_that_is_not_complete_removes_nothing(tmp_path: Path, name: str) 
 # --- Kept fresh ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_every_page_comes_round_and_none_is_older_than_the_bound(tmp_path: Path) -> None:
     paths = [f"/{number}/" for number in range(40)]
 
@@ -262,6 +263,7 @@ def test_every_page_comes_round_and_none_is_older_than_the_bound(tmp_path: Path)
     asyncio.run(main())
 
 
+@pytest.mark.alone
 def test_pages_are_spread_over_the_interval(tmp_path: Path) -> None:
     paths = [f"/{number}/" for number in range(20)]
 
@@ -573,6 +575,7 @@ def test_journeys_under_way_may_end_and_no_new_one_begins(tmp_path: Path) -> Non
     asyncio.run(main())
 
 
+@pytest.mark.alone
 def test_a_hanging_journey_is_cancelled_after_the_drain(tmp_path: Path) -> None:
     async def main() -> None:
         origin = ScriptedOrigin(pages={"/": hang, "/map.xml": hang})

@@ -228,6 +228,7 @@ LAST = "an origin address cannot be reached; the others are asked first"
 BACK = "an origin address answers again"
 
 
+@pytest.mark.alone
 def test_an_address_that_says_nothing_costs_one_fetch_and_not_each(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,6 +275,7 @@ def test_an_address_that_is_back_is_the_first_again(
     run(test)
 
 
+@pytest.mark.alone
 def test_one_fetch_alone_finds_out_whether_the_address_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("staticify.origin.CONNECT_SECONDS", 0.5)
     monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.6)
@@ -386,6 +388,7 @@ WITH_A_BODY_THAT_NOBODY_READS: dict[str, tuple[int, bytes | Script]] = {
 
 
 @pytest.mark.parametrize("name", WITH_A_BODY_THAT_NOBODY_READS)
+@pytest.mark.alone
 def test_of_any_status_but_200_the_body_is_left_out_whatever_is_wrong_with_it(name: str) -> None:
     status, script = WITH_A_BODY_THAT_NOBODY_READS[name]
 
@@ -575,6 +578,7 @@ FAILURES: dict[str, tuple[bytes | Script, type[OriginError]]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.alone
 def test_each_failure_has_its_class(name: str) -> None:
     script, expected = FAILURES[name]
     started = time.monotonic()

@@ -213,6 +213,7 @@ def test_another_schema_version_is_forgotten(tmp_path: Path) -> None:
 BUSY_HINT = "Another program holds a lock on it: a copy, a backup, an sqlite3 shell; let it end"
 
 
+@pytest.mark.alone
 def test_a_locked_database_is_an_error_in_time_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -544,6 +544,7 @@ def test_comments_around_the_toolbar_script(before: str, after: str, is_cut: boo
 
 
 @pytest.mark.parametrize("separator", ["é", "\r\n"])
+@pytest.mark.alone
 def test_the_time_is_linear_in_the_size(separator: str) -> None:
     """2,000 cuts in 1 MB. Counted from the start of the page each, they took 1.2 s on the machine that takes 0.05."""
     block = f"<div>{separator}{'x' * 470}<p class=x>ad</p></div>"

@@ -221,6 +221,7 @@ def test_a_daemon_that_hangs_up_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", [hang, trickle])
+@pytest.mark.alone
 def test_a_daemon_that_takes_its_time_is_waited_for_five_seconds_in_all(tmp_path: Path, script: Script) -> None:
     async def test(listening: Listening) -> None:
         listening.server.pages["/purge"] = script

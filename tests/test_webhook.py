@@ -618,6 +618,7 @@ def test_who_never_stops_sending_is_cut_off(address: Origin) -> None:
     play(scene, address)
 
 
+@pytest.mark.alone
 def test_who_drips_is_cut_off(address: Origin) -> None:
     """A header may take two seconds, and a body two more, however busily its bytes come."""
 
@@ -788,6 +789,7 @@ def test_what_one_client_sends_does_not_hold_up_the_rest(flood: str) -> None:
     play(scene)
 
 
+@pytest.mark.alone
 def test_checking_a_body_is_cheap() -> None:
     body = message("purge", urls=["a"] * MAX_ITEMS)
     body += b" " * (MAX_BODY_BYTES - len(body))

@@ -495,6 +495,7 @@ def test_answers_of_wordpress_that_are_some_are_passed_on(served: Served) -> Non
         assert json.loads(answer.body)["target"] == f"/status/{status}/x/"
 
 
+@pytest.mark.alone
 def test_with_php_dead_pages_and_errors_are_there_at_once(served: Served) -> None:
     stack = served.stack
     pages = [path for path, kind in PAGES.items() if kind is Kind.HTML]

@@ -1074,6 +1074,7 @@ def save(wordpress: Wordpress, password: str, number: int) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.alone
 def test_staticify_is_told_when_the_author_has_the_answer(wordpress: Wordpress, password: str) -> None:
     post = wordpress.stack.insert_post(post_title="Told")
     with Listener(wordpress.listener_port, seconds=0.4) as listener:
@@ -1123,6 +1124,7 @@ def test_a_dead_listener_costs_nothing(wordpress: Wordpress, password: str) -> N
     assert max(medians) - min(medians) < 0.010 + 0.2 * min(medians)
 
 
+@pytest.mark.alone
 def test_where_php_cannot_let_go_the_author_waits_ten_milliseconds_at_most(wordpress: Wordpress) -> None:
     code = """
         $began = microtime( true );

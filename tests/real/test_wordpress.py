@@ -337,6 +337,7 @@ def test_a_new_post_joins_by_the_sitemap(whole: Site, make_post: MakePost) -> No
 # --- the daemon ---
 
 
+@pytest.mark.alone
 def test_the_daemon_keeps_every_page_within_the_bound(stack: Stack, make_site: MakeSite, make_post: MakePost) -> None:
     post = make_post(post_title="Kept fresh", post_content="before the edit")
     site = make_site(*WHOLE, is_served=True, interval="5s", **SITEMAPS)
