@@ -19,6 +19,8 @@ from staticify.webhook import Call, Webhook
 log = logging.getLogger(__name__)
 
 _CODE_FOLDERS = ("themes", "plugins", "mu-plugins")
+CODE_WAIT_SECONDS = 30.0
+"""So long at most for a theme or plugins that are being written: what half of an upgrade renders is rendered twice."""
 _UPLOADS = "uploads"
 _CONFIGURATION = "configuration"
 _SPOOL = "spool"
@@ -142,7 +144,10 @@ class Hearing:
             await self._read_spool()
 
     async def _started_watch(self) -> Watch:
-        watch = Watch({name: place.path for name, place in self._places.items()})
+        watch = Watch(
+            {name: place.path for name, place in self._places.items()},
+            patience={name: CODE_WAIT_SECONDS for name, place in self._places.items() if place.what in _CODE_FOLDERS},
+        )
         await watch.start()
         return watch
 

@@ -89,12 +89,18 @@ class Watch:
     """
 
     def __init__(
-        self, places: Mapping[str, Path], *, quiet_seconds: float = 0.5, max_wait_seconds: float = 2.0
+        self,
+        places: Mapping[str, Path],
+        *,
+        quiet_seconds: float = 0.5,
+        max_wait_seconds: float = 2.0,
+        patience: Mapping[str, float] | None = None,
     ) -> None:
+        """`max_wait_seconds` is for places that are never quiet; `patience` the same for some of them, by name."""
         self._wake = threading.Event()
         self._places = [_Place(name, str(path), self._wake) for name, path in places.items()]
         self._quiet_seconds = quiet_seconds
-        self._max_wait_seconds = max_wait_seconds
+        self._max_wait_seconds = dict.fromkeys(places, max_wait_seconds) | dict(patience or {})
         self._is_stopping = threading.Event()
         self._thread: threading.Thread | None = None
         # The event loop's side. At most one batch a place waits for a reader, however slow that is.
@@ -204,7 +210,7 @@ class Watch:
         return max(0.0, min([CHECK_SECONDS, *waits]))
 
     def _due(self, place: _Place) -> float:
-        return min(place.last + self._quiet_seconds, place.first + self._max_wait_seconds)
+        return min(place.last + self._quiet_seconds, place.first + self._max_wait_seconds[place.name])
 
     def _pending(self) -> Iterator[Batch]:
         """What was heard and had not been quiet for long enough."""

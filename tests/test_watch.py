@@ -86,8 +86,13 @@ class Heard:
 
 
 @contextlib.asynccontextmanager
-async def watching(quiet_seconds: float = 0.05, max_wait_seconds: float = 0.5, **places: Path) -> AsyncIterator[Heard]:
-    watch = Watch(places, quiet_seconds=quiet_seconds, max_wait_seconds=max_wait_seconds)
+async def watching(
+    quiet_seconds: float = 0.05,
+    max_wait_seconds: float = 0.5,
+    patience: dict[str, float] | None = None,
+    **places: Path,
+) -> AsyncIterator[Heard]:
+    watch = Watch(places, quiet_seconds=quiet_seconds, max_wait_seconds=max_wait_seconds, patience=patience)
     await watch.start()
     heard = Heard()
     listener = asyncio.create_task(heard.listen(watch))
@@ -374,6 +379,27 @@ def test_a_storm_of_20000_events_is_few_batches_and_starves_nobody(tmp_path: Pat
             (tmp_path / "49" / "9999").write_text("2")
             await heard.until_paths(tmp_path / "49" / "9999")
             assert heard.paths == {tmp_path / "49" / "9999"}
+
+    asyncio.run(main())
+
+
+def test_a_place_may_be_waited_for_longer_than_the_others(tmp_path: Path) -> None:
+    uploads, theme = tmp_path / "uploads", tmp_path / "theme"
+    uploads.mkdir()
+    theme.mkdir()
+
+    async def main() -> None:
+        how = {"quiet_seconds": 0.4, "max_wait_seconds": 0.5, "patience": {"theme": DEADLINE_SECONDS}}
+        async with watching(**how, uploads=uploads, theme=theme) as heard:  # type: ignore[arg-type]
+            # An upgrade that is being unpacked, until the other place has told three times of the same.
+            while sum(batch.name == "uploads" for batch in heard.batches) < 3:
+                for folder in (uploads, theme):
+                    (folder / f"file{len(heard.batches)}").write_text("1")
+                await asyncio.sleep(0.02)
+            assert {batch.name for batch in heard.batches} == {"uploads"}
+            await heard.until(lambda: any(batch.name == "theme" for batch in heard.batches))
+            (whole,) = [batch for batch in heard.take() if batch.name == "theme"]
+            assert len(whole.paths) == 3
 
     asyncio.run(main())
 
