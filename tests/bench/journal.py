@@ -245,9 +245,15 @@ def requests_in(stack: Stack, since: int) -> list[tuple[str, float]]:
     return [(f"{part[4][1:]} {part[5]}", float(part[2])) for part in parts]
 
 
-def lines_logged(stack: Stack) -> int:
+def seconds_of_php(stack: Stack, what: str, since: int) -> list[float]:
+    """What each request for a path took by PHP's own clock, since a line of its log."""
+    lines = (stack.directory / "log/fpm.log").read_text().splitlines()[since:]
+    return [int(line.split()[0]) / 1e6 for line in lines if what in line]
+
+
+def lines_logged(stack: Stack, name: str = "access") -> int:
     """How long the log is."""
-    return len((stack.directory / "log/access.log").read_text().splitlines())
+    return len((stack.directory / f"log/{name}.log").read_text().splitlines())
 
 
 def idle(count: int, seconds: float) -> None:
@@ -259,6 +265,7 @@ def idle(count: int, seconds: float) -> None:
         time.sleep(150)  # A new WordPress has events of WP-Cron that are due, and sitemaps that are read twice.
         pages = len(one.published())
         journeys, since, started = one.health()["journeys"], lines_logged(stack), time.monotonic()
+        since_in_php = lines_logged(stack, "fpm")
         while time.monotonic() - started < seconds:
             time.sleep(1)
         lasted = time.monotonic() - started
@@ -271,6 +278,7 @@ def idle(count: int, seconds: float) -> None:
         print(f"{pages} pages, {lasted:.0f} s at rest, {cycles:.1f} cycles of 60 s")
         print(f"questions to the journal: {len(questions)}, {len(questions) / cycles:.2f} a cycle")
         row("one of them, ms (median, p95, max)", questions)
+        row("the same by PHP's own clock", seconds_of_php(stack, "staticify=changes", since_in_php))
         print(f"the sweep (each page once an hour): {swept} journeys, {swept / cycles:.1f} a cycle")
         print(f"other requests: {renders - swept}, of which for WP-Cron {others['GET /wp-cron.php']}")
         each = seconds_of_render(stack, "/")

@@ -176,13 +176,24 @@ def test_newer_comments_of_a_post_that_is_not_public_hide_no_change(listening: W
         raise
 
 
-def test_a_scheduled_post_goes_out_on_time_though_nobody_reaches_php(listening: Watched) -> None:
+@pytest.mark.parametrize("constants", ["", "define( 'DISABLE_WP_CRON', true ); define( 'STATICIFY_RUN_CRON', true );"])
+def test_a_scheduled_post_goes_out_on_time_though_nobody_reaches_php(listening: Watched, constants: str) -> None:
+    stack = listening.stack
+    file = stack.directory / "wordpress/wp-content/mu-plugins/a-constants.php"
+    try:
+        file.write_text(f"<?php {constants}")
+        _schedule_and_wait(listening, "On time" if constants else "In time")
+    finally:
+        file.unlink()
+
+
+def _schedule_and_wait(listening: Watched, title: str) -> None:
     stack = listening.stack
     due_at = int(time.time()) + 6
     code = """
         // WordPress publishes at once what is due within a minute: the day after tomorrow comes sooner than planned.
         $later = gmdate( 'Y-m-d H:i:s', time() + 2 * DAY_IN_SECONDS );
-        $id    = wp_insert_post( array( 'post_title' => 'On time', 'post_content' => 'as planned',
+        $id    = wp_insert_post( array( 'post_title' => $argv[2], 'post_content' => 'as planned',
             'post_status' => 'future', 'post_date' => $later, 'post_date_gmt' => $later ) );
         $date  = gmdate( 'Y-m-d H:i:s', (int) $argv[1] );
         $wpdb->update( $wpdb->posts, array( 'post_date' => $date, 'post_date_gmt' => $date ), array( 'ID' => $id ) );
@@ -192,9 +203,9 @@ def test_a_scheduled_post_goes_out_on_time_though_nobody_reaches_php(listening: 
         delete_transient( 'doing_cron' );
         echo $id;
     """
-    number = int(stack.php(code, str(due_at)))
+    number = int(stack.php(code, str(due_at), title))
     assert number > 0
-    seconds_until(lambda: b"On time" in front(listening, "/"), "the home page shows it", 30)
+    seconds_until(lambda: title.encode() in front(listening, "/"), "the home page shows it", 30)
     assert time.time() >= due_at
     assert time.time() - due_at < 10 + 5, "an interval and a render"
 
