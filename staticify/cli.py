@@ -336,6 +336,7 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
     try:
         path = config.find(config_path)
         loaded = _loaded(path)
+        _check_mount(loaded, path)
     except ConfigError as error:
         if not as_json:
             raise
@@ -347,6 +348,16 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
         pages = sum(len(site.pages) for site in loaded.sites)
         sitemaps = sum(len(site.sitemaps) for site in loaded.sites)
         click.echo(f"{path}: good. {len(loaded.sites)} sites, {pages} pages, {sitemaps} sitemaps")
+
+
+def _check_mount(config: Config, path: Path) -> None:
+    """Raise ConfigError if nobody would look for links in the tree: neither the front nor the kernel."""
+    from staticify.tree import is_nosymfollow
+
+    if config.tree_links == "mount" and not is_nosymfollow(config.tree_path):
+        message = f'is "mount", but {config.tree_path} is not mounted with nosymfollow: fronts follow any link'
+        hint = 'Mount it (README.md, step 1), or write links = "never" and make the fronts\' configuration anew'
+        raise ConfigError(str(path), [Fault("tree.links", message)], hint=hint)
 
 
 @main.command("config")

@@ -22,6 +22,7 @@ from staticify.errors import ConfigError, Fault
 from staticify.logs import printable
 from staticify.origin import OriginClient
 from staticify.propose import Proposal, propose, readable_path, toml_of, try_out
+from staticify.tree import is_nosymfollow
 from staticify.urls import Page
 
 _FILE_MODE = 0o640
@@ -51,7 +52,8 @@ async def draw_up(
         proposal = await try_out(client, proposal, on_page)
     finally:
         await client.aclose()
-    text = toml_of(proposal, tree_path=tree_path, state_path=state_path)
+    is_mounted = bool(tree_path) and is_nosymfollow(Path(tree_path))
+    text = toml_of(proposal, tree_path=tree_path, state_path=state_path, is_mounted=is_mounted)
     # What init writes must be what check accepts; a fault here is a defect, and must not reach the disk.
     configuration.parse(text, None, Path.cwd())
     return proposal, text

@@ -508,12 +508,15 @@ def _why_not(verdict: Verdict) -> str:
     return verdict.reason.removesuffix(" any more")
 
 
-def toml_of(proposal: Proposal, *, tree_path: str = "", state_path: str = "") -> str:
+def toml_of(proposal: Proposal, *, tree_path: str = "", state_path: str = "", is_mounted: bool = False) -> str:
     """The text of a staticify.toml that keeps the proposed pages: every setting, its help, and a value or a sample.
 
-    A path that is empty stands for its default. Raises StaticifyError for a path that TOML cannot hold.
+    A path that is empty stands for its default; `is_mounted` says that the tree is mounted with nosymfollow. Raises
+    StaticifyError for a path that TOML cannot hold.
     """
     values = _values(proposal, tree_path, state_path)
+    if is_mounted:
+        values["tree", "links"] = ['links = "mount"']
     tables = {path[:-1] for path in values}
     lines = _comment(f"The key pages of {proposal.site.url}, as `staticify init` found them. {proposal.fit}.")
     header = ""

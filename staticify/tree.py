@@ -44,6 +44,7 @@ _TEMPORARY = f"{MARK}.new-"
 _VERSION = f"{MARK}.v-"
 # Not 0o644 less the umask: the web server is another user and must be able to read what was published.
 _FILE_MODE = 0o644
+_ST_NOSYMFOLLOW = 0x2000  # linux/statfs.h; the os module has no name for it.
 _DIRECTORY_MODE = 0o755
 LINGER_SECONDS = 1.0
 """How long a replaced leaf stays under its temporary name. nginx with disable_symlinks walks to a file step by step,
@@ -75,6 +76,14 @@ class _Replaced:
     at: float
     directories: tuple[str, ...]
     name: str
+
+
+def is_nosymfollow(path: Path) -> bool:
+    """True if the kernel follows no symbolic link at or below this directory (mount(8), nosymfollow; Linux 5.10)."""
+    try:
+        return bool(os.statvfs(path).f_flag & _ST_NOSYMFOLLOW)
+    except OSError:
+        return False
 
 
 class Tree:

@@ -313,6 +313,27 @@ def mounted(directory: Path, *options: str) -> Iterator[None]:
 
 
 @is_root
+def test_check_and_init_know_whether_the_tree_is_mounted_with_nosymfollow(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home")}).running() as origin:
+            path = write_config(tmp_path, site_toml(origin.address, pages=["/"]))
+            path.write_text(path.read_text().replace('path = "tree"', 'path = "tree"\nlinks = "mount"'))
+            (tmp_path / "tree").mkdir()
+            done = await staticify(tmp_path, "check")
+            assert (done.status, done.out) == (USAGE, "")
+            assert f'tree.links: is "mount", but {tmp_path}/tree is not mounted with nosymfollow' in done.err
+            asked = ("init", origin.address, "--origin", origin.address, "--tree", str(tmp_path / "tree"), "--config")
+            assert (await staticify(tmp_path, *asked, "a.toml")).status == GOOD
+            with mounted(tmp_path / "tree", "-o", "nosymfollow"):
+                assert (await staticify(tmp_path, "check")).status == GOOD
+                assert (await staticify(tmp_path, *asked, "b.toml")).status == GOOD
+            written = [configuration.load(tmp_path / name).tree_links for name in ("a.toml", "b.toml")]
+            assert written == ["never", "mount"]
+
+    asyncio.run(main())
+
+
+@is_root
 def test_a_full_disk(tmp_path: Path) -> None:
     async def main() -> None:
         async with ScriptedOrigin(pages={"/": html("home")}).running() as origin:

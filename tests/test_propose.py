@@ -142,7 +142,7 @@ def paths(proposal: Proposal) -> dict[Why, list[str]]:
 
 def read_back(proposal: Proposal, **options: str) -> config.Config:
     """The configuration that the proposal's text is read as. Every commented setting is tried as well."""
-    text = toml_of(proposal, **options)
+    text = toml_of(proposal, **options)  # type: ignore[arg-type]
     bare = "\n".join(line for line in text.splitlines() if not line.startswith("# "))
     keys = {line.split(" = ")[0] for line in bare.splitlines() if " = " in line and not line.startswith("#")}
     free = [line[1:] for line in bare.splitlines() if line.startswith("#") and line[1:].split(" = ")[0] not in keys]
