@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from staticify import __version__, config as configuration, logs, systemd
 from staticify.config import Config, Site
-from staticify.errors import ConfigError, Fault, StaticifyError, StoreError
+from staticify.errors import ConfigError, Fault, OriginPaused, StaticifyError, StoreError
 from staticify.follower import Follower
 from staticify.hearing import Hearing
 from staticify.keeper import Keeper
@@ -255,6 +255,8 @@ class Daemon:
         self._stopping.set()
 
     async def _flush(self) -> None:
+        for url, keeper in self._keepers.items():
+            self._store.put_origin(url, keeper.origin)
         try:
             await self._workers.run(self._store.flush)
         except StoreError as error:
@@ -368,7 +370,8 @@ def _log_result(result: Result) -> None:
         log.info("published", extra={**fields, "bytes": result.record.size_bytes})
     elif result.outcome is not Outcome.UNCHANGED:
         # Said once when it begins; the cycle's line counts it after that.
-        level = logging.WARNING if result.record.failures == 1 else logging.DEBUG
+        is_new = result.record.failures == 1 and result.verdict != OriginPaused.name
+        level = logging.WARNING if is_new else logging.DEBUG
         log.log(level, str(result.outcome), extra={**fields, "reason": result.reason})
 
 

@@ -68,6 +68,12 @@ class OriginError(StaticifyError):
     name = "origin-error"
 
 
+class OriginPaused(OriginError):
+    """WordPress was not asked: it failed many times in a row, or asks to be left alone for a while."""
+
+    name = "paused"
+
+
 class OriginUnreachable(OriginError):
     """No connection to any origin address, or the connection broke."""
 

@@ -48,6 +48,7 @@ _DATA_ENDINGS = (".txt", ".xml", ".json")
 _LOGIN_PATH = re.compile(r"log-?in|sign-?in|log-?on|account|anmeld|konto|connexion|compte|acceso|cuenta|accesso|inlog")
 
 KIND_CHANGED = "kind-changed"
+STATUS = "status"
 
 _SHOWN_CHARACTERS = 300
 
@@ -127,7 +128,7 @@ def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         return _decide_redirect(answer, page, rules)
     if status == 503 and answer.header("retry-after"):
         return _kept("maintenance", f"WordPress answers 503, Retry-After: {_shown(answer.header('retry-after'))}")
-    return _kept("status", f"WordPress answers {status}")
+    return _kept(STATUS, f"WordPress answers {status}")
 
 
 def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -12,8 +13,11 @@ from dataclasses import replace
 
 from staticify.config import Site
 from staticify.discover import Listing
+from staticify.errors import AnswerIncomplete, OriginTimeout, OriginUnreachable
+from staticify.gate import STATUS
+from staticify.guard import backoff_seconds
 from staticify.listing import list_pages
-from staticify.nouns import Answer, Outcome, Record, Result, Verdict
+from staticify.nouns import Answer, OriginState, Outcome, Record, Result, Verdict
 from staticify.origin import OriginClient
 from staticify.queue import FOREMOST, URGENT, Queue
 from staticify.render import Renderer
@@ -32,6 +36,8 @@ COMMENT_SECONDS = 10.0
 """A page is rendered for comments once in this time at most."""
 CHANGES_SECONDS = 1500.0
 """How long a change is remembered for journeys that began before it; none takes longer (`deadline` and a queue)."""
+_PASSING = frozenset({STATUS, *(kind.name for kind in (OriginUnreachable, OriginTimeout, AnswerIncomplete))})
+"""Verdicts of answers that may be another in a moment."""
 JOURNEYS_PER_FETCH = 2
 """While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
 
@@ -115,6 +121,7 @@ class Keeper:
         The task ends after `stop`. Should it end before, nobody refreshes the site any more.
         """
         self._is_repeating = True
+        self._origin.guard.is_armed = True
         is_urgent = not self._is_journal_known()
         self._add(self.site.pages, is_urgent=is_urgent)
         standing = [record.url for record in self._store.of_site(self.site.url) if record.is_published]
@@ -364,6 +371,11 @@ class Keeper:
         counts, self._counts = self._counts, Counter()
         return counts
 
+    @property
+    def origin(self) -> OriginState:
+        """How WordPress bears what it is asked."""
+        return self._origin.state
+
     def __len__(self) -> int:
         """Pages that are kept."""
         return len(self._pages)
@@ -440,6 +452,11 @@ class Keeper:
                 self._suspects[page] = started
             if self._is_repeating:
                 self._queue.schedule(page, self._next_due(page, started))
+                if result.verdict in _PASSING:
+                    # Sooner than that, if chance will have it; never together with all that failed beside it.
+                    longest = self.site.interval_for(page)
+                    wait = backoff_seconds(result.record.failures, longest, random.random())  # noqa: S311  no secret
+                    self._queue.schedule(page, asyncio.get_running_loop().time() + wait)
         if result.record.unlisted_at and result.outcome.is_good:
             verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
             result = self._renderer.conclude(result.record, result.record.checked_at, verdict)

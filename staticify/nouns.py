@@ -47,6 +47,24 @@ class SiteState:
     """Changes that the sweep found and no row had named."""
 
 
+@dataclass(frozen=True, slots=True)
+class OriginState:
+    """How a site's WordPress bears what staticify asks of it."""
+
+    limit: int
+    """How many fetches may be under way just now."""
+    most: int
+    """The same at best: `concurrency`."""
+    failures: int = 0
+    """In a row, whatever the page."""
+    paused_until: float = 0.0
+    """When something is asked again, seconds since the epoch; 0 if nothing keeps it."""
+    reason: str = ""
+    """Why it is paused."""
+    unreachable: tuple[str, ...] = ()
+    """Addresses that are asked last, because they could not be reached a short while ago."""
+
+
 class Outcome(StrEnum):
     """What one journey did to the tree."""
 

@@ -32,10 +32,12 @@ from staticify.errors import (
     AnswerMalformed,
     AnswerTooLarge,
     OriginError,
+    OriginPaused,
     OriginTimeout,
     OriginUnreachable,
 )
-from staticify.nouns import Answer
+from staticify.guard import Guard, retry_after_seconds
+from staticify.nouns import Answer, OriginState
 from staticify.signature import sign
 
 log = logging.getLogger(__name__)
@@ -201,7 +203,9 @@ class OriginClient:
         self._extensions: dict[str, Any] = {"timeout": {"connect": connect_seconds}}
         if site.base.scheme == "https":
             self._extensions["sni_hostname"] = urlsplit(site.url).hostname
-        self._slots = asyncio.Semaphore(site.concurrency)
+        self.guard = Guard(site.concurrency)
+        self._room = asyncio.Event()
+        """Set when there may be room for one more fetch."""
         self._transports = [(origin, _transport(origin, site)) for origin in site.origins]
         self._label: Mapping[str, str] = {}
         self._labelled_at = float("-inf")
@@ -226,14 +230,41 @@ class OriginClient:
     async def fetch(self, raw_path: str) -> Answer:
         """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError.
 
-        Waits for one of the site's `concurrency` slots; the deadline and `Answer.seconds` begin after that. The body
-        of any status but 200 is left out.
+        Waits for one of the slots that the guard allows, `concurrency` at most; the deadline and `Answer.seconds` begin
+        after that. The body of any status but 200 is left out.
         """
-        async with self._slots, self.stream(raw_path, self._site.max_bytes) as stream:
+        async with self._slot(), self.stream(raw_path, self._site.max_bytes) as stream:
             if stream.status == 200:
                 return await _whole(stream)
             await stream.drop_body()
             return _answer(stream, b"")
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncGenerator[None]:
+        while not self.guard.has_room:
+            self._room.clear()
+            await self._room.wait()
+        self.guard.start()
+        try:
+            yield
+        finally:
+            self.guard.end()
+            self._room.set()
+
+    @property
+    def state(self) -> OriginState:
+        """How WordPress bears what it is asked."""
+        now = time.monotonic()
+        pause = self.guard.pause(now)
+        last = [str(origin) for origin, retry_at in self._retry_at.items() if now < retry_at]
+        return OriginState(
+            limit=self.guard.limit,
+            most=self.guard.most,
+            failures=self.guard.failures,
+            paused_until=0.0 if pause is None else round(time.time() + pause.until - now),
+            reason="" if pause is None else pause.reason,
+            unreachable=tuple(sorted(last)),
+        )
 
     def stream(self, raw_path: str, max_bytes: int) -> AbstractAsyncContextManager[Stream]:
         """An answer as it comes in, all of it within the site's deadline. Leaving early closes the connection.
@@ -255,8 +286,28 @@ class OriginClient:
     async def _stream(
         self, method: str, raw_path: str, max_bytes: int, fields: Mapping[str, str], body: bytes
     ) -> AsyncGenerator[Stream]:
-        deadline_seconds = self._site.deadline_seconds
         started = time.monotonic()
+        pause = self.guard.admit(started)
+        if pause is not None:
+            raise OriginPaused(f"not asked for another {pause.until - started:.0f} s: {pause.reason}")
+        try:
+            async with self._guarded_stream(method, raw_path, max_bytes, fields, body, started) as stream:
+                yield stream
+        except AnswerTooLarge:
+            raise  # Of a page, not of a server that has too much to do.
+        except OriginError as error:
+            self._note_failure(f"{error.name}: {error}", started)
+            raise
+        if stream.status >= 500 or stream.status == 429:
+            self._note_failure(f"WordPress answers {stream.status}", started, self._retry_after(stream))
+        elif self.guard.succeed(f"{method} {raw_path}", started, time.monotonic() - started):
+            log.info("WordPress answers again: one fetch at a time, then more", extra={"site": self._site.url})
+
+    @asynccontextmanager
+    async def _guarded_stream(
+        self, method: str, raw_path: str, max_bytes: int, fields: Mapping[str, str], body: bytes, started: float
+    ) -> AsyncGenerator[Stream]:
+        deadline_seconds = self._site.deadline_seconds
         try:
             async with asyncio.timeout(deadline_seconds):
                 response, origin = await self._send(method, raw_path, fields, body)
@@ -268,6 +319,22 @@ class OriginClient:
             raise OriginTimeout(f"no whole answer within {deadline_seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
+
+    def _note_failure(self, reason: str, started: float, retry_after: float = 0.0) -> None:
+        now = time.monotonic()
+        if self.guard.fail(reason, started, now, retry_after=retry_after) and (pause := self.guard.pause(now)):
+            log.warning(
+                "WordPress is left alone, but for a probe now and then; the pages in the tree stay",
+                extra={"site": self._site.url, "reason": pause.reason},
+            )
+
+    def _retry_after(self, stream: Stream) -> float:
+        """How long WordPress asks to be left alone, in seconds.
+
+        Its maintenance page says ten minutes of an upgrade that takes as many seconds: of 503, an interval counts.
+        """
+        seconds = retry_after_seconds(stream.header("retry-after"), time.time())
+        return seconds if stream.status == 429 else min(seconds, self._site.interval_seconds)
 
     async def _send(
         self, method: str, raw_path: str, fields: Mapping[str, str], body: bytes

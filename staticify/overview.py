@@ -10,7 +10,7 @@ from pathlib import Path
 from staticify.config import Config, Site
 from staticify.errors import StaticifyError, TreeError
 from staticify.listing import page_at
-from staticify.nouns import Kind, Mode, Outcome, Record, SiteState
+from staticify.nouns import Kind, Mode, OriginState, Outcome, Record, SiteState
 from staticify.store import Store
 from staticify.tree import Found, Tree
 from staticify.urls import Page, parse_page
@@ -56,6 +56,8 @@ class SiteStatus:
     absent: int
     oldest_seconds: float | None
     """Age of the oldest page in the tree."""
+    origin: OriginState | None
+    """How WordPress bears what the daemon asks of it; None if no daemon has asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteSta
                     stale=counts["stale"],
                     absent=counts["absent"],
                     oldest_seconds=max(ages, default=None),
+                    origin=store.origin(site.url),
                 )
             )
             pages.extend(of_site)

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from staticify.logs import printable
-from staticify.nouns import Mode, Outcome, Result
+from staticify.nouns import Mode, OriginState, Outcome, Result
 from staticify.overview import Explanation, PageStatus, SiteStatus
 from staticify.urls import parse_page
 
@@ -100,6 +100,23 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
         console.print(_text(f"{site.url}  {said}{oldest}{missed}"))
         reason = f" ({site.reason})" if site.reason else ""
         console.print(_text(f"{site.mode} mode: {_MODES[site.mode]}{reason}"))
+        for line in _origin_lines(site.origin, now):
+            console.print(_text(line))
+
+
+def _origin_lines(origin: OriginState | None, now: float) -> Iterator[str]:
+    """What is to be said of WordPress. Nothing, if it does well."""
+    if origin is None:
+        return
+    if origin.paused_until:
+        seconds = origin.paused_until - now
+        again = f"again in {_duration(seconds)}" if seconds > 0 else "with the next page that is due"
+        yield f"WordPress is left alone, and asked {again}: {origin.reason}"
+    elif origin.limit < origin.most:
+        failures = f", {origin.failures} failures in a row" if origin.failures else ""
+        yield f"WordPress is spared: {origin.limit} of {origin.most} fetches at once{failures}"
+    for address in origin.unreachable:
+        yield f"{address} could not be reached a short while ago: the other addresses are asked first"
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:

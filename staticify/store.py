@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from staticify.errors import StoreError
-from staticify.nouns import Cut, Kind, Mode, Outcome, Record, SiteState
+from staticify.nouns import Cut, Kind, Mode, OriginState, Outcome, Record, SiteState
 from staticify.signature import TOLERANCE_SECONDS
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ pragma user_version = {SCHEMA_VERSION};
 _INSERT = f"insert or replace into page ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  names of our own fields
 
 
-_DUE, _SITE, _SEEN = "due", "site", "seen"
+_DUE, _SITE, _ORIGIN, _SEEN = "due", "site", "origin", "seen"
 """Kinds of notes."""
 
 _Batch = dict[str, list[tuple[Any, ...]]]
@@ -146,6 +146,8 @@ class Store:
             self._notes = {(kind, name): value for kind, name, value in notes}
             for name in self._named(_SITE):
                 self.site(name)
+            for name in self._named(_ORIGIN):
+                self.origin(name)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise sqlite3.DatabaseError(f"a record cannot be read: {error}") from error
 
@@ -212,6 +214,20 @@ class Store:
         """Remember the state of a site."""
         with self._lock:
             self._note(_SITE, state.url, json.dumps(dataclasses.asdict(state)))
+
+    def origin(self, site: str) -> OriginState | None:
+        """How a site's WordPress bore what it was asked, when it was last noted; None if that is not known."""
+        text = self._notes.get((_ORIGIN, site))
+        if text is None:
+            return None
+        values = json.loads(text)
+        return OriginState(**{**values, "unreachable": tuple(values["unreachable"])})
+
+    def put_origin(self, site: str, state: OriginState) -> None:
+        """Remember how a site's WordPress bears it."""
+        if state != self.origin(site):
+            with self._lock:
+                self._note(_ORIGIN, site, json.dumps(dataclasses.asdict(state)))
 
     def take_id(self, message_id: str, now: float) -> bool:
         """Remember a message's id. False if it was taken before, as long as its time stamp could still be accepted."""

@@ -29,7 +29,7 @@ from stage import files, site_toml, until, write_config
 
 from staticify import __version__
 from staticify.cli import main
-from staticify.nouns import Mode, SiteState
+from staticify.nouns import Mode, OriginState, SiteState
 from staticify.store import Store
 
 GOOD, NOT_GOOD, USAGE = 0, 1, 2
@@ -380,6 +380,7 @@ def test_status_as_json(tmp_path: Path) -> None:
             "url": "https://example.org/", "mode": "blind", "reason": "", "missed": 0,
             "fresh": 3, "stale": 0, "absent": 0,
             "oldest_seconds": site["oldest_seconds"],  # type: ignore[has-type]
+            "origin": None,
         }  # fmt: skip
         assert site["oldest_seconds"] < 20  # type: ignore[has-type]
         page = document["pages"][0]  # type: ignore[index]
@@ -565,6 +566,47 @@ def test_status_says_how_changes_are_learned_and_how_many_were_missed(tmp_path: 
     assert mode == "journal mode: WordPress is asked each interval what changed"
 
 
+PROBED_IN = 25
+
+
+@pytest.mark.parametrize(
+    ("state", "lines"),
+    [
+        (OriginState(limit=4, most=4), []),
+        (OriginState(limit=4, most=4, failures=1), []),
+        (
+            OriginState(limit=1, most=4, failures=3),
+            ["WordPress is spared: 1 of 4 fetches at once, 3 failures in a row"],
+        ),
+        (
+            OriginState(limit=4, most=4, unreachable=("http://127.0.0.1:9",)),
+            ["http://127.0.0.1:9 could not be reached a short while ago: the other addresses are asked first"],
+        ),
+        (
+            OriginState(
+                limit=1, most=4, failures=8, paused_until=PROBED_IN, reason="8 failures in a row, the last: no"
+            ),
+            [r"WordPress is left alone, and asked again in \d+\.\d s: 8 failures in a row, the last: no"],
+        ),
+        (
+            OriginState(limit=1, most=4, paused_until=-10, reason="8 failures in a row, the last: no"),
+            ["WordPress is left alone, and asked with the next page that is due: 8 failures in a row, the last: no"],
+        ),
+    ],
+)
+def test_status_says_how_wordpress_bears_it(tmp_path: Path, state: OriginState, lines: list[str]) -> None:
+    def note(known: Known) -> None:
+        until = time.time() + state.paused_until if state.paused_until else 0.0
+        known.store.put_origin("https://example.org/", replace(state, paused_until=until))
+
+    said = known(tmp_path, note, "status").out.splitlines()
+    mode = next(number for number, line in enumerate(said) if line.startswith("blind mode"))
+    assert len(said) == mode + 1 + len(lines)
+    assert all(re.fullmatch(wanted, line) for wanted, line in zip(lines, said[mode + 1 :], strict=True))
+    (site,) = json.loads(known(tmp_path, note, "status", "--json").out)["sites"]
+    assert (site["origin"]["limit"], site["origin"]["failures"]) == (state.limit, state.failures)
+
+
 def test_status_says_why_a_site_with_a_secret_is_blind(tmp_path: Path) -> None:
     done = known(tmp_path, lose, "status", secrets=SECRET)
     assert (done.status, done.err) == (GOOD, "")
@@ -584,6 +626,7 @@ def test_status_as_json_has_mode_reason_and_missed_changes(tmp_path: Path) -> No
     assert site == {
         "url": "https://example.org/", "mode": "journal", "reason": "", "missed": 2,
         "fresh": 2, "stale": 1, "absent": 0, "oldest_seconds": site["oldest_seconds"],
+        "origin": None,
     }  # fmt: skip
     assert 3600 <= site["oldest_seconds"] < 3700
     assert [page["state"] for page in document["pages"]] == ["fresh", "fresh", "stale"]

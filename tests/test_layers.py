@@ -13,7 +13,7 @@ import staticify
 PACKAGE = Path(staticify.__file__).parent
 
 CORE = {
-    "errors", "nouns", "urls", "rules", "noise", "gate", "content", "strip", "html", "encode", "prepare",
+    "errors", "nouns", "guard", "urls", "rules", "noise", "gate", "content", "strip", "html", "encode", "prepare",
     "signature", "tags", "changes", "proxy_protocol", "queries",
 }  # fmt: skip
 CONFIGURATION = ("toml_lines", "faults", "units", "address", "checks", "config")

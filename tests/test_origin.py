@@ -11,6 +11,7 @@ import struct
 import time
 import tracemalloc
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -27,9 +28,11 @@ from staticify.errors import (
     AnswerMalformed,
     AnswerTooLarge,
     OriginError,
+    OriginPaused,
     OriginTimeout,
     OriginUnreachable,
 )
+from staticify.guard import FAILURES_IN_A_ROW
 from staticify.nouns import Answer
 from staticify.origin import MAX_DROPPED_BYTES, OriginClient
 
@@ -747,5 +750,121 @@ def test_the_deadline_stands_round_the_reader_too() -> None:
             with pytest.raises(OriginTimeout):
                 async with client.stream("/", 1000):
                     await asyncio.sleep(10)
+
+    run(test)
+
+
+# --- What WordPress can bear -----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def asked(
+    pages: dict[str, bytes | str | Script], **keys: Any
+) -> AsyncIterator[tuple[ScriptedOrigin, OriginClient]]:
+    """An origin, and a client of it."""
+    async with ScriptedOrigin(pages=pages).running() as origin, client_of(origin.address, **keys) as client:
+        yield origin, client
+
+
+def test_a_wordpress_that_always_fails_is_left_alone_and_probed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("staticify.guard.PROBE_SECONDS", 0.2)
+    caplog.set_level(logging.INFO)
+
+    async def test() -> None:
+        async with asked({"/": answer(b"", 500)}, concurrency=4) as (origin, client):
+            client.guard.is_armed = True
+            for _ in range(FAILURES_IN_A_ROW):
+                assert (await client.fetch("/")).status == 500
+            for _ in range(20):
+                with pytest.raises(OriginPaused, match="8 failures in a row, the last: WordPress answers 500"):
+                    await client.fetch("/")
+            # Not the journal either, nor the sitemaps.
+            with pytest.raises(OriginPaused):
+                await client.ask(b"{}")
+            assert len(origin.requests) == FAILURES_IN_A_ROW
+            state = client.state
+            assert (state.limit, state.most, state.failures) == (1, 4, FAILURES_IN_A_ROW)
+            assert 0 <= state.paused_until - time.time() + 1 < 3
+            await asyncio.sleep(0.25)
+            origin.pages["/"] = html()
+            assert (await client.fetch("/")).status == 200
+            assert len(origin.requests) == FAILURES_IN_A_ROW + 1
+            assert (client.state.limit, client.state.paused_until, client.state.failures) == (1, 0, 0)
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+    run(test)
+
+
+def test_an_answer_that_is_no_failure_of_wordpress_never_makes_it_left_alone() -> None:
+    too_large = answer(b"x" * 3000)
+
+    async def test() -> None:
+        async with asked({"/": too_large}, max_bytes="2KiB") as (_origin, client):
+            client.guard.is_armed = True
+            for _ in range(3 * FAILURES_IN_A_ROW):
+                with pytest.raises(AnswerTooLarge):
+                    await client.fetch("/")
+            for _ in range(3 * FAILURES_IN_A_ROW):
+                assert (await client.fetch("/gone/")).status == 404
+
+    run(test)
+
+
+@pytest.mark.parametrize(("status", "interval", "seconds"), [(429, "60s", 600), (503, "60s", 60)])
+def test_retry_after_is_kept(status: int, interval: str, seconds: int) -> None:
+    async def test() -> None:
+        busy = answer(b"", status, Retry_After="600")
+        async with asked({"/": busy}, interval=interval) as (origin, client):
+            await client.fetch("/")
+            with pytest.raises(OriginPaused, match="Retry-After"):
+                await client.fetch("/")
+            assert len(origin.requests) == 1
+            assert seconds - 3 < client.state.paused_until - time.time() < seconds + 3
+
+    run(test)
+
+
+def test_failures_leave_one_fetch_at_a_time_and_good_answers_bring_the_others_back() -> None:
+    most = Counter[str]()
+    under_way: set[int] = set()
+
+    async def page(exchange: Exchange) -> None:
+        under_way.add(id(exchange))
+        most["at once"] = max(most["at once"], len(under_way))
+        await asyncio.sleep(0.01)
+        under_way.discard(id(exchange))
+        await exchange.send(answer(b"", 500) if exchange.path == "/bad/" else answer(html()))
+
+    async def at_once(client: OriginClient, count: int) -> int:
+        most.clear()
+        await asyncio.gather(*(client.fetch("/") for _ in range(count)))
+        return most["at once"]
+
+    async def test() -> None:
+        async with asked({"/": page, "/bad/": page}, concurrency=4) as (_origin, client):
+            assert await at_once(client, 8) == 4
+            for _ in range(3):
+                await client.fetch("/bad/")
+            assert client.state.limit == 1
+            assert await at_once(client, 2) == 1
+            assert await at_once(client, 40) == 4
+
+    run(test)
+
+
+def test_whoever_is_cancelled_leaves_its_room_to_others() -> None:
+    async def test() -> None:
+        async with asked({"/": html(), "/hangs/": never}, concurrency=2) as (_origin, client):
+            for _ in range(20):
+                tasks = [asyncio.create_task(client.fetch("/hangs/")) for _ in range(6)]
+                await asyncio.sleep(0)
+                for task in tasks[::-1]:
+                    task.cancel()
+                    await asyncio.sleep(0)
+                await asyncio.gather(*tasks, return_exceptions=True)
+            assert client.guard.in_flight == 0
+            assert (await client.fetch("/")).status == 200
 
     run(test)

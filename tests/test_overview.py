@@ -104,6 +104,7 @@ def test_every_value_of_a_page_and_of_a_site(tmp_path: Path) -> None:
             stale=0,
             absent=0,
             oldest_seconds=10.0,
+            origin=None,
         )
 
     seen(tmp_path, test)
@@ -239,7 +240,15 @@ def test_while_the_journal_answers_the_pages_that_it_follows_are_as_young_as_its
         assert one.states(THEN + 1010) == dict.fromkeys(PATHS, ("fresh", 10.0))
         _, site = one.overview(THEN + 1010)
         assert site == SiteStatus(
-            url=SITE, mode=Mode.JOURNAL, reason="", missed=2, fresh=3, stale=0, absent=0, oldest_seconds=10.0
+            url=SITE,
+            mode=Mode.JOURNAL,
+            reason="",
+            missed=2,
+            fresh=3,
+            stale=0,
+            absent=0,
+            oldest_seconds=10.0,
+            origin=None,
         )
         # Nobody asks any more: the daemon is dead.
         assert one.states(THEN + 1000 + BOUND + 1) == dict.fromkeys(PATHS, ("stale", BOUND + 1))
@@ -300,7 +309,15 @@ def test_a_site_without_a_secret_is_blind_whatever_was_known_of_its_journal(tmp_
         pages, site = one.overview(THEN + 1010)
         assert {page.state for page in pages.values()} == {"stale"}
         assert site == SiteStatus(
-            url=SITE, mode=Mode.BLIND, reason="", missed=0, fresh=0, stale=3, absent=0, oldest_seconds=1010.0
+            url=SITE,
+            mode=Mode.BLIND,
+            reason="",
+            missed=0,
+            fresh=0,
+            stale=3,
+            absent=0,
+            oldest_seconds=1010.0,
+            origin=None,
         )
 
     seen(tmp_path, test)

@@ -243,7 +243,7 @@ LAST_GOOD_PAGE_STAYS: dict[str, tuple[bytes | str, Outcome, str, str]] = {
     "204": (answer(b"", 204), Outcome.KEPT, "status", "204"),
     "206": (answer(html(), 206), Outcome.KEPT, "status", "206"),
     "429": (answer(b"", 429), Outcome.KEPT, "status", "429"),
-    "maintenance": (answer(html(), 503, Retry_After="600"), Outcome.KEPT, "maintenance", "600"),
+    "maintenance": (answer(html(), 503, Retry_After="0"), Outcome.KEPT, "maintenance", "Retry-After: 0"),
     "302 inside": (answer(b"", 302, Location="/new/"), Outcome.KEPT, "redirect", "/new/"),
     "301 outside": (answer(b"", 301, Location="https://evil.example/"), Outcome.KEPT, "redirect-outside", "evil"),
     "301 to itself": (answer(b"", 301, Location=f"{PUBLIC}/"), Outcome.KEPT, "redirect-loop", "X-Forwarded-Proto"),

@@ -1,0 +1,151 @@
+"""What a site's WordPress can bear: how many fetches at once, and when none at all. Decisions only; `origin` waits.
+
+The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
+(RFC 5681 section 3.1); when answers take twice as long as they use to, it shrinks by a quarter. After
+FAILURES_IN_A_ROW nothing is asked but one probe each PROBE_SECONDS; once that is good, one at a time, then more.
+All times are seconds of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+FAILURES_IN_A_ROW = 8
+"""So many that chance hardly makes them: where 30 % fail, one in 15,000."""
+PROBE_SECONDS = 30.0
+MOST_RETRY_AFTER_SECONDS = 3600.0
+BACKOFF_SECONDS = 1.0
+"""A page that failed once waits at most twice this long."""
+_SLOW = 2.0
+"""So many times as long as usual, and WordPress is taken to have too much to do."""
+_STEADY = 1.5
+_SLACK_SECONDS = 0.05
+"""Added to both sides of the comparison: a page of 4 ms that takes 9 says nothing."""
+_LONG_MEMORY, _SHORT_MEMORY = 0.05, 0.2
+"""What a new answer counts for in a mean: of one page, and of how the last few pages did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why nothing is asked, and until when."""
+
+    until: float
+    reason: str
+
+
+class Guard:
+    """One site's. Whoever asks first calls `admit`; then `start` and `end`, and `succeed` or `fail`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.is_armed = False
+        """While it is not, failures in a row pause nothing: one pass tries each page, whatever came of those before."""
+        self.failures = 0
+        """In a row."""
+        self.in_flight = 0
+        self._limit = float(most)
+        self._shrunk_at = float("-inf")
+        self._usual: dict[str, float] = {}
+        """How long each page takes, as a mean that forgets slowly."""
+        self._slowness = 1.0
+        """How much longer than usual the last answers took."""
+        self._pause: Pause | None = None
+        self._is_broken = False
+        """True if failures made the pause: it ends with a probe."""
+
+    @property
+    def limit(self) -> int:
+        """How many fetches may be under way."""
+        return max(1, int(self._limit))
+
+    @property
+    def has_room(self) -> bool:
+        """True if one more fetch may begin."""
+        return self.in_flight < self.limit
+
+    def admit(self, now: float) -> Pause | None:
+        """None if something may be asked now; else why not. Once in PROBE_SECONDS the one that asks is the probe."""
+        pause = self._pause
+        if pause is None:
+            return None
+        if now < pause.until:
+            return pause
+        # Those beside the probe do not wait for what it finds.
+        self._pause = Pause(now + PROBE_SECONDS, pause.reason) if self._is_broken else None
+        return None
+
+    def pause(self, now: float) -> Pause | None:
+        """The pause that there is."""
+        return self._pause if self._pause is not None and (self._is_broken or now < self._pause.until) else None
+
+    def start(self) -> None:
+        """A fetch begins."""
+        self.in_flight += 1
+
+    def end(self) -> None:
+        """A fetch has ended, however."""
+        self.in_flight -= 1
+
+    def succeed(self, page: str, started: float, seconds: float) -> bool:
+        """A good answer for a page. True if it is the first after a pause."""
+        was_broken, self._is_broken = self._is_broken, False
+        self.failures = 0
+        if was_broken:
+            # One at a time, then more: all who waited would come at once.
+            self._pause, self._limit, self._slowness = None, 1.0, 1.0
+            return True
+        usual = self._usual.get(page, seconds)
+        self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
+        slowness = (seconds + _SLACK_SECONDS) / (usual + _SLACK_SECONDS)
+        self._slowness += _SHORT_MEMORY * (slowness - self._slowness)
+        if self._slowness > _SLOW:
+            self._shrink(0.75, started, started + seconds)
+        elif self._slowness < _STEADY:
+            self._limit = min(float(self.most), self._limit + 1 / self._limit)
+        return False
+
+    def fail(self, reason: str, started: float, now: float, *, retry_after: float = 0.0) -> bool:
+        """No answer, or one that says that WordPress cannot. True if a pause begins with it.
+
+        `retry_after` is how long WordPress asks to be left alone, in seconds.
+        """
+        self.failures += 1
+        self._shrink(0.5, started, now)
+        if retry_after > 0:
+            self._limit = 1.0
+            until = now + min(retry_after, MOST_RETRY_AFTER_SECONDS)
+            is_new = self._pause is None
+            if self._pause is None or until > self._pause.until:
+                self._pause = Pause(until, f"{reason}; it asks for {retry_after:.0f} s (Retry-After)")
+            return is_new
+        if self.is_armed and self.failures >= FAILURES_IN_A_ROW and not self._is_broken:
+            self._is_broken = True
+            self._pause = Pause(now + PROBE_SECONDS, f"{self.failures} failures in a row, the last: {reason}")
+            return True
+        return False
+
+    def _shrink(self, factor: float, started: float, now: float) -> None:
+        # Those that were under way when it shrank last say nothing about what it is now.
+        if started >= self._shrunk_at:
+            self._limit = max(1.0, self._limit * factor)
+            self._shrunk_at = now
+
+
+def backoff_seconds(failures: int, longest: float, chance: float) -> float:
+    """How long a page that failed so often in a row waits: anything up to twice as long each time ("full jitter").
+
+    `chance` is out of [0, 1): pages that failed together do not come back together.
+    """
+    return chance * min(longest, BACKOFF_SECONDS * 2.0 ** min(failures, 32))
+
+
+def retry_after_seconds(value: str, now: float) -> float:
+    """The seconds of a Retry-After field (RFC 9110 section 10.2.3); 0 for what is none. `now` is since the epoch."""
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

@@ -1,0 +1,153 @@
+"""How much WordPress is asked, and when it is not."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from email.utils import formatdate
+
+import pytest
+
+from staticify.guard import (
+    FAILURES_IN_A_ROW,
+    MOST_RETRY_AFTER_SECONDS,
+    PROBE_SECONDS,
+    Guard,
+    backoff_seconds,
+    retry_after_seconds,
+)
+
+NOW = 1_700_000_000.0
+
+
+def armed(most: int = 8) -> Guard:
+    guard = Guard(most)
+    guard.is_armed = True
+    return guard
+
+
+def broken(at: float = 0.0, most: int = 8) -> Guard:
+    guard = armed(most)
+    began = [guard.fail("no", at, at) for _ in range(FAILURES_IN_A_ROW)]
+    assert began == [False] * (FAILURES_IN_A_ROW - 1) + [True]
+    return guard
+
+
+def test_it_begins_with_all_that_the_operator_allows() -> None:
+    assert Guard(8).limit == 8
+
+
+def test_a_failure_halves_and_a_round_of_good_answers_adds_one() -> None:
+    guard = Guard(8)
+    guard.fail("no", 1.0, 2.0)
+    assert guard.limit == 4
+    for number in range(4):
+        guard.succeed("/", 3.0 + number, 0.1)
+    assert guard.limit in {4, 5}
+    for number in range(100):
+        guard.succeed("/", 10.0 + number, 0.1)
+    assert guard.limit == 8
+
+
+def test_those_that_were_under_way_count_as_one_failure() -> None:
+    guard = Guard(8)
+    for _ in range(7):
+        guard.fail("no", 1.0, 2.0)
+    assert guard.limit == 4
+    guard.fail("no", 2.5, 3.0)
+    assert guard.limit == 2
+
+
+def test_it_never_comes_to_nothing() -> None:
+    guard = Guard(4)
+    for number in range(50):
+        guard.fail("no", float(number), number + 0.5)
+    assert guard.limit == 1
+
+
+def test_answers_that_take_much_longer_than_usual_shrink_it_and_a_new_usual_lets_it_grow() -> None:
+    guard = Guard(8)
+    times = iter(range(10_000))
+    for _ in range(50):
+        guard.succeed("/", float(next(times)), 0.2)
+    for _ in range(20):
+        guard.succeed("/", float(next(times)), 2.0)
+    assert guard.limit < 4
+    for _ in range(500):
+        guard.succeed("/", float(next(times)), 2.0)
+    assert guard.limit == 8
+
+
+def test_a_slow_page_among_fast_ones_is_no_sign_of_anything() -> None:
+    guard = Guard(8)
+    for number in range(300):
+        guard.succeed(f"/{number % 3}/", float(number), (0.004, 0.1, 3.0)[number % 3])
+    assert guard.limit == 8
+
+
+def test_after_failures_in_a_row_it_is_one_probe_at_a_time() -> None:
+    guard = broken(at=100.0)
+    asked = [now / 10 for now in range(1000, 13_000) if guard.admit(now / 10) is None]
+    assert len(asked) == 1200 / PROBE_SECONDS - 1
+    assert min(later - sooner for sooner, later in itertools.pairwise(asked)) >= PROBE_SECONDS
+
+
+def test_a_failed_probe_leaves_it_broken_and_a_good_one_begins_with_one_at_a_time() -> None:
+    guard = broken(at=0.0)
+    assert guard.admit(PROBE_SECONDS) is None
+    assert not guard.fail("still no", PROBE_SECONDS, PROBE_SECONDS + 1)
+    assert guard.admit(PROBE_SECONDS + 2) is not None
+    assert guard.admit(2 * PROBE_SECONDS) is None
+    assert guard.succeed("/", 2 * PROBE_SECONDS, 0.1)
+    assert guard.admit(2 * PROBE_SECONDS + 0.2) is None
+    assert (guard.limit, guard.failures, guard.pause(2 * PROBE_SECONDS + 0.2)) == (1, 0, None)
+
+
+def test_one_good_answer_ends_the_count() -> None:
+    guard = armed()
+    for round_ in range(10):
+        for _ in range(FAILURES_IN_A_ROW - 1):
+            assert not guard.fail("no", round_, round_)
+        guard.succeed("/", round_, 0.1)
+    assert guard.admit(11.0) is None
+
+
+def test_a_single_pass_tries_each_page() -> None:
+    guard = Guard(8)
+    assert not any(guard.fail("no", 0.0, 0.0) for _ in range(100))
+    assert guard.admit(1.0) is None
+
+
+def test_retry_after_is_kept_by_a_single_pass_too_and_begins_with_one_at_a_time() -> None:
+    guard = Guard(8)
+    assert guard.fail("WordPress answers 429", 0.0, 0.0, retry_after=20)
+    assert not guard.fail("WordPress answers 429", 0.0, 1.0, retry_after=5)
+    pause = guard.admit(19.9)
+    assert pause is not None
+    assert "Retry-After" in pause.reason
+    assert guard.admit(20.0) is None
+    assert (guard.limit, guard.pause(20.0)) == (1, None)
+
+
+def test_retry_after_has_a_bound() -> None:
+    guard = Guard(8)
+    guard.fail("WordPress answers 429", 0.0, 0.0, retry_after=1e9)
+    assert guard.admit(MOST_RETRY_AFTER_SECONDS) is None
+
+
+def test_full_jitter_is_anything_up_to_twice_as_long_each_time() -> None:
+    assert [backoff_seconds(failures, 60, 0.5) for failures in (1, 2, 3, 20, 10**9)] == [1, 2, 4, 30, 30]
+    waits = [backoff_seconds(3, 60, random.Random(seed).random()) for seed in range(1000)]
+    assert min(waits) < 0.5
+    assert 7.5 < max(waits) < 8
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("120", 120), (" 7 ", 7), ("0", 0), ("", 0), ("-5", 0), ("soon", 0), ("9" * 1000, 999_999_999), ("1.5", 0),
+        ("\u0661", 0), (formatdate(NOW + 90, usegmt=True), 90), (formatdate(NOW - 90, usegmt=True), 0),
+    ],
+)  # fmt: skip
+def test_retry_after_in_both_of_its_forms(value: str, expected: float) -> None:
+    assert retry_after_seconds(value, NOW) == expected
