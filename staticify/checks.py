@@ -16,6 +16,7 @@ from pydantic import ValidationInfo
 from staticify.address import Origin, parse_origin
 from staticify.errors import UrlError
 from staticify.faults import has_control_character, shown, text_of
+from staticify.rules import TEXT
 from staticify.signature import Secret, parse_secret
 from staticify.urls import Page, is_inside, page_of, parse_page
 
@@ -100,6 +101,24 @@ def check_selector(text: str) -> str:
         raise ValueError(f"{shown(text)} is not a CSS selector: {reason}") from None
     if is_cutting_everything:
         raise ValueError(f"{shown(text)} would cut out the whole head or body of a page")
+    return text
+
+
+def check_marker(text: str) -> str:
+    """A CSS selector, or "text:" and words."""
+    import turbohtml
+
+    if text.startswith(TEXT):
+        if not text[len(TEXT) :].strip():
+            raise ValueError(f"{shown(text)} has no words after {TEXT}")
+        return text
+    try:
+        turbohtml.parse("").select(text)
+    except turbohtml.SelectorSyntaxError as error:
+        reason = str(error).rpartition(": ")[2]
+        raise ValueError(
+            f"{shown(text)} is not a CSS selector: {reason}; words are written as {shown(TEXT + text)}"
+        ) from None
     return text
 
 

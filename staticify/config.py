@@ -40,6 +40,7 @@ from staticify.checks import (
     check_listen,
     check_loopback_address,
     check_machine,
+    check_marker,
     check_network,
     check_origin,
     check_page,
@@ -322,6 +323,13 @@ class Backend(_Table):
     )
 
 
+_Markers = Annotated[
+    tuple[Annotated[_ShortText, AfterValidator(check_marker)], ...],
+    AfterValidator(_once),
+    _Form("list of CSS selectors and text:WORDS"),
+]
+
+
 class Group(_Table):
     """Some pages of a site that have an interval of their own."""
 
@@ -335,6 +343,16 @@ class Group(_Table):
         ge=1,
         le=86400,
         description="How often these pages are fetched. The first group that matches a page counts.",
+    )
+    require: _Markers = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="What these pages must have, beside what all must.",
+    )
+    forbid: _Markers = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description="What these pages must never have, beside what none may.",
     )
 
 
@@ -417,6 +435,18 @@ class Site(_Table):
         default=True,
         description="Refuse a page that does not end in </html>; false for a theme whose minifier drops it.",
     )
+    require: _Markers = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description='What every HTML page has, such as "#colophon" or "text:Imprint". One that lacks it is held back '
+        "until two later fetches agree, or WordPress says that it changed.",
+    )
+    forbid: _Markers = Field(
+        default=(),
+        max_length=MAX_LIST_LENGTH,
+        description='What must never go out, such as "text:Briefly out of order" or "form.checkout": such a page is '
+        "refused, and one in the tree that has it is taken out.",
+    )
     strip: Annotated[
         tuple[Annotated[_ShortText, AfterValidator(check_selector)], ...],
         AfterValidator(_once),
@@ -491,12 +521,14 @@ class Site(_Table):
         """True if the page must not be fetched."""
         return any(fnmatchcase(page.path, glob) for glob in self.exclude)
 
+    def group_of(self, page: Page) -> Group | None:
+        """The first group that matches the page."""
+        return next((one for one in self.groups if any(fnmatchcase(page.path, glob) for glob in one.pages)), None)
+
     def interval_for(self, page: Page) -> float:
         """Seconds between two fetches of the page: of the first group that matches it, or of the site."""
-        for group in self.groups:
-            if any(fnmatchcase(page.path, glob) for glob in group.pages):
-                return group.interval_seconds
-        return self.interval_seconds
+        group = self.group_of(page)
+        return self.interval_seconds if group is None else group.interval_seconds
 
 
 class _File(_Table):

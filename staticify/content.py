@@ -13,8 +13,9 @@ from lxml import etree
 
 from staticify.gate import charset_of, decide_charset, kind_of, refused
 from staticify.html import Document
+from staticify.looks import text_of
 from staticify.nouns import Answer, Kind, Outcome, Verdict
-from staticify.rules import GateRules
+from staticify.rules import GateRules, Marker
 
 _HTML_END_BEFORE_COMMENT = re.compile(rb"</html\s*>\s*<!--")
 _COMMENT_START = re.compile(rb"\s*<!--")
@@ -74,6 +75,21 @@ def decide_body(answer: Answer, document: Document | None, rules: GateRules) -> 
         or _decide_password(document)
         or Verdict("ok", Outcome.PUBLISHED, "a whole page for everybody")
     )
+
+
+def standing_in(body: bytes, markers: tuple[Marker, ...], *, is_html: bool) -> frozenset[Marker]:
+    """Those of the markers that a body has. Selectors are for HTML alone; words are looked for as bytes and as text."""
+    if not markers:
+        return frozenset()
+    tree = Document(body).tree if is_html and not all(marker.text for marker in markers) else None
+    text = text_of(body)
+
+    def has(marker: Marker) -> bool:
+        if marker.text:
+            return marker.text in text or marker.text.encode() in body
+        return tree is not None and tree.select_one(marker.written) is not None
+
+    return frozenset(filter(has, markers))
 
 
 def _has_php_error(answer: Answer) -> bool:

@@ -122,7 +122,7 @@ class Follower:
 
     def _purge(self, entry: Entry) -> None:
         if SITE in entry.tags:
-            self._keeper.purge_everything()
+            self._keeper.purge_everything(is_told=True)
             return
         self._keeper.discover(self._pages(entry.urls))
         self._keeper.purge_change(entry.tags, self._pages(entry.urls))

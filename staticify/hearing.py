@@ -137,7 +137,7 @@ class Hearing:
             watch = await self._started_watch()
             for site in sorted({place.site for place in self._places.values() if place.site}):
                 log.warning("changes of files may have been missed: every page is checked", extra={"site": site})
-                self._listener.order(site, Order(is_everything=True))
+                self._listener.order(site, Order(is_everything=True, is_hint=True))
         self._watch = watch
         self._watching = asyncio.create_task(self._follow(watch), name="file changes")
         if _SPOOL in self._places:
@@ -168,13 +168,13 @@ class Hearing:
             await self._read_spool()
         elif batch.is_lost:
             log.warning("changes of files may have been missed: every page is checked", extra=fields)
-            self._listener.order(place.site, Order(is_everything=True))
+            self._listener.order(place.site, Order(is_everything=True, is_hint=True))
         elif place.what == _UPLOADS:
             uploads = tuple(sorted(str(path.relative_to(place.path)) for path in batch.paths))
-            self._listener.order(place.site, Order(uploads=uploads))
+            self._listener.order(place.site, Order(uploads=uploads, is_hint=True))
         else:
             log.info("code changed: every page is rendered anew", extra=fields)
-            self._listener.order(place.site, Order(is_everything=True))
+            self._listener.order(place.site, Order(is_everything=True, is_hint=True))
 
     async def _read_spool(self) -> None:
         folder = self._places[_SPOOL].path

@@ -75,6 +75,8 @@ class Keeper:
         self._followed: set[Page] = set()
         """Pages that the tree has, or rightly has not, and whose label says what would change that."""
         self._rendered_at: dict[Page, float] = {}
+        self._canary_due: dict[Page, float] = {}
+        """When each page is to be fetched for two visitors."""
         self._changes: deque[tuple[float, tuple[str, ...]]] = deque()
         """The tags of the latest changes, and when they were heard of."""
         self._suspects: dict[Page, float] = {}
@@ -150,8 +152,10 @@ class Keeper:
         bodies = ((page, self._renderer.body_of(page)) for page in pages)
         return {page for page, body in bodies if any(needle in body for needle in needles)}
 
-    def purge(self, pages: Iterable[Page], *, is_for_visitors: bool = False) -> int:
+    def purge(self, pages: Iterable[Page], *, is_for_visitors: bool = False, is_told: bool = True) -> int:
         """Render pages anew, now. Returns how many are kept here.
+
+        `is_told` says that WordPress, or an operator, says that they changed.
 
         What visitors did (comments) waits its turn: once in COMMENT_SECONDS a page, and behind what editors did.
         """
@@ -159,11 +163,20 @@ class Keeper:
         kept = [page for page in set(pages) if page in self._pages]
         for page in kept:
             self._suspects.pop(page, None)
-            self._followed.discard(page)
-            self._store.set_due(page.url)
+            if page in self._followed:
+                self._note_last_right(page, now)
+                self._followed.discard(page)
+            self._store.set_due(page.url, is_told=is_told)
             due = max(now, self._rendered_at.get(page, float("-inf")) + COMMENT_SECONDS) if is_for_visitors else URGENT
             self._queue.schedule(page, due)
         return len(kept)
+
+    def _note_last_right(self, page: Page, now: float) -> None:
+        """Remember until when no row of the journal named a page: from there on its age counts, in `status` too."""
+        record = self._store.get(page.url)
+        right_at = time.time() - (now - self._pages[page])
+        if record is not None and record.is_published and right_at > record.verified_at:
+            self._store.put(replace(record, verified_at=right_at))
 
     def purge_change(self, tags: tuple[str, ...], named: Iterable[Page] = ()) -> int:
         """Render the pages anew that a change with these tags concerns; foremost those that it names.
@@ -189,10 +202,10 @@ class Keeper:
         if concerning:
             self.purge([page], is_for_visitors=all(map(is_from_visitors, concerning)))
 
-    def purge_everything(self) -> int:
+    def purge_everything(self, *, is_told: bool = False) -> int:
         """Render every page of the site anew, and look which pages it has."""
         self._is_list_due = True
-        return self.purge(self._pages)
+        return self.purge(self._pages, is_told=is_told)
 
     async def revoke(self, pages: Iterable[Page]) -> None:
         """Take pages out of the tree that are public no more, now; then ask what WordPress answers for them."""
@@ -332,6 +345,7 @@ class Keeper:
         self._followed.discard(page)
         self._suspects.pop(page, None)
         self._rendered_at.pop(page, None)
+        self._canary_due.pop(page, None)
         self._store.clear_due(page.url, self._store.due_mark(page.url))
         self._queue.cancel(page)
         self._timetable.forget(page)
@@ -433,10 +447,11 @@ class Keeper:
         started = asyncio.get_running_loop().time()
         before, mark = self._store.get(page.url), self._store.due_mark(page.url)
         is_swept = self.is_following and page in self._followed
+        is_twice = self._is_canary_due(page, started)
         self._rendered_at[page] = started
         self.journeys += 1
         try:
-            result = await self._renderer.render(page)
+            result = await self._renderer.render(page, is_twice=is_twice)
         except Exception as error:
             log.exception("a journey failed", extra={"url": page.url})
             result = self._renderer.fail(page, error)
@@ -461,6 +476,22 @@ class Keeper:
             verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
             result = self._renderer.conclude(result.record, result.record.checked_at, verdict)
         self._report(result)
+
+    def _is_canary_due(self, page: Page, now: float) -> bool:
+        """True once in a sweep's time, for each page at another moment: then it is fetched for two visitors."""
+        if not self._is_repeating:
+            return False
+        due_at = self._canary_due.get(page)
+        if due_at is None:
+            # After a start in the second sweep's time, so that nobody pays twice for a restart.
+            due_at = self._timetable.next_due(
+                page, self.site.sweep_seconds, now + self.site.sweep_seconds, shortest=0.0
+            )
+            self._canary_due[page] = due_at
+        if now < due_at:
+            return False
+        self._canary_due[page] = now + self.site.sweep_seconds
+        return True
 
     def _take_label(self, record: Record, page: Page) -> None:
         """What the page was made of, and whether that is all one has to know to keep it right."""

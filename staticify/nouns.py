@@ -150,7 +150,8 @@ class Record:
     checked_at: float = 0.0
     """Start of the last fetch, however it ended."""
     verified_at: float = 0.0
-    """Start of the last fetch whose answer the tree agrees with. The age of a page counts from here."""
+    """When the tree was last known to agree with WordPress: the start of a fetch, or of the journal's last answer that
+    came before the row that named the page. The age of a page counts from here."""
     changed_at: float = 0.0
     render_seconds: float = 0.0
     outcome: Outcome | None = None
@@ -160,6 +161,10 @@ class Record:
     """Journeys in a row that were not good."""
     doubted_at: float = 0.0
     """When an answer first said that the page may not be public any more; 0 since the last good one."""
+    held_digest: str = ""
+    """Looks of an answer that is held back because too much of the page is gone; empty if none is."""
+    held_count: int = 0
+    """How many fetches in a row agreed on it."""
     unlisted_at: float = 0.0
     """When a whole list first lacked the page; 0 while it is listed."""
     unchanged_count: int = 0

@@ -22,12 +22,14 @@ class Order:
     uploads: tuple[str, ...] = ()
     """Paths below wp-content/uploads."""
     is_everything: bool = False
+    is_hint: bool = False
+    """A change of files: pages may have changed, and a broken upgrade may have broken them."""
 
 
 async def carry_out(order: Order, keeper: Keeper) -> int:
     """Purge what an order names, of one site. Returns how many pages that is: what the site does not keep is none."""
     if order.is_everything:
-        return keeper.purge_everything()
+        return keeper.purge_everything(is_told=not order.is_hint)
     pages = keeper.pages_of(order.tags)
     for url in order.urls:
         # What is no page could not be in the tree either.
@@ -35,7 +37,7 @@ async def carry_out(order: Order, keeper: Keeper) -> int:
             pages.add(page_of(keeper.site.base, url))
     if order.uploads:
         pages |= await keeper.pages_showing(_spellings(order.uploads))
-    return keeper.purge(pages)
+    return keeper.purge(pages, is_told=not order.is_hint)
 
 
 def _spellings(uploads: Iterable[str]) -> Iterator[str]:

@@ -227,13 +227,15 @@ class OriginClient:
         async with self._stream("POST", path, MAX_JOURNAL_BYTES, fields, body) as stream:
             return await _whole(stream)
 
-    async def fetch(self, raw_path: str) -> Answer:
+    async def fetch(self, raw_path: str, *, visitor: str = "") -> Answer:
         """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError.
+
+        `visitor` is an address that WordPress is told to be the visitor's, as a proxy tells it.
 
         Waits for one of the slots that the guard allows, `concurrency` at most; the deadline and `Answer.seconds` begin
         after that. The body of any status but 200 is left out.
         """
-        async with self._slot(), self.stream(raw_path, self._site.max_bytes) as stream:
+        async with self._slot(), self.stream(raw_path, self._site.max_bytes, visitor) as stream:
             if stream.status == 200:
                 return await _whole(stream)
             await stream.drop_body()
@@ -266,12 +268,15 @@ class OriginClient:
             unreachable=tuple(sorted(last)),
         )
 
-    def stream(self, raw_path: str, max_bytes: int) -> AbstractAsyncContextManager[Stream]:
+    def stream(self, raw_path: str, max_bytes: int, visitor: str = "") -> AbstractAsyncContextManager[Stream]:
         """An answer as it comes in, all of it within the site's deadline. Leaving early closes the connection.
 
         With a secret the fetch is signed, so that WordPress labels its answer, and is anonymous all the same.
         """
-        return self._stream("GET", raw_path, max_bytes, self._label_fields(), b"")
+        fields = dict(self._label_fields())
+        if visitor:
+            fields |= {"X-Forwarded-For": visitor, "X-Real-IP": visitor}
+        return self._stream("GET", raw_path, max_bytes, fields, b"")
 
     def _label_fields(self) -> Mapping[str, str]:
         if not self._site.secrets:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from staticify.content import decide_body
+from staticify.content import decide_body, standing_in
 from staticify.gate import kind_of
 from staticify.html import Document
 from staticify.nouns import Answer, Cut, Kind, Outcome, Verdict
 from staticify.rules import Rules
 from staticify.strip import CannotCut, Stripped, strip
+
+FORBIDDEN = "forbidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,13 @@ class Prepared:
     body: bytes = b""
     cuts: tuple[Cut, ...] = ()
     output_digest: str = ""
+    missing: tuple[str, ...] = ()
+    """What the page should have and has not."""
+
+
+def has_forbidden(body: bytes, kind: Kind | None, rules: Rules) -> bool:
+    """True if a body in the tree has what must never go out."""
+    return bool(standing_in(body, rules.gate.forbid, is_html=kind is Kind.HTML))
 
 
 def prepare(answer: Answer, rules: Rules) -> Prepared:
@@ -32,4 +41,10 @@ def prepare(answer: Answer, rules: Rules) -> Prepared:
         stripped = strip(document, rules.strip) if document is not None else Stripped(answer.body, ())
     except CannotCut as error:
         return Prepared(Verdict("cannot-strip", Outcome.REFUSED, str(error)))
-    return Prepared(verdict, stripped.body, stripped.cuts, rules.noise.digest(stripped.body))
+    is_html, gate = document is not None, rules.gate
+    if found := standing_in(stripped.body, gate.forbid, is_html=is_html):
+        reason = f"the page has what must never go out: {min(marker.written for marker in found)}"
+        return Prepared(Verdict(FORBIDDEN, Outcome.REFUSED, reason))
+    there = standing_in(stripped.body, gate.require, is_html=True) if is_html else frozenset(gate.require)
+    missing = tuple(marker.written for marker in gate.require if marker not in there)
+    return Prepared(verdict, stripped.body, stripped.cuts, rules.noise.digest(stripped.body), missing)

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 import aiofiles
 
-from staticify.config import Site
+from staticify.canary import ANOTHER_VISITOR, named_only_in, personal_difference
+from staticify.config import Group, Site
 from staticify.encode import encode
 from staticify.errors import OriginError, TreeError
 from staticify.gate import KIND_CHANGED, decide_head, decide_kind, kind_of
+from staticify.looks import looks_of
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import Answer, Kind, Outcome, Record, Result, Verdict
 from staticify.origin import OriginClient
-from staticify.rules import GateRules, Rules
+from staticify.rules import GateRules, Marker, Rules
 from staticify.store import Store
 from staticify.tags import parse_label
 from staticify.tree import Found, Tree
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PERSONAL = "personal"
+FETCHES_THAT_AGREE = 2
+"""Later ones, with an answer that is held back: then it is published."""
 DENSE_AFTER_UNCHANGED = 3
 """Journeys without a change after which a page is worth the densest variants."""
 MAX_DENSE_BYTES = 256 * 1024
@@ -61,9 +66,20 @@ _SHOWN_HEADERS = frozenset(
 )
 
 
-def rules_of(site: Site) -> Rules:
-    """The rules that a site's configuration comes to."""
-    gate = GateRules(site.base, site.max_bytes, site.require_html_end, site.allow_cookies)
+def rules_of(site: Site, group: Group | None = None) -> Rules:
+    """The rules that a site's configuration comes to, for the pages of a group or for all others."""
+    require, forbid = (
+        (*site.require, *(group.require if group else ())),
+        (*site.forbid, *(group.forbid if group else ())),
+    )
+    gate = GateRules(
+        site.base,
+        site.max_bytes,
+        site.require_html_end,
+        site.allow_cookies,
+        require=tuple(map(Marker, dict.fromkeys(require))),
+        forbid=tuple(map(Marker, dict.fromkeys(forbid))),
+    )
     return Rules.of(gate, site.strip, site.ignore)
 
 
@@ -91,12 +107,17 @@ class Renderer:
         self._dense_lock = asyncio.Lock()
         self._revocations: Counter[str] = Counter()
         """How often WordPress took a page back, by URL: an answer from before is not published after it."""
-        self._rules = rules_of(site)
+        self._rules = {group: rules_of(site, group) for group in (None, *site.groups)}
 
-    async def render(self, page: Page) -> Result:
-        """One journey: fetch, decide, strip, encode, publish, record. Never raises for what a site can do wrong."""
+    async def render(self, page: Page, *, is_twice: bool = False) -> Result:
+        """One journey: fetch, decide, strip, encode, publish, record. Never raises for what a site can do wrong.
+
+        `is_twice` fetches for another visitor as well, and refuses a page that greets each by name.
+        """
         started = self._now()
         before = self._before(page, started)
+        is_told = self._store.is_told(page.url)
+        rules = self._rules_for(page)
         revocations = self._revocations[page.url]
         try:
             answer = await self._origin.fetch(page.raw_path)
@@ -111,18 +132,52 @@ class Renderer:
             render_seconds=answer.seconds,
         )
 
-        verdict = decide_head(answer, page, self._rules.gate)
+        verdict = decide_head(answer, page, rules.gate)
         if verdict.outcome is Outcome.GONE:
             return await self._workers.run(self._let_go, page, seen, started, verdict)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
+
+        if is_twice or before.verdict == PERSONAL:
+            other = await self._for_another_visitor(page, answer)
+            if named := await self._workers.run(self._personal, page, answer.body, other):
+                return await self._workers.run(self._refuse_personal, page, seen, started, named, other)
 
         source_digest = digest(answer.body)
         if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
             result = self.conclude(seen, started, UNCHANGED)
             await self._make_dense(page, result.record)
             return result
-        return await self._workers.run(self._replace, page, seen, started, answer, source_digest, revocations)
+        return await self._workers.run(
+            self._replace, page, seen, started, answer, source_digest, revocations, is_told=is_told
+        )
+
+    def _rules_for(self, page: Page) -> Rules:
+        return self._rules[self.site.group_of(page)]
+
+    async def _for_another_visitor(self, page: Page, answer: Answer) -> bytes:
+        """The same page as somebody else gets it; the answer's own body where that cannot be had."""
+        try:
+            other = await self._origin.fetch(page.raw_path, visitor=ANOTHER_VISITOR)
+        except OriginError:
+            return answer.body  # The first one stands for itself, as it would have.
+        return other.body if other.status == answer.status else answer.body
+
+    def _personal(self, page: Page, body: bytes, other: bytes) -> str:
+        """Whom one of two bodies names and the other does not. Pure, and too slow for the event loop."""
+        blank = self._rules_for(page).noise.blank
+        return "" if body == other else personal_difference(blank(body), blank(other))
+
+    def _refuse_personal(self, page: Page, seen: Record, started: float, named: str, other: bytes) -> Result:
+        """Refuse it; what stands in the tree goes if it names somebody too. Blocks."""
+        reason = (
+            f"two anonymous fetches differ in whom they name, {named!r}: a plugin or a cache in WordPress mixes "
+            "visitors up; if it is nobody, let `ignore` leave it out of comparisons"
+        )
+        blank = self._rules_for(page).noise.blank
+        if named_only_in(blank(self.body_of(page)), blank(other)):
+            return self.remove(page, seen, started, Verdict(PERSONAL, Outcome.GONE, reason))
+        return self.conclude(seen, started, Verdict(PERSONAL, Outcome.REFUSED, reason))
 
     def make_no_more_dense(self) -> None:
         """Begin no more dense variants: a daemon that is told to stop would wait for them."""
@@ -142,15 +197,26 @@ class Renderer:
         return record if record.site == self.site.url else replace(record, site=self.site.url)
 
     def _replace(
-        self, page: Page, before: Record, started: float, answer: Answer, source_digest: str, revocations: int
+        self,
+        page: Page,
+        before: Record,
+        started: float,
+        answer: Answer,
+        source_digest: str,
+        revocations: int,
+        *,
+        is_told: bool,
     ) -> Result:
         """The second half of the journey, in a worker thread: other bytes than those of the last good page."""
         # Imported here: a pass in which nothing changed needs no parser, and begins a tenth of a second earlier.
-        from staticify.prepare import prepare
+        from staticify.prepare import FORBIDDEN, has_forbidden, prepare
 
-        prepared = prepare(answer, self._rules)
+        rules = self._rules_for(page)
+        prepared = prepare(answer, rules)
         if prepared.verdict.outcome is Outcome.GONE:
             return self._let_go(page, before, started, prepared.verdict)
+        if prepared.verdict.name == FORBIDDEN and has_forbidden(self.body_of(page), before.kind, rules):
+            return self.remove(page, before, started, replace(prepared.verdict, outcome=Outcome.GONE))
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
         kind = kind_of(answer) or Kind.HTML
@@ -159,12 +225,17 @@ class Renderer:
         if doubt is not None and before.verdict != KIND_CHANGED:
             reason = f"{doubt.reason}; published if the next fetch agrees"
             return self.conclude(before, started, replace(doubt, reason=reason))
+        if not is_told and (held := self._held(page, before, in_place, kind, prepared)) is not None:
+            record, verdict = held
+            return self.conclude(record, started, verdict)
         found = replace(
             before,
+            held_digest="",
+            held_count=0,
             kind=kind,
             source_digest=source_digest,
             output_digest=prepared.output_digest,
-            rules_digest=self._rules.digest,
+            rules_digest=rules.digest,
             cuts=prepared.cuts,
         )
         standing = self._standing(page, in_place, kind, prepared, started)
@@ -195,13 +266,38 @@ class Renderer:
         )
         return self.conclude(published, started, prepared.verdict)
 
+    def _held(
+        self, page: Page, before: Record, in_place: Found | None, kind: Kind, prepared: Prepared
+    ) -> tuple[Record, Verdict] | None:
+        """Hold an answer back that lacks most of the last good page's text, or what it must have.
+
+        None once two later fetches agreed on it: then WordPress means it.
+        """
+        looks = looks_of(prepared.body)
+        standing = self.body_of(page) if in_place is not None and in_place.kind is kind else b""
+        last_good = looks_of(standing) if standing else looks
+        if prepared.missing:
+            name, what = "required", f"the page lacks {prepared.missing[0]!r}"
+        elif looks.is_shrunk_from(last_good):
+            name = "shrunk"
+            what = f"of {last_good.seen_bytes} bytes of visible text {looks.seen_bytes} are left"
+        else:
+            return None
+        count = before.held_count + 1 if before.held_digest == looks.digest else 1
+        if count > FETCHES_THAT_AGREE:
+            return None
+        left = FETCHES_THAT_AGREE + 1 - count
+        later = "two later fetches agree" if left > 1 else "the next fetch agrees"
+        reason = f"{what}; published if {later}, or if WordPress says that it changed (`staticify purge` says so too)"
+        return replace(before, held_digest=looks.digest, held_count=count), Verdict(name, Outcome.KEPT, reason)
+
     def _is_in_place(self, page: Page, record: Record, kind: Kind | None) -> bool:
         """True if the tree still holds what the record says, let out by today's rules."""
         return (
             record.is_published
             and record.kind is not None
             and record.kind is kind
-            and record.rules_digest == self._rules.digest
+            and record.rules_digest == self._rules_for(page).digest
             and self._tree.is_holding(page.place, record.kind, record.mtime, record.size_bytes)
         )
 
@@ -222,7 +318,7 @@ class Renderer:
             return None
         if body == prepared.body:
             return found, True
-        is_noise = self._rules.noise.digest(body) == prepared.output_digest
+        is_noise = self._rules_for(page).noise.digest(body) == prepared.output_digest
         return (found, False) if is_noise and now - found.mtime < MAX_NOISE_SECONDS else None
 
     def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict) -> Result:
@@ -276,7 +372,7 @@ class Renderer:
                 page.url,
                 self.site.url,
                 kind=found.kind,
-                output_digest=self._rules.noise.digest(body),
+                output_digest=self._rules_for(page).noise.digest(body),
                 size_bytes=found.size_bytes,
                 mtime=found.mtime,
                 first_seen_at=found.mtime,
@@ -303,6 +399,8 @@ class Renderer:
             reason=verdict.reason,
             failures=0 if is_good else record.failures + 1,
             doubted_at=0.0 if is_good else record.doubted_at,
+            held_digest="" if is_good else record.held_digest,
+            held_count=0 if is_good else record.held_count,
             unchanged_count=record.unchanged_count + 1 if verdict.outcome is Outcome.UNCHANGED else 0,
         )
         self._store.put(record)

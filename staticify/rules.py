@@ -9,6 +9,22 @@ from staticify import __version__
 from staticify.noise import Noise, digest
 from staticify.urls import Page
 
+TEXT = "text:"
+"""Before the words of a marker that is no selector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Something that a page has, or has not: an element, or words."""
+
+    written: str
+    """As in the configuration: a CSS selector, or "text:" and the words."""
+
+    @property
+    def text(self) -> str:
+        """The words; empty for a selector."""
+        return " ".join(self.written[len(TEXT) :].split()) if self.written.startswith(TEXT) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class GateRules:
@@ -18,6 +34,10 @@ class GateRules:
     max_bytes: int
     require_html_end: bool = True
     allow_cookies: tuple[str, ...] = ()
+    require: tuple[Marker, ...] = ()
+    """What each HTML page has. One that lacks it is doubted."""
+    forbid: tuple[Marker, ...] = ()
+    """What no page may have."""
 
 
 class Part(Enum):

@@ -26,7 +26,7 @@ from staticify.signature import TOLERANCE_SECONDS
 log = logging.getLogger(__name__)
 
 FILE_NAME = "state.db"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_SECONDS = 5.0
 """How long to wait for somebody else's lock when the database is opened."""
 FLUSH_BUSY_SECONDS = 1.0
@@ -44,6 +44,7 @@ _INSERT = f"insert or replace into page ({', '.join(_COLUMNS)}) values ({', '.jo
 
 _DUE, _SITE, _ORIGIN, _SEEN = "due", "site", "origin", "seen"
 """Kinds of notes."""
+_TOLD = "told"
 
 _Batch = dict[str, list[tuple[Any, ...]]]
 """Statements, and the rows for each."""
@@ -176,11 +177,14 @@ class Store:
 
     # --- What is due, and what is known of sites ---------------------------------------------------------------------
 
-    def set_due(self, url: str) -> None:
-        """Remember that a page has to be rendered anew, restarts included."""
+    def set_due(self, url: str, *, is_told: bool = False) -> None:
+        """Remember that a page has to be rendered anew, restarts included.
+
+        `is_told` says that WordPress, or an operator, says that the page changed: it may look quite another way.
+        """
         with self._lock:
             self._marks_of_due[url] = self._marks_of_due.get(url, 0) + 1
-            self._note(_DUE, url, "")
+            self._note(_DUE, url, _TOLD if is_told or self.is_told(url) else "")
 
     def due_mark(self, url: str) -> int:
         """What `clear_due` needs to know of the moment when a journey begins."""
@@ -196,6 +200,10 @@ class Store:
     def is_due(self, url: str) -> bool:
         """True if the page has to be rendered anew."""
         return (_DUE, url) in self._notes
+
+    def is_told(self, url: str) -> bool:
+        """True if the page is due because somebody says that it changed."""
+        return self._notes.get((_DUE, url)) == _TOLD
 
     def due(self) -> list[str]:
         """Every URL that has to be rendered anew."""

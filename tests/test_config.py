@@ -59,6 +59,8 @@ def test_the_least_file_has_the_documented_defaults() -> None:
         "max_bytes": 8 * 1024 * 1024,
         "deadline_seconds": 20.0,
         "require_html_end": True,
+        "require": (),
+        "forbid": (),
         "strip": (),
         "ignore": (),
         "allow_cookies": (),
@@ -119,6 +121,8 @@ max_pages = 50
 max_bytes = "512KiB"
 deadline = "500ms"
 require_html_end = false
+require = ["#colophon", "text: Imprint  & more ", "#colophon"]
+forbid = ["form.checkout"]
 strip = [".ad > b", ".ad > b"]
 ignore = ['<!-- took [0-9.]+ s -->']
 allow_cookies = ["pll_language", "PHPSESSID*"]
@@ -129,6 +133,8 @@ wp_content = "../../var/www/wp-content"
 [[site.group]]
 pages = ["/blog/category/*"]
 interval = "5m"
+require = [".products li"]
+forbid = ["text:Sold out"]
 
 [[site.backend]]
 address = "http://[2001:db8::30]:8080"
@@ -198,13 +204,22 @@ address = "http://192.0.2.31:8080"
         "max_bytes": 512 * 1024,
         "deadline_seconds": 0.5,
         "require_html_end": False,
+        "require": ("#colophon", "text: Imprint  & more "),
+        "forbid": ("form.checkout",),
         "strip": (".ad > b",),
         "ignore": ("<!-- took [0-9.]+ s -->",),
         "allow_cookies": ("pll_language", "PHPSESSID*"),
         "secrets": (Secret(b"\1" * 32), Secret(b"\2" * 32)),
         "sweep_seconds": 900.0,
         "wp_content": "/etc/staticify/../../var/www/wp-content",
-        "groups": (Group(pages=("/blog/category/*",), interval="5m"),),  # type: ignore[arg-type]  # as in TOML
+        "groups": (
+            Group(
+                pages=("/blog/category/*",),
+                interval="5m",  # type: ignore[arg-type]  # as in TOML
+                require=(".products li",),
+                forbid=("text:Sold out",),
+            ),
+        ),
         "backends": (
             Backend.model_validate({"address": "http://[2001:db8::30]:8080", "name": "primary", "weight": 5}),
             Backend.model_validate({"address": "http://192.0.2.31:8080"}),
@@ -287,7 +302,7 @@ def test_a_page_belongs_to_the_site_with_the_longest_path() -> None:
 
 SITE_KEYS = (
     "url, origin, interval, concurrency, pages, sitemaps, exclude, max_pages, max_bytes, deadline, require_html_end, "
-    "strip, ignore, allow_cookies, secrets, sweep, wp_content, group, backend"
+    "require, forbid, strip, ignore, allow_cookies, secrets, sweep, wp_content, group, backend"
 )
 TOP_KEYS = "tree, state, log, webhook, spool, front, balancer, site"
 HELP = {setting.key: setting.help for setting in config.describe()}
@@ -468,6 +483,8 @@ def test_a_fault_of_a_site(text: str, key: str, message: str, line: int) -> None
 @pytest.mark.parametrize(
     ("text", "key", "beginning"),
     [
+        ('require = [".x",\n"a["]', "require[1]", '"a[" is not a CSS selector: expected '),
+        ('forbid = [".x",\n"text:  "]', "forbid[1]", '"text:  " has no words after text:'),
         ('strip = [".x",\n"a["]', "strip[1]", '"a[" is not a CSS selector: expected '),
         ('strip = [".x",\n"p:foo"]', "strip[1]", '"p:foo" is not a CSS selector: unknown '),
         ('ignore = ["x",\n"("]', "ignore[1]", '"(" is not a regular expression: missing )'),
@@ -1189,6 +1206,8 @@ def test_every_key_is_described() -> None:
         ("[[site]]", "site.max_bytes", 'size, "1KiB" to "1GiB"', '"8MiB"', False),
         ("[[site]]", "site.deadline", 'duration, "100ms" to "10m"', '"20s"', False),
         ("[[site]]", "site.require_html_end", "true or false", "true", False),
+        ("[[site]]", "site.require", "list of CSS selectors and text:WORDS", "[]", False),
+        ("[[site]]", "site.forbid", "list of CSS selectors and text:WORDS", "[]", False),
         ("[[site]]", "site.strip", "list of CSS selectors", "[]", False),
         ("[[site]]", "site.ignore", "list of regular expressions", "[]", False),
         ("[[site]]", "site.allow_cookies", "list of names", "[]", False),
@@ -1197,6 +1216,8 @@ def test_every_key_is_described() -> None:
         ("[[site]]", "site.wp_content", "path", "", False),
         ("[[site.group]]", "site.group.pages", "list of patterns", "", True),
         ("[[site.group]]", "site.group.interval", 'duration, "1s" to "24h"', "", True),
+        ("[[site.group]]", "site.group.require", "list of CSS selectors and text:WORDS", "[]", False),
+        ("[[site.group]]", "site.group.forbid", "list of CSS selectors and text:WORDS", "[]", False),
         ("[[site.backend]]", "site.backend.address", "address", "", True),
         ("[[site.backend]]", "site.backend.name", "name", "", False),
         ("[[site.backend]]", "site.backend.weight", "number, 0 to 100", "1", False),

@@ -59,11 +59,11 @@ def test_what_was_heard_when_another_takes_over_is_told(tmp_path: Path) -> None:
         await first.start()
         (theme / "footer.php").write_text("<?php")
         await second.start(first)
-        await until(lambda: (SITE, Order(is_everything=True)) in listener.orders)
+        await until(lambda: (SITE, Order(is_everything=True, is_hint=True)) in listener.orders)
         # And the second hears.
         listener.orders.clear()
         (theme / "footer.php").write_text("<?php echo 1;")
-        await until(lambda: (SITE, Order(is_everything=True)) in listener.orders)
+        await until(lambda: (SITE, Order(is_everything=True, is_hint=True)) in listener.orders)
         await second.stop()
 
     asyncio.run(main())
@@ -88,7 +88,7 @@ def test_where_two_watches_are_too_many_everything_counts_as_changed(
 
         monkeypatch.setattr(Watch, "start", limited)
         await second.start(first)
-        assert (SITE, Order(is_everything=True)) in listener.orders
+        assert (SITE, Order(is_everything=True, is_hint=True)) in listener.orders
         await second.stop()
 
     asyncio.run(main())

@@ -44,6 +44,8 @@ FULL = Record(
     reason="a whole page for everybody: café, 日本, 'quotes' and \"more\"\n",
     failures=3,
     doubted_at=1_700_000_030.75,
+    held_digest="d" * 32,
+    held_count=2,
     unlisted_at=1_700_000_040.875,
     unchanged_count=7,
     is_dense=True,
@@ -95,11 +97,22 @@ def test_the_columns_of_this_schema_version() -> None:
     columns = (
         *("url", "site", "kind", "source_digest", "output_digest", "rules_digest", "size_bytes", "mtime"),
         *("first_seen_at", "checked_at", "verified_at", "changed_at", "render_seconds", "outcome", "verdict"),
-        *("reason", "failures", "doubted_at", "unlisted_at", "unchanged_count", "is_dense", "tags", "status"),
+        *(
+            "reason",
+            "failures",
+            "doubted_at",
+            "held_digest",
+            "held_count",
+            "unlisted_at",
+            "unchanged_count",
+            "is_dense",
+            "tags",
+            "status",
+        ),
         *("headers", "cuts", "location"),
     )
     assert columns == module._COLUMNS
-    assert SCHEMA_VERSION == 3
+    assert SCHEMA_VERSION == 4
 
 
 def test_what_changes_is_written_and_what_is_forgotten_goes(tmp_path: Path) -> None:

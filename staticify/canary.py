@@ -1,0 +1,84 @@
+"""Do two anonymous fetches of a page greet different people? Then it is nobody's page for everybody.
+
+A plugin may personalise by the visitor's address, by chance, or because a cache of its own has mixed visitors up. That
+pages differ is no sign: random quotes, counters and nonces do. Only what names somebody is.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+ONE_VISITOR, ANOTHER_VISITOR = "192.0.2.1", "198.51.100.23"
+"""Whom the two fetches are for, as a proxy says it: addresses of nobody (RFC 5737)."""
+
+_GREETINGS = frozenset({
+    "hello", "hi", "hey", "howdy", "welcome", "greetings", "dear", "hallo", "willkommen", "moin", "servus",
+    "bonjour", "salut", "bienvenue", "hola", "bienvenido", "bienvenida", "ciao", "salve", "benvenuto",
+    "benvenuta", "olá", "oi", "bem-vindo", "bem-vinda", "hej", "hei", "velkommen", "välkommen", "tervetuloa",
+    "dag", "welkom", "cześć", "witaj", "witamy", "ahoj", "vítejte", "szia", "üdvözöljük", "salutare", "привет",
+    "здравствуйте", "merhaba", "hoşgeldiniz",
+})  # fmt: skip
+_GREETING_ENDS = (
+    "logged in as", "signed in as", "angemeldet als", "eingeloggt als", "connecté en tant que", "conectado como",
+    "accesso effettuato come", "ingelogd als", "your ip", "your account", "ship to", "deliver to",
+)  # fmt: skip
+_WORDS_AFTER = 3
+"""So many words after a greeting may be the name."""
+_TOKEN = re.compile(r"[^\s<>\"'=]+")
+_WORD = re.compile(r"[^\W_]+(?:[-'.@][^\W_]+)*")
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_TAGS = re.compile(r"<[^>]*>?")
+_MOST_SHOWN = 200
+
+
+def personal_difference(one: bytes, other: bytes) -> str:
+    """What is personal in only one of the two pages, as it stands there; empty if nothing is."""
+    if one == other:
+        return ""
+    first, second = (html.unescape(body.decode("utf-8", "replace")) for body in (one, other))
+    return (_named(first, second) or _named(second, first))[:_MOST_SHOWN]
+
+
+def named_only_in(one: bytes, other: bytes) -> str:
+    """What is personal in the first page and not in the other; empty if nothing is."""
+    return _named(*(html.unescape(body.decode("utf-8", "replace")) for body in (one, other)))[:_MOST_SHOWN]
+
+
+def differences(one: bytes, other: bytes) -> list[str]:
+    """What stands in only one of the two pages, each piece once, in the page's order."""
+    first, second = (body.decode("utf-8", "replace") for body in (one, other))
+    return [token[:_MOST_SHOWN] for token in dict.fromkeys((*_only_in(first, second), *_only_in(second, first)))]
+
+
+def _only_in(text: str, other: str) -> Iterator[str]:
+    rest = Counter(_TOKEN.findall(text))
+    rest.subtract(Counter(_TOKEN.findall(other)))
+    return (token for token in _TOKEN.findall(text) if rest[token] > 0)
+
+
+def _named(text: str, against: str) -> str:
+    """Somebody whom a text names and the other does not: a mail address, an address of the network, who is greeted."""
+    for pattern in (_MAIL, _ADDRESS):
+        known = set(pattern.findall(against))
+        if found := next((one for one in pattern.findall(text) if one not in known), ""):
+            return found
+    greeted = set(_greeted(against))
+    return next((one for one in _greeted(text) if one not in greeted), "")
+
+
+def _greeted(text: str) -> list[str]:
+    """Each greeting in a text, and the words after it."""
+    words = _WORD.findall(_TAGS.sub(" ", text))
+    folded = [word.casefold() for word in words]
+    found = []
+    for index, word in enumerate(folded):
+        before = " ".join(folded[max(0, index - 3) : index + 1])
+        if word in _GREETINGS or before.endswith(_GREETING_ENDS):
+            following = [name for name in words[index + 1 : index + 1 + _WORDS_AFTER] if not name.isdigit()]
+            if following:
+                found.append(" ".join((words[index], *following)))
+    return found
