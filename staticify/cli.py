@@ -275,20 +275,23 @@ def status(config: Config, *, as_json: bool) -> None:
 
 @main.command()
 @click.argument("url")
+@click.option("--twice", is_flag=True, help="Fetch it for two visitors, and say whether each is greeted by name.")
 @_json_option
 @_with_config
-def explain(config: Config, url: str, *, as_json: bool) -> None:
+def explain(config: Config, url: str, *, twice: bool, as_json: bool) -> None:
     """Show everything that is known of one page."""
-    from staticify import report
+    from staticify import report, verify as verification
     from staticify.listing import page_named
     from staticify.overview import explain_page
 
-    _, page = page_named(config, url)
+    site, page = page_named(config, url)
     explanation = explain_page(config, page, time.time())
+    fetched = _run(verification.fetch_twice(site, page)) if twice else None
     if as_json:
-        report.print_json(report.explanation_json(explanation))
+        report.print_json(report.explanation_json(explanation, fetched))
     else:
-        report.print_explanation(explanation)
+        report.print_explanation(explanation, fetched)
+    sys.exit(EXIT_GOOD if fetched is None or fetched.is_good else EXIT_NOT_GOOD)
 
 
 @main.command()

@@ -23,7 +23,7 @@ from staticify.overview import Explanation, PageStatus, SiteStatus
 from staticify.urls import parse_page
 
 if TYPE_CHECKING:
-    from staticify.verify import Difference
+    from staticify.verify import Difference, Twice
 
 _STYLES = {
     "published": "green",
@@ -37,6 +37,7 @@ _STYLES = {
 }
 
 
+_MOST_DIFFERENCES = 20
 _PIPE_COLUMNS = 100_000
 """Who reads lines in a program wants each of them whole."""
 
@@ -119,9 +120,10 @@ def _origin_lines(origin: OriginState | None, now: float) -> Iterator[str]:
         yield f"{address} could not be reached a short while ago: the other addresses are asked first"
 
 
-def explanation_json(explanation: Explanation) -> dict[str, Any]:
+def explanation_json(explanation: Explanation, twice: Twice | None = None) -> dict[str, Any]:
     """Everything about one page, for programs."""
     return {
+        **({} if twice is None else {"twice": asdict(twice)}),
         **asdict(explanation.status),
         "file": str(explanation.file),
         "is_in_tree": explanation.is_in_tree,
@@ -129,7 +131,22 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def print_explanation(explanation: Explanation) -> None:
+def _twice_rows(twice: Twice) -> Iterator[tuple[str, str]]:
+    """What two visitors get."""
+    count = len(twice.differences)
+    if twice.fault:
+        yield "twice", f"cannot be compared: {twice.fault}"
+    elif twice.named:
+        yield "twice", f"differs in whom it names: {twice.named!r}. It is not everybody's page, and is refused"
+    elif count:
+        yield "twice", f"differs in {count} {'place' if count == 1 else 'places'}, none of which names anybody"
+    else:
+        yield "twice", "the same for two visitors"
+    for piece in twice.differences[:_MOST_DIFFERENCES]:
+        yield "  in one alone", piece
+
+
+def print_explanation(explanation: Explanation, twice: Twice | None = None) -> None:
     """Everything about one page."""
     record, status, exists = explanation.record, explanation.status, explanation.is_in_tree
     age = _duration(status.age_seconds)
@@ -151,6 +168,7 @@ def print_explanation(explanation: Explanation) -> None:
         ("stripped", "nothing" if not record.cuts else f"{len(record.cuts)} ranges of the origin's bytes"),
         *((f"  {cut.start}-{cut.end}", cut.rule) for cut in record.cuts),
         ("digest", record.output_digest or "none"),
+        *(() if twice is None else _twice_rows(twice)),
     ]
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)

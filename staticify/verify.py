@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import aiofiles
 
+from staticify.canary import ANOTHER_VISITOR, ONE_VISITOR, differences, personal_difference
 from staticify.config import Config, Site
 from staticify.errors import OriginError
 from staticify.gate import decide_head, kind_of
@@ -33,6 +34,44 @@ class Difference:
     url: str
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """A page as two visitors get it."""
+
+    fault: str = ""
+    """Why there are no two pages to compare."""
+    named: str = ""
+    """Whom one of them names and the other does not."""
+    differences: tuple[str, ...] = ()
+    """What stands in only one of them, once what is stripped and what is noise are left out."""
+
+    @property
+    def is_good(self) -> bool:
+        """True if it is everybody's page."""
+        return not self.fault and not self.named
+
+
+async def fetch_twice(site: Site, page: Page) -> Twice:
+    """Fetch a page for two visitors, at two addresses of the network, and compare what would go out."""
+    rules = rules_of(site, site.group_of(page))
+    origin = OriginClient(site)
+    try:
+        answers = [await origin.fetch(page.raw_path, visitor=visitor) for visitor in (ONE_VISITOR, ANOTHER_VISITOR)]
+    except OriginError as error:
+        return Twice(fault=f"{error.name}: {error}")
+    finally:
+        await origin.aclose()
+    bodies = []
+    for answer in answers:
+        verdict = decide_head(answer, page, rules.gate)
+        prepared = prepare(answer, rules) if verdict.is_publishable else Prepared(verdict)
+        if not prepared.verdict.is_publishable:
+            return Twice(fault=f"{prepared.verdict.name}: {prepared.verdict.reason}")
+        bodies.append(rules.noise.blank(prepared.body))
+    one, other = bodies
+    return Twice(named=personal_difference(one, other), differences=tuple(differences(one, other)))
 
 
 async def verify(
@@ -66,13 +105,12 @@ async def _verify_site(
     on_list: Callable[[int], None],
     on_page: Callable[[], None],
 ) -> list[Difference]:
-    differences = []
-    rules = rules_of(site)
+    found = []
     origin = OriginClient(site)
 
     async def compare(page: Page) -> None:
         try:
-            difference = await _compare(page, origin, tree, rules, workers)
+            difference = await _compare(page, origin, tree, rules_of(site, site.group_of(page)), workers)
         except OSError as error:
             difference = Difference(page.url, "tree-error", f"the tree cannot be read: {error}")
         except Exception as error:
@@ -81,18 +119,16 @@ async def _verify_site(
             reason = f"staticify failed on this page, please report it: {type(error).__name__}: {error}"
             difference = Difference(page.url, "internal-error", reason)
         if difference is not None:
-            differences.append(difference)
+            found.append(difference)
         on_page()
 
     try:
         if pages is None:
             listing = await list_pages(origin, site, sites_inside(config, site))
             pages = list(listing.pages)
-            differences.extend(
-                Difference(note.where, note.name, note.message) for note in listing.notes if note.is_loss
-            )
+            found.extend(Difference(note.where, note.name, note.message) for note in listing.notes if note.is_loss)
             if listing.is_complete:
-                differences.extend(_unlisted(config, site, tree, pages))
+                found.extend(_unlisted(config, site, tree, pages))
         on_list(len(pages))
         queue = Queue(compare, site.concurrency)
         for page in pages:
@@ -101,7 +137,7 @@ async def _verify_site(
         await queue.run()
     finally:
         await origin.aclose()
-    return differences
+    return found
 
 
 async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, workers: Workers) -> Difference | None:
