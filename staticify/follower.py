@@ -26,6 +26,8 @@ PAUSE_SECONDS = 0.1
 """Between two rounds: a storm of webhooks is a few questions."""
 CRON_SECONDS = 15.0
 """Between two requests for wp-cron.php at least."""
+ROW_SECONDS = 20.0
+"""After what it tells of may a row come: a request writes it at its end, and a page may be seen changed before."""
 MAX_ROUNDS = 100
 FAILURES_UNTIL_BLIND = 2
 
@@ -83,7 +85,7 @@ class Follower:
             return
         self._failures = 0
         self._keeper.confirm(started)
-        missed = self._keeper.take_missed(started)
+        missed = self._keeper.take_missed(started - ROW_SECONDS)
         for page in missed:
             log.warning("changed without a word in the journal: found by the sweep", extra={"url": page.url})
         is_new = self._state.mode is not Mode.JOURNAL

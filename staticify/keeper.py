@@ -463,7 +463,9 @@ class Keeper:
                 self._purge_if_overtaken(page, result.record, started)
             if result.outcome.is_good or not result.record.is_published:
                 self._pages[page] = started
-            if is_swept and result.outcome is Outcome.PUBLISHED and before is not None and before.is_published:
+            is_named = self._store.is_due(page.url)  # By a row that came while it was fetched.
+            is_other = result.outcome is Outcome.PUBLISHED and before is not None and before.is_published
+            if is_swept and is_other and not is_named:
                 self._suspects[page] = started
             if self._is_repeating:
                 self._queue.schedule(page, self._next_due(page, started))

@@ -433,9 +433,10 @@ def test_a_page_without_a_label_is_fetched_each_interval_all_the_same(tmp_path: 
 
 
 def test_a_change_that_no_row_names_is_found_by_the_sweep_and_counted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(one: Followed) -> None:
+        monkeypatch.setattr("staticify.follower.ROW_SECONDS", 0.0)
         one.journal.page("/two/", "changed behind our back", "post:2", "near:2")
         # The sweep's turn, an hour early.
         one.keeper._queue.schedule(one.keeper.site.base.with_path("/two/"))
@@ -445,14 +446,46 @@ def test_a_change_that_no_row_names_is_found_by_the_sweep_and_counted(
         assert one.store.site(SITE_URL).missed == 1
         (line,) = (record for record in caplog.records if "without a word" in record.message)
         assert line.__dict__["url"] == "https://example.org/two/"
-        # One whose row was only late is none.
+        # One whose row is only late is none.
+        monkeypatch.undo()
         one.journal.page("/one/", "changed and said", "post:1")
         one.keeper._queue.schedule(one.keeper.site.base.with_path("/one/"))
         await until(lambda: one.text("/one/") == html("changed and said"))
+        await one.read()
+        await one.read()
         one.journal.write("post:1")
         await one.read()
         await one.read()
         assert one.store.site(SITE_URL).missed == 1
+
+    followed(tmp_path, test)
+
+
+def test_a_row_that_comes_while_its_page_is_swept_is_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(one: Followed) -> None:
+        monkeypatch.setattr("staticify.follower.ROW_SECONDS", 0.0)
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+        one.journal.page("/two/", "changed", "post:2")
+        page = one.journal.origin.pages["/two/"]
+
+        async def slowly(exchange: Exchange) -> None:
+            asked.set()
+            await goes_on.wait()
+            assert callable(page)
+            await page(exchange)
+
+        one.journal.origin.pages["/two/"] = slowly
+        one.keeper._queue.schedule(one.keeper.site.base.with_path("/two/"))
+        await asked.wait()
+        one.journal.write("post:2")
+        one.follower.tell()
+        await until(one.store.due)
+        goes_on.set()
+        await until(lambda: one.text("/two/") == html("changed"))
+        await until(lambda: not one.store.due())
+        await one.read()
+        await one.read()
+        assert one.store.site(SITE_URL).missed == 0
 
     followed(tmp_path, test)
 
