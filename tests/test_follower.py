@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -486,6 +486,25 @@ def test_a_row_that_comes_while_its_page_is_swept_is_a_word(tmp_path: Path, monk
         await one.read()
         await one.read()
         assert one.store.site(SITE_URL).missed == 0
+
+    followed(tmp_path, test)
+
+
+def test_the_age_of_a_page_that_a_row_names_counts_from_the_journals_last_answer(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        url = "https://example.org/two/"
+        record = one.store.get(url)
+        assert record is not None
+        one.store.put(replace(record, verified_at=record.verified_at - 3600))
+        read_at = time.time()
+        await one.read()
+        one.journal.origin.pages["/two/"] = answer("no", 500)  # It cannot be rendered anew.
+        one.journal.write("post:2")
+        one.follower.tell()
+        await until(one.store.due)
+        record = one.store.get(url)
+        assert record is not None
+        assert read_at - 1 < record.verified_at <= time.time()
 
     followed(tmp_path, test)
 
