@@ -119,7 +119,7 @@ class Tree:
         """Take replaced leaves away and let go of the lock. Harmless if the tree is not open."""
         if self._fd >= 0:
             self._take_away_replaced(float("inf"))
-            os.close(self._fd)
+            _close(self._fd)
             self._fd = -1
 
     def publish(self, place: Place, kind: Kind, variants: Variants, *, mtime: int | None = None) -> int:
@@ -154,7 +154,7 @@ class Tree:
         except OSError as error:
             raise _explained(error, what) from error
         finally:
-            os.close(parent)
+            _close(parent)
         with self._shape:
             self._removed.pop(place, None)
         now = time.monotonic()
@@ -189,7 +189,7 @@ class Tree:
             except OSError as error:
                 raise _explained(error, f"cannot remove {self.path / place.relative}") from error
             finally:
-                os.close(parent)
+                _close(parent)
             self._prune(place.directories)
             return True
 
@@ -269,7 +269,7 @@ class Tree:
             try:
                 os.mkdir(temporary, _DIRECTORY_MODE, dir_fd=parent)
             except OSError:
-                os.close(parent)
+                _close(parent)
                 raise
         return parent, temporary
 
@@ -290,7 +290,7 @@ class Tree:
         except TreeError as error:
             what = f"the tree {self.path} was removed or replaced under the running staticify"
             raise type(error)(f"{what}, and the new one cannot be used: {error}") from error
-        os.close(self._fd)
+        _close(self._fd)
         self._fd = fd
         self._has_exchange = self._given_exchange
         self._replaced.clear()
@@ -316,7 +316,7 @@ class Tree:
                 try:
                     _remove_all(parent, replaced.name)
                 finally:
-                    os.close(parent)
+                    _close(parent)
                 # The page itself may have gone in between, and could not take its directories along.
                 self._prune(replaced.directories)
 
@@ -332,7 +332,7 @@ class Tree:
                         raise
                     below = _make_directory(fd, name)
             finally:
-                os.close(fd)
+                _close(fd)
             fd = below
         return fd
 
@@ -344,7 +344,7 @@ class Tree:
                 files = []
                 for suffix, content in variants.by_suffix:
                     file = os.open(f"index.{kind}{suffix}", _FILE_FLAGS, _FILE_MODE, dir_fd=leaf)
-                    open_files.callback(os.close, file)
+                    open_files.callback(_close, file)
                     files.append(file)
                     os.fchmod(file, _FILE_MODE)
                     _write_all(file, content)
@@ -355,7 +355,7 @@ class Tree:
                     os.fsync(file)
             os.fsync(leaf)
         finally:
-            os.close(leaf)
+            _close(leaf)
 
     def _mtime_of(self, parent: int, leaf: str) -> int | None:
         """Latest mtime of the files of a leaf, 0 for one that somebody emptied; None if there is no leaf."""
@@ -366,7 +366,7 @@ class Tree:
         try:
             return max((int(os.stat(name, dir_fd=fd).st_mtime) for name in os.listdir(fd)), default=0)
         finally:
-            os.close(fd)
+            _close(fd)
 
     def _put_in_place(self, parent: int, built: str, leaf: str, *, is_new: bool) -> list[str]:
         """Make what was built the leaf. Returns the names that may go once that is on disk."""
@@ -402,7 +402,7 @@ class Tree:
             except OSError:
                 return
             finally:
-                os.close(above)
+                _close(above)
 
     def _probe_exchange(self) -> bool:
         names = [_TEMPORARY + secrets.token_hex(8) for _ in range(2)]
@@ -434,7 +434,7 @@ def _locked(path: Path) -> int:
         _check_writable(fd)
     except OSError as error:
         if fd >= 0:
-            os.close(fd)
+            _close(fd)
         if isinstance(error, BlockingIOError):
             raise TreeLocked(
                 f"another staticify works on the tree {path}",
@@ -442,6 +442,12 @@ def _locked(path: Path) -> int:
             ) from None
         raise _explained(error, f"cannot use the tree {path}") from error
     return fd
+
+
+def _close(fd: int) -> None:
+    """Close a descriptor. Whatever is said of that changes nothing: what must last was fsynced before."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
 
 
 def _check_writable(fd: int) -> None:
@@ -458,7 +464,7 @@ def _make_directory(parent: int, name: str) -> int:
         os.fchmod(fd, _DIRECTORY_MODE)
         os.fsync(parent)
     except OSError:
-        os.close(fd)
+        _close(fd)
         raise
     return fd
 
@@ -529,7 +535,7 @@ def _remove_all(parent: int, name: str) -> None:
             for file in os.listdir(fd):
                 os.unlink(file, dir_fd=fd)
         finally:
-            os.close(fd)
+            _close(fd)
         os.rmdir(name, dir_fd=parent)
 
 

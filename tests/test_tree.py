@@ -711,6 +711,24 @@ def test_a_step_that_fails_leaves_the_old_page_and_no_rubbish(
         assert read(tree, HOME) == "new"
 
 
+def test_a_close_that_fails_is_no_failure(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file system over the network, say. What must last was fsynced before."""
+    real = os.close
+
+    def close(fd: int) -> None:
+        real(fd)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "close", close)
+    for text in ("one", "two"):
+        tree.publish(HOME, Kind.HTML, variants(text))
+    tree.publish(DEEP, Kind.HTML, variants("deep"))
+    assert tree.remove(DEEP)
+    tree.close()
+    monkeypatch.undo()
+    assert read(tree, HOME) == "two"
+
+
 # --- What a killed process leaves ------------------------------------------------------------------------------------
 
 
