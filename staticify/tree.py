@@ -505,11 +505,18 @@ def _versions(parent: int, leaf: str) -> list[str]:
 
 def _version_of(parent: int, leaf: str) -> str:
     """Name of the versioned directory that a leaf is a link to; empty if it is none, or somebody else's link."""
-    try:
-        target = os.readlink(leaf, dir_fd=parent)
-    except OSError:
-        return ""
+    target = _target_of(parent, leaf)
     return target if target.startswith(_VERSION) and "/" not in target else ""
+
+
+def _target_of(parent: int, link: str) -> str:
+    """What a symbolic link holds; empty if there is none of that name."""
+    try:
+        return os.readlink(link, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOENT}:
+            raise  # Not "no link": a page whose link cannot be read just now would be swept away.
+        return ""
 
 
 def _left_over(directory: int, names: list[str]) -> list[str]:

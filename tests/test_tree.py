@@ -686,7 +686,7 @@ def test_a_page_stands_whole_when_only_its_last_fsync_fails(tree: Tree, monkeypa
     assert read(tree, HOME) == "new"
 
 
-@pytest.mark.parametrize("step", ["mkdir", "open", "write", "utime", "symlink", "rename", "listdir"])
+@pytest.mark.parametrize("step", ["mkdir", "open", "write", "utime", "symlink", "readlink", "rename", "listdir"])
 def test_a_step_that_fails_leaves_the_old_page_and_no_rubbish(
     tree: Tree, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -727,6 +727,21 @@ def test_a_close_that_fails_is_no_failure(tree: Tree, monkeypatch: pytest.Monkey
     tree.close()
     monkeypatch.undo()
     assert read(tree, HOME) == "two"
+
+
+def test_a_sweep_that_cannot_read_a_link_takes_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_keywords: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with opened(tmp_path / "tree", has_exchange=False) as tree:
+        tree.publish(HOME, Kind.HTML, variants("the last good page"))
+        monkeypatch.setattr(os, "readlink", fail)
+        with pytest.raises(TreeError) as caught:
+            tree.sweep()
+        assert caught.value.hint == "The disk fails: see the kernel's log"
+        monkeypatch.undo()
+        assert tree.sweep() == 0
+        assert read(tree, HOME) == "the last good page"
 
 
 # --- What a killed process leaves ------------------------------------------------------------------------------------
