@@ -42,6 +42,8 @@ _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = f"{MARK}.new-"
 _VERSION = f"{MARK}.v-"
+_OLD, _LEAF = ".old", ".leaf"
+"""Endings of temporary names while a directory becomes a link: the old leaf, and a link that holds its name."""
 # Not 0o644 less the umask: the web server is another user and must be able to read what was published.
 _FILE_MODE = 0o644
 _ST_NOSYMFOLLOW = 0x2000  # linux/statfs.h; the os module has no name for it.
@@ -235,6 +237,7 @@ class Tree:
             for _, below, files, directory in os.fwalk(".", dir_fd=self._fd, onerror=_pass_over):
                 ours = [name for name in (*below, *files) if MARK in name]
                 below[:] = [name for name in below if MARK not in name]
+                _put_back(directory, ours)
                 for name in _left_over(directory, ours):
                     _remove_all(directory, name)
                     count += 1
@@ -384,7 +387,7 @@ class Tree:
         os.symlink(version, link, dir_fd=parent)
         try:
             if not (is_new or old_version):
-                return [_convert(parent, link, leaf)]
+                return _convert(parent, link, leaf)
             os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
         except OSError:
             _remove_all(parent, link)
@@ -478,19 +481,35 @@ def _exchange(parent: int, one: str, other: str) -> None:
         raise OSError(number, os.strerror(number), one)
 
 
-def _convert(parent: int, link: str, leaf: str) -> str:
+def _convert(parent: int, link: str, leaf: str) -> list[str]:
     """Put a link where a real directory is, from a file system that had exchange: the one swap that is not atomic.
 
-    Returns the old leaf's new name.
+    Returns what may go then. Should the process be killed before the second rename, `_put_back` has what it needs.
     """
-    old = f"{link}.old"
-    os.rename(leaf, old, src_dir_fd=parent, dst_dir_fd=parent)
+    old, name = link + _OLD, link + _LEAF
+    os.symlink(leaf, name, dir_fd=parent)
     try:
-        os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+        os.rename(leaf, old, src_dir_fd=parent, dst_dir_fd=parent)
+        try:
+            os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError:
+            os.rename(old, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+            raise
     except OSError:
-        os.rename(old, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+        if not _is_there(parent, old):
+            _remove_all(parent, name)
         raise
-    return old
+    return [old, name]
+
+
+def _put_back(directory: int, names: list[str]) -> None:
+    """Give an old leaf its name again if nothing has taken its place."""
+    for old in [name for name in names if name.startswith(_TEMPORARY) and name.endswith(_OLD)]:
+        leaf = _target_of(directory, old.removesuffix(_OLD) + _LEAF)
+        if leaf.endswith(MARK) and "/" not in leaf and not _is_there(directory, leaf):
+            os.rename(old, leaf, src_dir_fd=directory, dst_dir_fd=directory)
+            os.fsync(directory)
+            names.remove(old)
 
 
 def _version_prefix(leaf: str) -> str:
@@ -544,6 +563,14 @@ def _remove_all(parent: int, name: str) -> None:
         finally:
             _close(fd)
         os.rmdir(name, dir_fd=parent)
+
+
+def _is_there(parent: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _directories_of(path: Path) -> list[str]:

@@ -775,6 +775,36 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
                 assert tree.sweep() == 0
 
 
+class Killed(BaseException):
+    """What no part of a tree catches."""
+
+
+@pytest.mark.parametrize("killed_at", [1, 2])
+def test_a_process_killed_while_a_directory_becomes_a_link_costs_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    with opened(tmp_path / "tree", has_exchange=True) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+    real, renames = os.rename, []
+
+    def rename(source: str, target: str, **descriptors: int) -> None:
+        renames.append(target)
+        if len(renames) == killed_at:
+            raise Killed
+        real(source, target, **descriptors)
+
+    with opened(tmp_path / "tree", has_exchange=False) as tree:
+        monkeypatch.setattr(os, "rename", rename)
+        with pytest.raises(Killed):
+            tree.publish(HOME, Kind.HTML, variants("two"))
+        monkeypatch.undo()
+        assert tree.sweep() == 3  # The new version, the link to it, and the note of the leaf's name.
+        assert read(tree, HOME) == "one"
+        assert os.listdir(tree.path / "a.example") == [MARK]
+        tree.publish(HOME, Kind.HTML, variants("two"))
+        assert read(tree, HOME) == "two"
+
+
 def test_a_sweep_takes_what_is_left_over_and_no_page(tree: Tree) -> None:
     for place in (HOME, DEEP, FLAT):
         tree.publish(place, Kind.HTML, variants("x"))
