@@ -19,7 +19,7 @@ from staticify.origin import OriginClient
 from staticify.render import Renderer
 from staticify.store import Store
 from staticify.tree import Tree
-from staticify.urls import Page, page_of
+from staticify.urls import Page, page_of, parse_page
 from staticify.workers import Workers
 
 URL = "https://example.org/"
@@ -99,6 +99,11 @@ async def staged(
             yield stage
         finally:
             await client.aclose()
+
+
+def leaf_of(tree: Path, path: str, url: str = URL) -> Path:
+    """Where a page of a site stands in a tree."""
+    return tree / page_of(parse_page(url), path).place.relative
 
 
 def files(directory: Path) -> dict[str, bytes]:
