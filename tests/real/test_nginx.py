@@ -6,22 +6,22 @@ passed on reaches a real WordPress.
 
 from __future__ import annotations
 
-import gzip
-import http.client
 import itertools
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import brotli
 import pytest
+from faults import readers
+from versions import DECODERS, version
 
 from real.helpers import EXAMPLE, Reply, Stack, ask, empty_directory, free_ports, wait_for
 from staticify.encode import encode
@@ -49,11 +49,6 @@ CONTENT_TYPES = {
     Kind.XML: "application/xml; charset=UTF-8",
     Kind.JSON: "application/json; charset=UTF-8",
     Kind.TEXT: "text/plain; charset=UTF-8",
-}
-DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
-    "": bytes,
-    "gzip": gzip.decompress,
-    "br": brotli.decompress,
 }
 HTML_CODINGS = ("", "gzip", "br")
 DATA_CODINGS = ("", "gzip")
@@ -721,63 +716,32 @@ SECONDS_FOR_READING = 20
 
 def test_readers_see_whole_pages_and_never_an_older_one(front: Front) -> None:
     """Readers that mix codings: each answer is one version as a whole, and versions only go forward."""
-    front.publish("/busy/", Kind.HTML, version(0))
+    front.publish(readers.PATH, Kind.HTML, version(0, readers.PATH))
     is_over = threading.Event()
-    faults: list[str] = []
-    misses: list[str] = []
     latest = 0
 
     def publish() -> None:
         nonlocal latest
         while not is_over.is_set():
-            front.publish("/busy/", Kind.HTML, version(latest + 1))
+            front.publish(readers.PATH, Kind.HTML, version(latest + 1, readers.PATH))
             latest += 1
 
-    def read() -> None:
-        newest = 0
+    def read() -> readers.Reading:
         end = time.monotonic() + SECONDS_FOR_READING
-        with closing(http.client.HTTPConnection("127.0.0.1", front.stack.front_port, timeout=30)) as connection:
-            for count, coding in enumerate(itertools.cycle(HTML_CODINGS)):
-                if (count >= REQUESTS_PER_READER and latest >= VERSIONS) or time.monotonic() > end:
-                    return
-                connection.request("GET", "/busy/", headers={"Host": front.stack.netloc, "Accept-Encoding": coding})
-                response = connection.getresponse()
-                body = response.read()
-                if response.status == 404 and response.headers["Cache-Status"] == MISS:
-                    misses.append(coding)
-                    continue
-                number, fault = judge(response, body, newest)
-                if fault:
-                    faults.append(f"{coding or 'identity'}: {fault}")
-                newest = max(newest, number)
+        asked = itertools.count()
+        return readers.read(
+            front.stack.front_port,
+            front.stack.netloc,
+            lambda: (next(asked) >= REQUESTS_PER_READER and latest >= VERSIONS) or time.monotonic() > end,
+        )
 
-    publisher = threading.Thread(target=publish)
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for thread in (publisher, *readers):
-        thread.start()
-    for reader in readers:
-        reader.join()
-    is_over.set()
-    publisher.join()
+    with ThreadPoolExecutor(3) as threads:
+        publisher = threads.submit(publish)
+        reading = [threads.submit(read) for _ in range(2)]
+        try:
+            faults = [fault for one in reading for fault in one.result().faults]
+        finally:
+            is_over.set()
+        publisher.result()
     assert faults == []
-    assert misses == []
     assert latest >= VERSIONS
-
-
-def judge(response: http.client.HTTPResponse, body: bytes, newest: int) -> tuple[int, str]:
-    """The version that an answer has, and what is wrong with it."""
-    if response.status != 200 or response.headers["Cache-Status"] != "staticify; hit":
-        return 0, f"no hit: {response.status} {response.headers['Cache-Status']}"
-    try:
-        text = DECODERS[response.headers.get("Content-Encoding", "")](body)
-    except (OSError, EOFError, brotli.error) as error:
-        return 0, f"torn: {error}"
-    number = int(text[:8])
-    if text != version(number):
-        return number, f"torn: version {number}"
-    return number, f"older: {number} after {newest}" if number < newest else ""
-
-
-def version(number: int) -> bytes:
-    """A page of one version; length and text change with it."""
-    return f"{number:08}".encode() * (2000 + number % 500)
