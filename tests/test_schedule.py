@@ -208,6 +208,27 @@ def test_a_clock_that_was_set_back_stops_no_job(
     ]
 
 
+def test_rounds_that_a_clock_set_forward_has_missed_are_not_gone_through_one_by_one() -> None:
+    """A year of seconds would be half a minute in which nothing else goes on; a day is enough to see it."""
+
+    async def main() -> None:
+        schedule, rounds = Schedule(), Rounds()
+        schedule.start()
+        schedule.every(1, "job", rounds.run)
+        await rounds.until(1)
+        now = datetime.datetime.now(datetime.UTC)
+        schedule._scheduler.modify_job("job", next_run_time=now - 24 * HOUR)
+        job = schedule._scheduler.get_job("job")
+        assert job._get_run_times(now) == [now - 24 * HOUR]
+        assert now < job.trigger.get_next_fire_time(now - 24.0001 * HOUR, now) <= now + HOUR / 3600
+        # They are one round.
+        await rounds.until(2)
+        assert rounds.count == 2
+        await schedule.stop()
+
+    asyncio.run(main())
+
+
 def test_the_guard_leaves_a_job_alone_that_is_in_time_or_under_way(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
