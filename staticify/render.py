@@ -238,7 +238,7 @@ class Renderer:
             rules_digest=rules.digest,
             cuts=prepared.cuts,
         )
-        standing = self._standing(page, in_place, kind, prepared, started)
+        standing = self._standing(page, before, in_place, kind, prepared, started)
         if standing is not None:
             in_tree, is_same = standing
             # Where only noise differs the tree was not made of these bytes: were they remembered as its source, the
@@ -302,7 +302,7 @@ class Renderer:
         )
 
     def _standing(
-        self, page: Page, found: Found | None, kind: Kind, prepared: Prepared, now: float
+        self, page: Page, before: Record, found: Found | None, kind: Kind, prepared: Prepared, now: float
     ) -> tuple[Found, bool] | None:
         """What stands in the tree, if the prepared page differs from it in noise at most, and whether in nothing."""
         if (
@@ -319,7 +319,9 @@ class Renderer:
         if body == prepared.body:
             return found, True
         is_noise = self._rules_for(page).noise.digest(body) == prepared.output_digest
-        return (found, False) if is_noise and now - found.mtime < MAX_NOISE_SECONDS else None
+        # Not by the mtime alone, which stays ahead when a clock that was ahead has been put right.
+        is_recent = abs(now - (before.changed_at or found.mtime)) < MAX_NOISE_SECONDS
+        return (found, False) if is_noise and is_recent else None
 
     def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict) -> Result:
         """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice. Blocks.

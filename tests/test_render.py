@@ -485,6 +485,26 @@ def test_old_noise_is_published_all_the_same(tmp_path: Path, *, is_still_changin
     journey(tmp_path, test, ignore=["<i>render \\d+</i>"])
 
 
+def test_noise_published_by_a_clock_that_was_ahead_is_replaced_once_when_it_is_right(tmp_path: Path) -> None:
+    """Else what expires behind the noise would stand until the clock is where it was: for a year."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        right = stage.seconds
+        stage.tree._now = lambda: stage.seconds
+        stage.seconds += 365 * 86400
+        origin.pages["/"] = noisy(1)
+        assert told(await stage.render()) == PUBLISHED
+        stage.seconds = right
+        origin.pages["/"] = noisy(2)
+        assert told(await stage.render()) == PUBLISHED
+        stage.seconds += 60
+        origin.pages["/"] = noisy(3)
+        assert told(await stage.render()) == UNCHANGED
+        assert undone(stage.leaf()) == variants("html", noisy(2))
+
+    journey(tmp_path, test, ignore=["<i>render \\d+</i>"])
+
+
 def test_an_old_page_without_noise_is_not_published_again(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         await stage.render()
