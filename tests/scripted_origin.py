@@ -18,6 +18,8 @@ class Exchange:
     headers: dict[str, str]
     writer: asyncio.StreamWriter
     body: bytes = b""
+    is_last: bool = True
+    """Of its connection. A script that wants the connection kept says so."""
 
     async def send(self, raw: bytes) -> None:
         """Send bytes as they are."""
@@ -72,7 +74,8 @@ class ScriptedOrigin:
                     await exchange.send(script)
                 else:
                     await script(exchange)
-                    break
+                    if exchange.is_last:
+                        break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # The client left, which some tests want, or the test is over.
         finally:
