@@ -36,6 +36,8 @@ LONG = 100
 """So many passes give a slope that means something: in fewer, the allocator's arenas are still growing."""
 MAX_MIB = 256.0
 MEMORY = Path("/dev/shm")
+"""Where the tree is, if there is such a place: eight hours of waiting for a disk would show nothing."""
+MEMORY_IS_THERE = MEMORY.is_dir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,7 @@ async def main(count: int, seed: int) -> Tally:
     """So many passes, each of them the time in which the origin was asked for as many pages as there are."""
     tally, site = Tally(), Site(seed)
     watched = Watched([f"/{number}/" for number in range(PAGES)])
-    # In memory, where there is such a place: eight hours of waiting for a disk would show nothing.
-    place = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="staticify-cycles-", dir=place) as name:
+    with tempfile.TemporaryDirectory(prefix="staticify-cycles-", dir=MEMORY if MEMORY_IS_THERE else None) as name:
         directory = Path(name)
         async with watched.origin(site.answer).running() as origin:
             write_config(
