@@ -23,6 +23,8 @@ class Fetch:
     began: float
     ended: float
     is_good: bool
+    beside: int
+    """How many were under way when it began, itself among them."""
 
 
 @dataclass
@@ -41,14 +43,15 @@ class Watched:
         async def watch(exchange: Exchange) -> None:
             began = time.monotonic()
             self.under_way += 1
-            self.most_under_way = max(self.most_under_way, self.under_way)
+            beside = self.under_way
+            self.most_under_way = max(self.most_under_way, beside)
             is_good = False
             exchange.is_last = False
             try:
                 is_good = await answering(exchange)
             finally:
                 self.under_way -= 1
-                self.fetches.append(Fetch(exchange.path, began, time.monotonic(), is_good))
+                self.fetches.append(Fetch(exchange.path, began, time.monotonic(), is_good, beside))
                 # Long runs have no room for what nobody reads.
                 origin.requests.clear()
 
@@ -66,6 +69,22 @@ class Watched:
             if since <= one.began < until:
                 times[one.path].append(one.began)
         return [later - before for began in times.values() for before, later in pairwise(began)]
+
+    def ages(self, *, since: float = 0.0, until: float = float("inf")) -> list[float]:
+        """How old each page became whose last fetch had succeeded, from the beginning of that one.
+
+        Until the next has ended; one that fails counts from its beginning, as the last fetch of its page failed.
+        """
+        fetches: dict[str, list[Fetch]] = {path: [] for path in self.paths}
+        for one in sorted(self.fetches, key=lambda one: one.began):
+            if since <= one.began < until:
+                fetches[one.path].append(one)
+        return [
+            (later.ended if later.is_good else later.began) - before.began
+            for of_page in fetches.values()
+            for before, later in pairwise(of_page)
+            if before.is_good
+        ]
 
 
 def most_within(times: Sequence[float], seconds: float) -> int:

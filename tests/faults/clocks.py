@@ -35,13 +35,13 @@ from staticify.timetable import SHORTEST
 COUNT = 1000
 
 PAGES = 40
-CONCURRENCY = 4
+CONCURRENCY = 8
 INTERVAL_SECONDS = 1.0
 LATE_SECONDS = 1.0
 GAP_SECONDS = INTERVAL_SECONDS + LATE_SECONDS
 SETTLING_SECONDS = 6 * INTERVAL_SECONDS
-DEADLINE_SECONDS = 3.0
-"""Shorter than a long stop: what was under way when the process was stopped is too late when it goes on."""
+DEADLINE_SECONDS = 1.5
+"""Shorter than a stop: what was under way when the process was stopped is too late when it goes on."""
 RENDER_SECONDS = 0.01
 LIST = "/map.xml"
 NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
@@ -166,6 +166,8 @@ class Run:
     wall: Wall
     watched: Watched
     listed: Watched
+    pages: asyncio.Event
+    """Set while the origin answers."""
     tally: Tally
     since: float
     """When all pages were fetched at once: at the start, and after each stop."""
@@ -183,9 +185,12 @@ class Run:
             await asyncio.sleep(max(least_seconds, pause(number, chance)))
 
     async def stop_and_continue(self, seconds: float) -> None:
-        """Stop the process, let it go on, and look how it catches up."""
+        """Stop the process in the midst of as many fetches as may be, let it go on, and look how it catches up."""
+        self.pages.clear()
+        await until(lambda: self.watched.under_way == CONCURRENCY)
         self.running.process.send_signal(signal.SIGSTOP)
         stopped = time.monotonic()
+        self.pages.set()
         await asyncio.sleep(seconds)
         is_stopped = not self.watched.begun(since=stopped + LATE_SECONDS)
         continued = time.monotonic()
@@ -236,19 +241,22 @@ class Run:
                 tally.faults.append(f"{name}: {found:.6g} is over {bound:g}")
 
 
-async def page(exchange: Exchange) -> bool:
-    """A page that changes each time, so that all of the journey is gone through."""
-    await asyncio.sleep(RENDER_SECONDS)
-    await exchange.send(answer(html(f"{exchange.path} at {time.monotonic_ns()}")))
-    return True
-
-
 async def main(count: int, seed: int) -> Tally:
     """So many jumps, with a stop after each JUMPS_PER_STOP of them; a short run has a short one at its end."""
     chance = random.Random(seed)
     watched, listed, tally = Watched([f"/{number}/" for number in range(PAGES)]), Watched([LIST]), Tally()
     urls = "".join(f"<url><loc>{URL}{path[1:]}</loc></url>" for path in watched.paths)
     sitemap = answer(f'<urlset xmlns="{NAMESPACE}">{urls}</urlset>', content_type="application/xml")
+
+    pages = asyncio.Event()
+    pages.set()
+
+    async def page(exchange: Exchange) -> bool:
+        await pages.wait()
+        await asyncio.sleep(RENDER_SECONDS)
+        # Another one each time, so that all of the journey is gone through.
+        await exchange.send(answer(html(f"{exchange.path} at {time.monotonic_ns()}")))
+        return True
 
     async def listing(exchange: Exchange) -> bool:
         await exchange.send(sitemap)
@@ -264,12 +272,12 @@ async def main(count: int, seed: int) -> Tally:
                 "sitemaps": [LIST],
                 "interval": f"{INTERVAL_SECONDS:g}s",
                 "concurrency": CONCURRENCY,
-                "deadline": f"{DEADLINE_SECONDS:g}s",
+                "deadline": f"{DEADLINE_SECONDS * 1000:.0f}ms",
             }
             write_config(directory, site_toml(origin.address, pages=watched.paths, **keys))
             async with daemon(directory, **wall.environment()) as running:
                 await until(lambda: len(watched.fetches) >= PAGES)
-                run = Run(running, directory, wall, watched, listed, tally, since=watched.fetches[0].began)
+                run = Run(running, directory, wall, watched, listed, pages, tally, since=watched.fetches[0].began)
                 left = count
                 while left:
                     jumps = min(left, JUMPS_PER_STOP)
