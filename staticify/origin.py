@@ -58,6 +58,8 @@ MAX_JOURNAL_BYTES = 4 * 2**20
 MAX_DROPPED_BYTES = 256 * 1024
 """Of a body that nobody reads, so that its connection can be kept; as much as the page of a theme that says 404 has."""
 DROP_SECONDS = 1.0
+STOPPED_SECONDS = 0.5
+"""So late after its deadline a fetch ends only if this process stood still: stopped, or asleep with its machine."""
 LABEL_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 15.0
 USER_AGENT = f"staticify/{__version__} (shared cache)"
@@ -301,7 +303,9 @@ class OriginClient:
         except AnswerTooLarge:
             raise  # Of a page, not of a server that has too much to do.
         except OriginError as error:
-            self._note_failure(f"{error.name}: {error}", started)
+            # What was under way when this process was stopped is too late when it goes on, whatever WordPress did.
+            if time.monotonic() - started < self._site.deadline_seconds + STOPPED_SECONDS:
+                self._note_failure(f"{error.name}: {error}", started)
             raise
         if stream.status >= 500 or stream.status == 429:
             self._note_failure(f"WordPress answers {stream.status}", started, self._retry_after(stream))

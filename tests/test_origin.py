@@ -812,6 +812,26 @@ def test_an_answer_that_is_no_failure_of_wordpress_never_makes_it_left_alone() -
     run(test)
 
 
+@pytest.mark.parametrize(("still_seconds", "failures"), [(0.0, 3), (1.3, 0)])
+def test_what_a_process_that_stood_still_found_too_late_is_no_failure_of_wordpress(
+    still_seconds: float, failures: int
+) -> None:
+    async def hang(exchange: Exchange) -> None:
+        await asyncio.sleep(60)
+
+    async def test() -> None:
+        async with asked({"/": hang}, deadline="200ms") as (origin, client):
+            fetches = [asyncio.create_task(client.fetch("/")) for _ in range(3)]
+            await until(lambda: len(origin.requests) == 3)
+            asyncio.get_running_loop().call_soon(time.sleep, still_seconds)
+            for fetching in fetches:
+                with pytest.raises(OriginTimeout):
+                    await fetching
+            assert client.guard.failures == failures
+
+    run(test)
+
+
 @pytest.mark.parametrize(("status", "interval", "seconds"), [(429, "60s", 600), (503, "60s", 60)])
 def test_retry_after_is_kept(status: int, interval: str, seconds: int) -> None:
     async def test() -> None:

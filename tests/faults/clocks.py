@@ -40,7 +40,7 @@ INTERVAL_SECONDS = 1.0
 LATE_SECONDS = 1.0
 GAP_SECONDS = INTERVAL_SECONDS + LATE_SECONDS
 SETTLING_SECONDS = 6 * INTERVAL_SECONDS
-DEADLINE_SECONDS = 1.5
+DEADLINE_SECONDS = 1.0
 """Shorter than a stop: what was under way when the process was stopped is too late when it goes on."""
 RENDER_SECONDS = 0.01
 LIST = "/map.xml"
