@@ -6,7 +6,9 @@ here. Gaps are measured by the monotonic clock, where the origin stands.
 
 The budget: a page comes round after SHORTEST of its interval at the soonest, so that in so much time no more requests
 can begin than there are pages; and when all have moved to their places, which takes some intervals after all were
-fetched at once, no more than that in a whole interval. Those that were waiting for a slot come on top of either.
+fetched at once, no more than that in a whole interval. On top of either come the journeys that were under way: a page
+that was waiting for a slot when the process was stopped is fetched when it goes on, and is due again at once, as its
+journey is that old.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from scripted_origin import Exchange, answer, html
 from stage import URL, site_toml, until, write_config
 
 from faults._watched import Stalls, Watched, most_within, quantile, table
+from staticify.keeper import JOURNEYS_PER_FETCH
 from staticify.schedule import GUARD_SECONDS
 from staticify.store import Store
 from staticify.timetable import SHORTEST
@@ -36,6 +40,7 @@ COUNT = 1000
 
 PAGES = 40
 CONCURRENCY = 8
+JOURNEYS = CONCURRENCY * JOURNEYS_PER_FETCH
 INTERVAL_SECONDS = 1.0
 LATE_SECONDS = 1.0
 GAP_SECONDS = INTERVAL_SECONDS + LATE_SECONDS
@@ -76,13 +81,12 @@ class Tally:
     most_settled: int = 0
     most_under_way: int = 0
     guarded: int = 0
-    stops: list[tuple[float, float]] = field(default_factory=list)
-    """How long each was, and how long the origin was then asked without a break."""
+    stops: list[str] = field(default_factory=list)
     longest_stall: float = 0.0
     faults: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        budget = PAGES + CONCURRENCY
+        budget = PAGES + JOURNEYS
         return table(
             ("jumps", sum(self.jumps.values()), ", ".join(f"{name} {n}" for name, n in sorted(self.jumps.items()))),
             ("fetches", len(self.gaps), f"of {PAGES} pages, interval {INTERVAL_SECONDS:g} s"),
@@ -93,7 +97,7 @@ class Tally:
             ("most requests begun", self.most_soon, f"in {SHORTEST:g} of one, after stops too, at most {budget}"),
             ("most under way", self.most_under_way, f"at most {CONCURRENCY}"),
             ("jobs held back", self.guarded, "by the clock on the wall, and begun by the guard"),
-            ("stops", len(self.stops), ", ".join(f"{stop:g} s caught up in {took:.2f} s" for stop, took in self.stops)),
+            ("stops", len(self.stops), "; ".join(self.stops)),
             ("this process late", self.longest_stall, "s at most"),
         )
 
@@ -133,6 +137,18 @@ class Wall:
         """Take away what the library leaves of a process that was killed."""
         for pattern in (f"faketime_shm_{process_id}", f"sem.faketime_sem_{process_id}"):
             Path("/dev/shm", pattern).unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def daemon_under(wall: Wall, directory: Path) -> AsyncIterator[Running]:
+    """A daemon that sees that clock."""
+    process_id = 0
+    try:
+        async with daemon(directory, **wall.environment()) as running:
+            process_id = running.process.pid
+            yield running
+    finally:
+        wall.clear(process_id)
 
 
 KINDS = [*((name, sign) for name in SIZES for sign in (-1, 1)), ("summer begins", 0), ("summer ends", 0)]
@@ -187,9 +203,9 @@ class Run:
     async def stop_and_continue(self, seconds: float) -> None:
         """Stop the process in the midst of as many fetches as may be, let it go on, and look how it catches up."""
         self.pages.clear()
-        await until(lambda: self.watched.under_way == CONCURRENCY)
+        await asyncio.sleep(DEADLINE_SECONDS / 2)
         self.running.process.send_signal(signal.SIGSTOP)
-        stopped = time.monotonic()
+        stopped, under_way = time.monotonic(), self.watched.under_way
         self.pages.set()
         await asyncio.sleep(seconds)
         is_stopped = not self.watched.begun(since=stopped + LATE_SECONDS)
@@ -199,13 +215,16 @@ class Run:
         await asyncio.sleep(SHORTEST * INTERVAL_SECONDS)
         caught_up = [one for one in self.watched.fetches if one.began >= continued]
         counts = Counter(one.path for one in caught_up)
-        self.tally.stops.append((seconds, max((one.ended for one in caught_up), default=continued) - continued))
+        took_seconds = max((one.ended for one in caught_up), default=continued) - continued
+        self.tally.stops.append(f"{seconds:g} s amid {under_way} fetches, caught up in {took_seconds:.2f} s")
         self.steady.append((self.since, stopped))
         self.since = continued
+        twice = [path for path, count in counts.items() if count == 2]
         wrong = {
             "it was not stopped": not is_stopped,
             f"pages not fetched in {SHORTEST:g} of an interval": [*({*self.watched.paths} - counts.keys())],
-            "pages fetched twice in the catch-up": [path for path, count in counts.items() if count > 1],
+            "pages fetched more than twice in the catch-up": [path for path, count in counts.items() if count > 2],
+            "pages fetched twice that were not under way": twice[CONCURRENCY:],
         }
         self.tally.faults += [f"a stop of {seconds:g} s: {what}: {found}" for what, found in wrong.items() if found]
 
@@ -233,8 +252,8 @@ class Run:
         for name, found, bound in (
             ("longest gap of a page", max(tally.gaps, default=0.0), GAP_SECONDS),
             ("longest gap of the sitemap", max(tally.list_gaps, default=0.0), LIST_SECONDS),
-            ("requests in an interval", tally.most_settled, PAGES + CONCURRENCY),
-            ("requests in a part of an interval", tally.most_soon, PAGES + CONCURRENCY),
+            ("requests in an interval", tally.most_settled, PAGES + JOURNEYS),
+            ("requests in a part of an interval", tally.most_soon, PAGES + JOURNEYS),
             ("requests under way", tally.most_under_way, CONCURRENCY),
         ):
             if found > bound:
@@ -247,7 +266,6 @@ async def main(count: int, seed: int) -> Tally:
     watched, listed, tally = Watched([f"/{number}/" for number in range(PAGES)]), Watched([LIST]), Tally()
     urls = "".join(f"<url><loc>{URL}{path[1:]}</loc></url>" for path in watched.paths)
     sitemap = answer(f'<urlset xmlns="{NAMESPACE}">{urls}</urlset>', content_type="application/xml")
-
     pages = asyncio.Event()
     pages.set()
 
@@ -275,7 +293,7 @@ async def main(count: int, seed: int) -> Tally:
                 "deadline": f"{DEADLINE_SECONDS * 1000:.0f}ms",
             }
             write_config(directory, site_toml(origin.address, pages=watched.paths, **keys))
-            async with daemon(directory, **wall.environment()) as running:
+            async with daemon_under(wall, directory) as running:
                 await until(lambda: len(watched.fetches) >= PAGES)
                 run = Run(running, directory, wall, watched, listed, pages, tally, since=watched.fetches[0].began)
                 left = count
@@ -289,7 +307,6 @@ async def main(count: int, seed: int) -> Tally:
                 status = await running.stop()
                 if status != 0:
                     tally.faults.append(f"the daemon ended with status {status}: {running.log()[-1000:]}")
-                wall.clear(running.process.pid)
             tally.longest_stall = stalls.longest
         run.judge()
     return tally
