@@ -16,6 +16,7 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -471,11 +472,31 @@ def _transport(origin: Origin, site: Site) -> AiohttpTransport:
             max_line_size=MAX_FIELD_BYTES,
             max_field_size=MAX_FIELD_BYTES,
             max_headers=MAX_FIELDS,
+            trace_configs=[_sent_once()],
         )
 
     # Reading the system's certificates costs 20 ms: only for an origin that shows one.
     transport = AiohttpTransport(client=session, verify=origin.scheme == "https", trust_env=False)
     return transport
+
+
+def _sent_once() -> aiohttp.TraceConfig:
+    """Keeps aiohttp from sending a request anew that went out on a new connection: the server has had it.
+
+    One that had been kept the server may have closed in the same moment; aiohttp makes no difference between them.
+    """
+    trace = aiohttp.TraceConfig()
+
+    async def begin(_session: object, request: SimpleNamespace, _event: object) -> None:
+        if getattr(request, "is_sent", False):
+            raise aiohttp.ServerDisconnectedError
+
+    async def end(_session: object, request: SimpleNamespace, _event: object) -> None:
+        request.is_sent = True
+
+    trace.on_connection_create_start.append(begin)
+    trace.on_connection_create_end.append(end)
+    return trace
 
 
 def _cause_of(error: Exception) -> Exception:

@@ -812,6 +812,23 @@ def test_an_answer_that_is_no_failure_of_wordpress_never_makes_it_left_alone() -
     run(test)
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_request_is_sent_again_only_if_it_went_out_on_a_connection_that_had_been_kept(*, is_kept: bool) -> None:
+    async def reset(exchange: Exchange) -> None:
+        exchange.writer.transport.abort()
+
+    async def test() -> None:
+        async with asked({"/": html(), "/reset/": reset}) as (origin, client):
+            if is_kept:
+                await client.fetch("/")
+            for _ in range(3):
+                with pytest.raises(OriginUnreachable, match="closed before any answer"):
+                    await client.fetch("/reset/")
+            assert origin.paths().count("/reset/") == 3 + is_kept
+
+    run(test)
+
+
 @pytest.mark.parametrize(("still_seconds", "failures"), [(0.0, 3), (1.3, 0)])
 def test_what_a_process_that_stood_still_found_too_late_is_no_failure_of_wordpress(
     still_seconds: float, failures: int
