@@ -1,8 +1,12 @@
 """An origin that fails three times in ten, then is dead for an hour, then comes back: fresh, left alone, no stampede.
 
-Time is scaled: an interval of 2 s stands for one of 60 s, and so for the deadline, the probe's pause and the hour. A
+Time is scaled: an interval of 1 s stands for one of 60 s, and so for the deadline, the probe's pause and the hour. A
 busy machine does not shrink with them: beside the scaled bound on the age of a page, 65 s, stands one with room for it.
 Everything is measured where the origin stands, by the monotonic clock.
+
+It fails in two ways. At first it says so: an error, a connection that is reset, half an answer. Then some requests hang
+instead, until the deadline; an origin that fails so often is asked for one page at a time, and the others wait for as
+long: their bound is an interval and a deadline.
 """
 
 from __future__ import annotations
@@ -31,18 +35,23 @@ from staticify.timetable import SHORTEST
 
 COUNT = 60
 
-PAGES = 30
+PAGES = 20
 CONCURRENCY = 4
-SCALE = 30.0
+SCALE = 60.0
 INTERVAL_SECONDS = 60 / SCALE
 DEADLINE_SECONDS = 20 / SCALE
 SCALED_SECONDS = 65 / SCALE
 LATE_SECONDS = 0.5
-AGE_SECONDS = INTERVAL_SECONDS + LATE_SECONDS
+AGE_SECONDS = SCALED_SECONDS + LATE_SECONDS
+HANGING_AGE_SECONDS = AGE_SECONDS + DEADLINE_SECONDS
 AGE_SHARE = 0.999
-RENDER_SECONDS = 0.01
-FAILING = {"500": 0.12, "reset": 0.08, "half": 0.08, "hang": 0.02}
-"""Three in ten. Few hang: each takes a slot for as long as hundreds of good pages, whatever staticify does."""
+RENDER_SECONDS, COLD_SECONDS = 0.01, 0.025
+"""How long a page takes, and how long after it was dead."""
+MOODS = {
+    "failing": {"500": 0.12, "reset": 0.09, "half": 0.09},
+    "hanging": {"500": 0.11, "reset": 0.09, "half": 0.09, "hang": 0.01},
+}
+"""Three in ten. Few hang: each takes a slot for as long as thirty good pages."""
 DEATHS = ("reset", "500", "hang")
 """Of what it is dead, one after the other."""
 LEAST_DEAD = 2
@@ -57,6 +66,7 @@ class Tally:
 
     answers: Counter[str] = field(default_factory=Counter)
     ages: list[float] = field(default_factory=list)
+    hanging_ages: list[float] = field(default_factory=list)
     most_failing: int = 0
     probe_seconds: float = 0.0
     opening: int = 0
@@ -77,12 +87,15 @@ class Tally:
             *((f"answers: {name}", count, "") for name, count in sorted(self.answers.items())),
             ("ages of pages", len(self.ages), "whose last fetch had succeeded, while three in ten fail"),
             ("age at p50", quantile(self.ages, 0.5), f"s, the interval is {INTERVAL_SECONDS:g} s"),
+            ("age at p99.9", quantile(self.ages, AGE_SHARE), f"s, at most {AGE_SECONDS:.3f}"),
+            ("longest age", max(self.ages, default=0.0), "s"),
+            ("ages of pages", len(self.hanging_ages), "while three in a hundred of the failures hang"),
+            ("age at p99.9", quantile(self.hanging_ages, AGE_SHARE), f"s, at most {HANGING_AGE_SECONDS:.3f}"),
             (
-                "age at p99.9",
-                quantile(self.ages, AGE_SHARE),
-                f"s, at most {AGE_SECONDS:g}; longest {max(self.ages):.3f}",
+                "over the scaled 65 s",
+                late,
+                f"which are {SCALED_SECONDS:.3f} s; {late / max(1, len(self.ages)):.2%} of all",
             ),
-            ("over the scaled 65 s", late, f"which are {SCALED_SECONDS:.3f} s; {late / len(self.ages):.2%} of all"),
             ("most requests begun", self.most_failing, f"in an interval then, at most {BUDGET_FAILING}"),
             ("requests until left alone", self.opening, "after it was dead"),
             ("probes", self.probes, f"in {self.dead_seconds:.1f} s, one in {self.probe_seconds:g} s at most"),
@@ -95,8 +108,8 @@ class Tally:
         )
 
 
-BUDGET_FAILING = 2 * PAGES + CONCURRENCY
-"""Every page, and each of them a second time if it failed."""
+BUDGET_FAILING = 3 * PAGES + CONCURRENCY
+"""Every page, and each of them twice more if it fails."""
 BUDGET_BACK = PAGES + CONCURRENCY
 
 
@@ -105,6 +118,7 @@ class Site:
 
     def __init__(self, paths: list[str], seed: int) -> None:
         self.mood = "well"
+        self.is_cold = False
         self.answers: Counter[str] = Counter()
         self._chance = random.Random(seed)
         urls = "".join(f"<url><loc>{URL}{path[1:]}</loc></url>" for path in paths)
@@ -122,7 +136,7 @@ class Site:
         if kind == "reset":
             exchange.writer.transport.abort()
             raise ConnectionAbortedError
-        await asyncio.sleep(RENDER_SECONDS)
+        await asyncio.sleep(COLD_SECONDS if self.is_cold else RENDER_SECONDS)
         if kind == "500":
             await exchange.send(answer("broken", 500))
         elif kind == "half":
@@ -133,10 +147,10 @@ class Site:
         return kind == "good"
 
     def _kind(self) -> str:
-        if self.mood != "failing":
+        if self.mood not in MOODS:
             return "good" if self.mood == "well" else self.mood
-        good = 1 - sum(FAILING.values())
-        (kind,) = self._chance.choices(["good", *FAILING], [good, *FAILING.values()])
+        shares = MOODS[self.mood]
+        (kind,) = self._chance.choices(["good", *shares], [1 - sum(shares.values()), *shares.values()])
         return kind
 
 
@@ -173,6 +187,7 @@ class Life:
     """When the origin was how."""
 
     failing: float
+    hanging: float
     well: float
     dead: float
     back: float
@@ -180,33 +195,37 @@ class Life:
 
 
 async def live(site: Site, watched: Watched, count: int) -> Life:
-    """Three in ten fail for so many intervals; it is well for two, dead for as many, and back."""
+    """Three in ten fail for so many intervals, and hang for a third of that; it is well, dead as long, and back."""
     await until(lambda: len(watched.fetches) >= PAGES)
     failing, site.mood = time.monotonic(), "failing"
     await asyncio.sleep(count * INTERVAL_SECONDS)
+    hanging, site.mood = time.monotonic(), "hanging"
+    await asyncio.sleep(count / 3 * INTERVAL_SECONDS)
     well, site.mood = time.monotonic(), "well"
     await asyncio.sleep(INTERVAL_SECONDS)
     dead = time.monotonic()
     for site.mood in DEATHS:
         await asyncio.sleep(max(count, LEAST_DEAD) * INTERVAL_SECONDS / len(DEATHS))
-    back, site.mood = time.monotonic(), "well"
+    back, site.mood, site.is_cold = time.monotonic(), "well", True
     await until(lambda: {one.path for one in watched.fetches if one.is_good and one.began > back} >= {*watched.paths})
     await asyncio.sleep(INTERVAL_SECONDS if count > LEAST_DEAD else 0)
-    return Life(failing, well, dead, back, time.monotonic())
+    return Life(failing, hanging, well, dead, back, time.monotonic())
 
 
 def judge(tally: Tally, watched: Watched, listed: Watched, life: Life, guard: Any) -> None:
     """Compare what the origin saw with what it may see."""
-    tally.ages = watched.ages(since=life.failing, until=life.well)
+    tally.ages = watched.ages(since=life.failing, until=life.hanging)
+    tally.hanging_ages = watched.ages(since=life.hanging, until=life.well)
     tally.most_failing = most_within(watched.begun(since=life.failing, until=life.well), INTERVAL_SECONDS)
     _judge_dead(tally, watched, listed, life, guard)
     _judge_back(tally, watched, life)
     for name, found, bound in (
         ("age at p99.9", quantile(tally.ages, AGE_SHARE), AGE_SECONDS),
+        ("age at p99.9 while some hang", quantile(tally.hanging_ages, AGE_SHARE), HANGING_AGE_SECONDS),
         ("requests in an interval while three in ten fail", tally.most_failing, BUDGET_FAILING),
         ("requests in a part of an interval when it is back", tally.most_back, BUDGET_BACK),
         ("requests under way", watched.most_under_way, CONCURRENCY),
-        ("seconds until it was noticed that it is back", tally.noticed_seconds, tally.probe_seconds + AGE_SECONDS),
+        ("seconds until it was noticed that it is back", tally.noticed_seconds, tally.probe_seconds + INTERVAL_SECONDS),
         ("seconds until every page was fetched anew", tally.whole_seconds, AGE_SECONDS),
     ):
         if found > bound:
@@ -217,7 +236,7 @@ def _judge_dead(tally: Tally, watched: Watched, listed: Watched, life: Life, gua
     tally.probe_seconds, tally.dead_seconds = guard.PROBE_SECONDS, life.back - life.dead
     asked = sorted(watched.begun(since=life.dead, until=life.back) + listed.begun(since=life.dead, until=life.back))
     pauses = [later - before for before, later in pairwise(asked)]
-    # A connection that was kept and is reset is no answer: the client asks once more, on a new one.
+    # Those under way when it died; and a request that is reset on a connection that had been kept is sent once more.
     most_opening = guard.FAILURES_IN_A_ROW + 2 * (CONCURRENCY + 1)
     is_short = [pause < 0.9 * tally.probe_seconds for pause in pauses]
     tally.opening = len(is_short) - is_short[::-1].index(True) + 1 if any(is_short) else 1

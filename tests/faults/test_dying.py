@@ -9,8 +9,9 @@ from faults import dying
 
 @pytest.mark.alone
 def test_an_origin_that_fails_and_dies_is_left_alone_and_comes_back_without_a_stampede() -> None:
-    tally = dying.run(1, 1)
+    tally = dying.run(2, 1)
     assert tally.faults == []
     assert {"good", "500", "reset", "half"} <= set(tally.answers)
-    assert tally.probes >= 1
+    assert len(tally.ages) > dying.PAGES / 2
+    assert tally.probes >= 2
     assert tally.ramp[0] == 1
