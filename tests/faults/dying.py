@@ -89,13 +89,9 @@ class Tally:
             ("age at p50", quantile(self.ages, 0.5), f"s, the interval is {INTERVAL_SECONDS:g} s"),
             ("age at p99.9", quantile(self.ages, AGE_SHARE), f"s, at most {AGE_SECONDS:.3f}"),
             ("longest age", max(self.ages, default=0.0), "s"),
+            ("over 65 s, scaled", late, f"which are {SCALED_SECONDS:.3f} s"),
             ("ages of pages", len(self.hanging_ages), "while three in a hundred of the failures hang"),
             ("age at p99.9", quantile(self.hanging_ages, AGE_SHARE), f"s, at most {HANGING_AGE_SECONDS:.3f}"),
-            (
-                "over the scaled 65 s",
-                late,
-                f"which are {SCALED_SECONDS:.3f} s; {late / max(1, len(self.ages)):.2%} of all",
-            ),
             ("most requests begun", self.most_failing, f"in an interval then, at most {BUDGET_FAILING}"),
             ("requests until left alone", self.opening, "after it was dead"),
             ("probes", self.probes, f"in {self.dead_seconds:.1f} s, one in {self.probe_seconds:g} s at most"),
@@ -246,6 +242,8 @@ def _judge_dead(tally: Tally, watched: Watched, listed: Watched, life: Life, gua
         tally.faults.append(f"{tally.opening} requests reached a dead origin before it was left alone")
     if tally.probes > tally.dead_seconds / tally.probe_seconds + 1:
         tally.faults.append(f"{tally.probes} probes in {tally.dead_seconds:.1f} s")
+    if not tally.ages:
+        tally.faults.append("no page was fetched twice while three in ten failed")
     if tally.probes < 1:
         tally.faults.append("a dead origin was not probed")
 
