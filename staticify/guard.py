@@ -17,6 +17,8 @@ PROBE_SECONDS = 30.0
 MOST_RETRY_AFTER_SECONDS = 3600.0
 BACKOFF_SECONDS = 1.0
 """A page that failed once waits at most twice this long."""
+LEAST = 2
+"""So many at once it goes on with, as long as any answer comes: one that hangs must not hold up all others."""
 _SLOW = 2.0
 """So many times as long as usual, and WordPress is taken to have too much to do."""
 _STEADY = 1.5
@@ -128,7 +130,7 @@ class Guard:
     def _shrink(self, factor: float, started: float, now: float) -> None:
         # Those that were under way when it shrank last say nothing about what it is now.
         if started >= self._shrunk_at:
-            self._limit = max(1.0, self._limit * factor)
+            self._limit = min(self._limit, max(float(LEAST), self._limit * factor))
             self._shrunk_at = now
 
 

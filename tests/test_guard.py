@@ -10,6 +10,7 @@ import pytest
 
 from staticify.guard import (
     FAILURES_IN_A_ROW,
+    LEAST,
     MOST_RETRY_AFTER_SECONDS,
     PROBE_SECONDS,
     Guard,
@@ -58,10 +59,19 @@ def test_those_that_were_under_way_count_as_one_failure() -> None:
     assert guard.limit == 2
 
 
-def test_it_never_comes_to_nothing() -> None:
-    guard = Guard(4)
+@pytest.mark.parametrize("most", [1, 2, 4, 256])
+def test_one_that_hangs_does_not_hold_up_all_others(most: int) -> None:
+    guard = Guard(most)
     for number in range(50):
         guard.fail("no", float(number), number + 0.5)
+    assert guard.limit == min(most, LEAST)
+
+
+def test_a_failure_after_the_probe_is_no_reason_for_more() -> None:
+    guard = broken(at=0.0)
+    assert guard.admit(PROBE_SECONDS) is None
+    guard.succeed("/", PROBE_SECONDS, 0.1)
+    guard.fail("no", PROBE_SECONDS + 1, PROBE_SECONDS + 2)
     assert guard.limit == 1
 
 

@@ -785,7 +785,7 @@ def test_a_wordpress_that_always_fails_is_left_alone_and_probed(
                 await client.ask(b"{}")
             assert len(origin.requests) == FAILURES_IN_A_ROW
             state = client.state
-            assert (state.limit, state.most, state.failures) == (1, 4, FAILURES_IN_A_ROW)
+            assert (state.limit, state.most, state.failures) == (2, 4, FAILURES_IN_A_ROW)
             assert 0 <= state.paused_until - time.time() + 1 < 3
             await asyncio.sleep(0.25)
             origin.pages["/"] = html()
@@ -863,7 +863,7 @@ def test_retry_after_is_kept(status: int, interval: str, seconds: int) -> None:
     run(test)
 
 
-def test_failures_leave_one_fetch_at_a_time_and_good_answers_bring_the_others_back() -> None:
+def test_failures_leave_two_fetches_at_a_time_and_good_answers_bring_the_others_back() -> None:
     most = Counter[str]()
     under_way: set[int] = set()
 
@@ -884,8 +884,8 @@ def test_failures_leave_one_fetch_at_a_time_and_good_answers_bring_the_others_ba
             assert await at_once(client, 8) == 4
             for _ in range(3):
                 await client.fetch("/bad/")
-            assert client.state.limit == 1
-            assert await at_once(client, 2) == 1
+            assert client.state.limit == 2
+            assert await at_once(client, 3) == 2
             assert await at_once(client, 40) == 4
 
     run(test)
