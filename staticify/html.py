@@ -53,8 +53,6 @@ class Document:
         return [0, *accumulate(_byte_count(self._text[start : start + _STRIDE]) for start in starts)]
 
     def _text_offset(self, offset: int) -> int:
-        if "\r" not in self._text:
-            return offset
         return offset + bisect_left(self._line_ends, offset)
 
     def source(self, start: int, end: int) -> str:
