@@ -193,7 +193,12 @@ def _check_path(path: str) -> None:
         raise UrlError(f"path {path!r} has a control character")
     if MARK in path.casefold():
         raise UrlError(f"path {path!r} holds {MARK}, which staticify keeps for itself")
-    if len(path.encode()) > MAX_PATH_BYTES:
+    try:
+        size_bytes = len(path.encode())
+    except UnicodeEncodeError:
+        # A name in the tree that is not UTF-8, and that staticify did not make.
+        raise UrlError(f"path {path!r} holds half a surrogate pair") from None
+    if size_bytes > MAX_PATH_BYTES:
         raise UrlError(f"path {path[:60]!r}... is over {MAX_PATH_BYTES} bytes")
     _check_components(path)
 

@@ -405,7 +405,11 @@ def test_a_killed_daemon_leaves_whole_pages_and_is_cleaned_up_after(tmp_path: Pa
 def test_a_tree_with_things_that_staticify_did_not_make(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of(1).running() as origin:
-            for strange in ("tree/example.org/a\\b/@staticify", "tree/somebody.example/x@staticify"):
+            for strange in (
+                "tree/example.org/a\\b/@staticify",
+                "tree/example.org/\udcff/@staticify",  # A name that is not UTF-8.
+                "tree/somebody.example/x@staticify",
+            ):
                 (tmp_path / strange).mkdir(parents=True)
                 (tmp_path / strange / "index.html").write_text("mine")
             write_config(tmp_path, site_toml(origin.address, pages=["/0/"]))

@@ -299,6 +299,8 @@ def test_another_path_of_the_same_host() -> None:
         SITE.with_path("/../")
     with pytest.raises(UrlError, match="does not begin with a slash"):
         SITE.with_path("x")
+    with pytest.raises(UrlError, match="half a surrogate pair"):
+        SITE.with_path("/\udcff/")
 
 
 @pytest.mark.parametrize(
