@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from staticify.logs import printable
+from staticify.logs import printable, printable_json
 from staticify.nouns import Mode, OriginState, Outcome, Result
 from staticify.overview import Explanation, PageStatus, SiteStatus
 from staticify.urls import parse_page
@@ -52,9 +52,8 @@ def out() -> Console:
 
 
 def print_json(value: object) -> None:
-    """One JSON document on standard output."""
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
-    sys.stdout.write("\n")
+    """One JSON document on standard output, which may be a terminal."""
+    sys.stdout.write(printable_json(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
 
 
 _MODES = {

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from staticify.logs import JsonFormatter, TextFormatter, printable
+from staticify.logs import JsonFormatter, TextFormatter, printable, printable_json
 
 
 def record(message: str, **extra: object) -> logging.LogRecord:
@@ -82,6 +82,15 @@ def test_json_says_what_was_said(message: str, value: str) -> None:
         "message": message,
         "reason": value,
     }
+
+
+@given(st.text(st.characters()))
+def test_a_json_document_says_the_same_and_sends_no_control_character(text: str) -> None:
+    document = printable_json(json.dumps({"\u202e": [text]}, ensure_ascii=False, indent=2))
+    # What is no character on its own is two halves of one.
+    assert json.loads(document) == json.loads(json.dumps({"\u202e": [text]}))
+    assert printable(document.replace("\n", "")) == document.replace("\n", "")
+    assert document.count("\n") == 4
 
 
 def test_json_of_what_json_does_not_know() -> None:
