@@ -26,7 +26,10 @@ from staticify.nouns import Kind
 from staticify.tree import Tree
 from staticify.urls import Page
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start servers as other users")
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start servers as other users"),
+]
 
 T = TypeVar("T")
 HOST = "example.org"
