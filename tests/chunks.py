@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
@@ -32,11 +33,33 @@ def chunks(count: int, seed: int, size: int) -> list[Chunk]:
     return [Chunk(min(size, count - start), f"{seed}.{start // size}") for start in range(0, count, size)]
 
 
-def in_processes(work: Callable[[Chunk], T], parts: list[Chunk]) -> Iterator[T]:
-    """What `work` makes of each part, in their order."""
-    if len(parts) == 1:
+def in_processes(
+    work: Callable[[Chunk], T], parts: list[Chunk], lost: Callable[[Chunk], T] | None = None
+) -> Iterator[T]:
+    """What `work` makes of each part, in their order; and `lost` of one that ends its process."""
+    if len(parts) == 1 and lost is None:
         yield work(parts[0])
         return
+    with _pool(PROCESSES) as pool:
+        futures = [pool.submit(work, part) for part in parts]
+        for part, future in zip(parts, futures, strict=True):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                # All that was under way is lost with it: which part it was shows when each has a process to itself.
+                yield _alone(work, part, lost)
+
+
+def _alone(work: Callable[[Chunk], T], part: Chunk, lost: Callable[[Chunk], T] | None) -> T:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(work, part).result()
+        except BrokenProcessPool:
+            if lost is None:
+                raise
+            return lost(part)
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
     # Not forked: a test's process may have threads.
-    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(work, parts)
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))

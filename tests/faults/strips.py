@@ -268,10 +268,14 @@ def _chunk(chunk: Chunk) -> Tally:
     return tally
 
 
+def _lost(chunk: Chunk) -> Tally:
+    return Tally([f"seed {chunk.seed}: one of these {chunk.count} pages ends the process"], Counter(lost=chunk.count))
+
+
 def run(count: int, seed: int) -> Tally:
     """Strip so many pages, and look at each."""
     tally = Tally()
-    for part in in_processes(_chunk, chunks(count, seed, CHUNK)):
+    for part in in_processes(_chunk, chunks(count, seed, CHUNK), _lost):
         tally.add(part)
     return tally
 

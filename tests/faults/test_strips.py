@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,14 @@ def test_a_wrong_cut_would_be_seen(result: Stripped, said: str) -> None:
 
 def test_a_page_that_should_have_been_refused_would_be_seen() -> None:
     assert fault_of(BODY, good(), (*RULES, Rule("p", Part.FORBIDDEN))) == "a page that the rules forbid went out"
+
+
+@pytest.mark.xfail(strict=True, reason="turbohtml 1.15.4 ends the process on this page: SIGSEGV")
+def test_no_page_ends_the_process() -> None:
+    page = Path(__file__).parents[1] / "pages" / "ends-the-parser.html"
+    code = "import sys, turbohtml; [turbohtml.parse(sys.argv[1], source_locations=True) for _ in range(3)]"
+    done = subprocess.run([sys.executable, "-c", code, page.read_text()], check=False, timeout=60)
+    assert done.returncode == 0
 
 
 @pytest.mark.alone
