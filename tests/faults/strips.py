@@ -41,7 +41,7 @@ NONCE_SCRIPT = (
     "(function(){if(window===window.parent){document.getElementById('_wp_unfiltered_html_comment_disabled')"
     ".name='_wp_unfiltered_html_comment';}})();"
 )
-_NAMELESS = frozenset({TOOLBAR_STYLE, TOOLBAR_SCRIPT, NONCE_SCRIPT})
+_NAMELESS = {TOOLBAR_STYLE: "style", TOOLBAR_SCRIPT: "script", NONCE_SCRIPT: "script"}
 """What WordPress prints without an id. The second reading knows it by what this file has written."""
 
 _PERSONAL = (
@@ -180,7 +180,7 @@ def less_the_nodes(body: bytes, rules: tuple[Rule, ...]) -> Document:
                 raise MustRefuse
             _take(element, rule)
     for element in document.tree.select("style, script"):
-        if element.attr("id") is None and element.attr("src") is None and element.text in _NAMELESS:
+        if element.attr("id") is None and element.attr("src") is None and element.tag == _NAMELESS.get(element.text):
             element.extract()
     return _normal(document)
 
