@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from real.helpers import Stack, brought_up, reason_to_skip
 
 LONGEST = ("test_journal.py", "test_plugin.py", "test_wordpress.py")
 """Files that take a minute and more: begun last, one of them would have a process to itself, and the others idle."""
@@ -25,3 +28,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(others)]
     # After pytest-randomly, whose order stays within each of the two.
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The WordPress of most tests: 40 posts, twentytwentyone. Who stands on it is marked `real`."""
+    if reason := reason_to_skip():
+        pytest.skip(reason)
+    with brought_up("--posts", "40") as stack:
+        yield stack

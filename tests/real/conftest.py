@@ -1,16 +1,14 @@
-"""Fixtures for tests against a real WordPress, MariaDB, PHP-FPM and nginx. One instance serves the whole session."""
+"""Fixtures for tests against a real WordPress, MariaDB, PHP-FPM and nginx. `stack` itself is in tests/conftest.py."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from real.helpers import Post, Site, Stack, empty_directory, free_ports
+from real.helpers import Post, Site, Stack, brought_up, empty_directory, free_ports, reason_to_skip
 
 HERE = Path(__file__).parent
 MakeSite = Callable[..., Site]
@@ -18,38 +16,12 @@ MakePost = Callable[..., Post]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    reason = _reason_to_skip()
+    reason = reason_to_skip()
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.real)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
-
-
-def _reason_to_skip() -> str:
-    if not Path("/etc/debian_version").exists():
-        return "this is no Debian, whose packages of WordPress, MariaDB, PHP-FPM and nginx these tests start"
-    if os.geteuid() != 0:
-        return "only root can start WordPress as an unprivileged user of its own"
-    return ""
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """The WordPress of most tests: 40 posts, twentytwentyone. nginx's workers must be able to enter its directory, and
-    pytest's own temporary ones are closed to others."""
-    directory = Path(tempfile.mkdtemp(prefix="staticify-", dir="/var/tmp"))
-    directory.chmod(0o755)
-    stack = Stack(directory / "stack", *free_ports(2))
-    try:
-        stack.command(
-            "up", "--posts", "40", "--theme", "twentytwentyone",
-            "--front-port", str(stack.front_port), "--origin-port", str(stack.origin_port),
-        )  # fmt: skip
-        yield stack
-    finally:
-        stack.command("down", "--purge", is_checked=False)
-        shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")
@@ -91,16 +63,6 @@ def make_post(stack: Stack) -> Iterator[MakePost]:
 @pytest.fixture(scope="session")
 def journal_stack() -> Iterator[tuple[Stack, int]]:
     """A WordPress whose plugin knows the address of a staticify, and the port of that."""
-    directory = Path(tempfile.mkdtemp(prefix="staticify-", dir="/var/tmp"))
-    directory.chmod(0o755)
-    front_port, origin_port, webhook_port = free_ports(3)
-    stack = Stack(directory / "stack", front_port, origin_port)
-    try:
-        stack.command(
-            "up", "--posts", "25", "--theme", "twentytwentyone", "--front-port", str(front_port),
-            "--origin-port", str(origin_port), "--address", f"http://127.0.0.1:{webhook_port}",
-        )  # fmt: skip
+    (webhook_port,) = free_ports(1)
+    with brought_up("--posts", "25", "--address", f"http://127.0.0.1:{webhook_port}") as stack:
         yield stack, webhook_port
-    finally:
-        stack.command("down", "--purge", is_checked=False)
-        shutil.rmtree(directory)

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -171,6 +171,31 @@ class Stack:
         unprivileged = (EXAMPLE / "stack", "exec", "--dir", self.directory, "--")
         can = subprocess.run([*unprivileged, *python, "--version"], capture_output=True, check=False).returncode == 0
         return (*unprivileged, *python) if can else python
+
+
+def reason_to_skip() -> str:
+    """Why no WordPress can be brought up here; empty if one can."""
+    if not Path("/etc/debian_version").exists():
+        return "this is no Debian, whose packages of WordPress, MariaDB, PHP-FPM and nginx these tests start"
+    if os.geteuid() != 0:
+        return "only root can start WordPress as an unprivileged user of its own"
+    return ""
+
+
+@contextmanager
+def brought_up(*options: str) -> Iterator[Stack]:
+    """A WordPress of its own, with the options of `stack up`. nginx's workers must be able to enter its directory, and
+    pytest's own temporary ones are closed to others."""
+    directory = Path(tempfile.mkdtemp(prefix="staticify-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    stack = Stack(directory / "stack", *free_ports(2))
+    ports = ("--front-port", str(stack.front_port), "--origin-port", str(stack.origin_port))
+    try:
+        stack.command("up", "--theme", "twentytwentyone", *ports, *options)
+        yield stack
+    finally:
+        stack.command("down", "--purge", is_checked=False)
+        shutil.rmtree(directory)
 
 
 class Site:
