@@ -9,12 +9,13 @@ without a cookie jar. httpx knows no total time-out: `asyncio.timeout` stands ro
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import re
 import secrets
 import time
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -46,12 +47,15 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 5.0
 UNREACHABLE_SECONDS = 30.0
 """For so long an address that could not be reached is asked last: each attempt may cost CONNECT_SECONDS."""
-MAX_FIELD_BYTES = 64 * 1024
+MAX_FIELD_BYTES = 32 * 1024
 """Of one header field. A policy of several plugins passes the library's 8 KiB."""
-MAX_FIELDS = 500
-"""In one answer. WordPress itself sends a dozen."""
+MAX_FIELDS = 128
+"""In one answer, and behind its last chunk. WordPress itself sends a dozen. All of them are held at once, in each
+connection: the two limits together are 4 MiB."""
 # What aiohttp says of a connection that failed: "ssl:default", "ssl:<ssl.SSLContext object at 0x7f...>".
 _TLS_SETTINGS = re.compile(r" ssl:(?:<[^>]*>|\w+)")
+PIECE_BYTES = 64 * 1024
+"""Of a packed body, inflated at a time: all of it at once would take twice the room of a whole body beside it."""
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 QUESTION = "staticify=changes"
 """The query by which the plugin knows a question to the journal (deploy/wordpress/PROTOCOL.md)."""
@@ -69,18 +73,18 @@ ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 class Decoder(Protocol):
-    """Undoes one content coding, at most so many bytes at a time."""
+    """Undoes one content coding, piece by piece: whoever takes the pieces may stop at any of them."""
 
-    def decode(self, chunk: bytes, max_bytes: int) -> bytes:
-        """The next bytes; more than `max_bytes` of them means that the cap is passed."""
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        """What the chunk comes to, in pieces of about PIECE_BYTES at most where it is packed."""
 
     def is_finished(self) -> bool:
         """True if the coding's own end was seen."""
 
 
 class _Identity:
-    def decode(self, chunk: bytes, max_bytes: int) -> bytes:  # noqa: ARG002  the protocol's signature
-        return chunk
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        yield chunk
 
     def is_finished(self) -> bool:
         return True
@@ -92,13 +96,20 @@ class _Gzip:
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
 
-    def decode(self, chunk: bytes, max_bytes: int) -> bytes:
-        decoded = self._member.decompress(chunk, max_bytes + 1)
-        while self._member.eof and self._member.unused_data and len(decoded) <= max_bytes:
-            rest = self._member.unused_data
-            self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-            decoded += self._member.decompress(rest, max_bytes + 1 - len(decoded))
-        return decoded
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        while True:
+            piece = self._member.decompress(chunk, PIECE_BYTES)
+            yield piece
+            if self._member.eof:
+                chunk = self._member.unused_data
+                if not chunk:
+                    return
+                self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+            else:
+                chunk = self._member.unconsumed_tail
+                # A full piece may have left more behind, in the coding's own window.
+                if not chunk and len(piece) < PIECE_BYTES:
+                    return
 
     def is_finished(self) -> bool:
         return self._member.eof
@@ -108,9 +119,11 @@ class _Brotli:
     def __init__(self) -> None:
         self._stream = brotli.Decompressor()
 
-    def decode(self, chunk: bytes, max_bytes: int) -> bytes:
-        decoded: bytes = self._stream.process(chunk, output_buffer_limit=max_bytes + 1)
-        return decoded
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        # Until nothing comes: that it takes more does not mean that it has given all.
+        while piece := self._stream.process(chunk, output_buffer_limit=PIECE_BYTES):
+            yield piece
+            chunk = b""
 
     def is_finished(self) -> bool:
         return bool(self._stream.is_finished())
@@ -157,11 +170,11 @@ class Stream:
         room = self._max_bytes
         try:
             async for raw in self._body:
-                chunk = decoder.decode(raw, room)
-                room -= len(chunk)
-                if room < 0:
-                    raise AnswerTooLarge(f"the body is over the limit of {self._max_bytes} bytes")
-                yield chunk
+                for piece in decoder.pieces(raw):
+                    room -= len(piece)
+                    if room < 0:
+                        raise AnswerTooLarge(f"the body is over the limit of {self._max_bytes} bytes")
+                    yield piece
         except (zlib.error, brotli.error) as error:
             raise AnswerMalformed(f"the {self.header('content-encoding')} coding is broken: {error}") from None
         if not decoder.is_finished():
@@ -403,10 +416,11 @@ class OriginClient:
 
 async def _whole(stream: Stream) -> Answer:
     stream.check_length()
-    body = bytearray()
+    # Unlike a bytearray it gives its bytes away without a copy.
+    body = io.BytesIO()
     async for chunk in stream.chunks():
-        body += chunk
-    return _answer(stream, bytes(body))
+        body.write(chunk)
+    return _answer(stream, body.getvalue())
 
 
 def _answer(stream: Stream, body: bytes) -> Answer:
