@@ -111,8 +111,8 @@ def real_pages(stack: Stack) -> list[RealPage]:
         stack.call("switch_theme", theme)
         paths = ("/", quoting.path, "/about/", "/category/news/", "/contact/")
         found += [_fetched(stack, path, theme) for path in paths]
-    paths = ("/feed/", "/comments/feed/", "/wp-sitemap.xml", "/wp-sitemap-posts-post-1.xml")
-    return found + [_fetched(stack, path, "") for path in (*paths, f"/wp-json/wp/v2/posts/{quoting.number}")]
+    others = ("/feed/", "/comments/feed/", "/wp-sitemap.xml", "/wp-sitemap-posts-post-1.xml")
+    return found + [_fetched(stack, path, "") for path in (*others, f"/wp-json/wp/v2/posts/{quoting.number}")]
 
 
 def _fetched(stack: Stack, path: str, theme: str) -> RealPage:

@@ -1,0 +1,454 @@
+"""Bombs, drips and storms against the client: memory and time stay bounded, and no connection slot is lost.
+
+The origin is a process of its own, so that what it holds counts for nobody; the client's is a fresh one, whose memory
+before is that of a client at work. Four clients with a connection each are bombed at once, as a site's four fetches
+are, and each takes only so much of its own time. Bodies are what `max_bytes` allows by default at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import multiprocessing
+import random
+import socket
+import struct
+import tempfile
+import time
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import cycle, islice, product
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import brotli
+from scripted_origin import Exchange, ScriptedOrigin, answer, html
+from stage import site_of
+
+from staticify.errors import OriginError, OriginTimeout
+from staticify.origin import OriginClient
+
+COUNT = 1000
+"""Bombs; ten times as many cancellations."""
+CANCELLATIONS_FOR_EACH = 10
+MAX_GROWTH_BYTES = 32 * 2**20
+DEADLINE_SECONDS = 0.4
+MAX_LATE_SECONDS = 0.1
+AT_ONCE = 4
+GOOD = html("good" * 20_000)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+MIB = 2**20
+BOMB_MIB = (16, 64)
+PATIENCE = 20
+"""A good page may take longer than a bomb's deadline where the machine is busy, but not each time."""
+
+Misdeed = Callable[[Exchange, random.Random], Awaitable[None]]
+
+
+@dataclass
+class Tally:
+    """What the bombs came to."""
+
+    bombs: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    """Names of what the client said; `status 302` where it was a whole answer."""
+    growth_bytes: int = 0
+    """The highest that the client's memory rose above what it was before the first bomb."""
+    latest_seconds: float = 0.0
+    """How long after its deadline a fetch ended, at most; without the time in which others had the processor."""
+    cancellations: int = 0
+    slots: int = 0
+    """How many fetches were under way at once after all cancellations."""
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        rows = [f"  {name:28} {n:>6,}" for name, n in sorted(self.bombs.items())]
+        rows += [f"  -> {name:25} {n:>6,}" for name, n in sorted(self.errors.items())]
+        return "\n".join((
+            *rows,
+            f"  memory grew by {self.growth_bytes / MIB:.1f} MiB, the latest {self.latest_seconds * 1000:.0f} ms late",
+            f"  {self.cancellations:,} cancellations, after which {self.slots} slots of {AT_ONCE} are there",
+            f"  faults {len(self.faults)}",
+        ))  # fmt: skip
+
+
+# --- What the origin does --------------------------------------------------------------------------------------------
+
+
+@cache
+def bomb(coding: str, mebibytes: int) -> bytes:
+    """So much of nothing, packed."""
+    piece = bytes(MIB)
+    if coding == "br":
+        compressor = brotli.Compressor(quality=5)
+        return bytes(b"".join(compressor.process(piece) for _ in range(mebibytes)) + compressor.finish())
+    stream = zlib.compressobj(9, wbits=zlib.MAX_WBITS + 16)
+    return b"".join(stream.compress(piece) for _ in range(mebibytes)) + stream.flush()
+
+
+async def compressed(exchange: Exchange, chance: random.Random, coding: str) -> None:
+    body = bomb(coding, chance.choice(BOMB_MIB))
+    if chance.random() < 0.5:
+        await exchange.send(answer(body, Content_Encoding=coding))
+        return
+    await exchange.send(CHUNKED[:-2] + b"Content-Encoding: %b\r\n\r\n" % coding.encode())
+    size = chance.choice((100, 4096, 65536))
+    for start in range(0, len(body), size):
+        piece = body[start : start + size]
+        await exchange.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+    await exchange.send(b"0\r\n\r\n")
+
+
+async def members_without_end(exchange: Exchange, chance: random.Random) -> None:
+    """gzip of many members, each of nothing at all."""
+    await exchange.send(CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n")
+    member = gzip.compress(b"") * chance.choice((1, 100, 3000))
+    while True:
+        await exchange.send(b"%x\r\n%b\r\n" % (len(member), member))
+
+
+async def bomb_in_a_bomb(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(
+        answer(gzip.compress(bomb("gzip", BOMB_MIB[-1])), Content_Encoding=chance.choice(("gzip", "gzip, gzip")))
+    )
+
+
+async def chunks_without_end(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(CHUNKED)
+    size = chance.choice((1, 100, 0x4000, 0x40000))
+    many = (b"%x\r\n%b\r\n" % (size, b"x" * size)) * max(1, 20_000 // size)
+    while True:
+        await exchange.send(many)
+
+
+async def chunk_of_no_size(exchange: Exchange, chance: random.Random) -> None:
+    """A size line without end, or an extension of it."""
+    await exchange.send(CHUNKED + chance.choice((b"", b"5;x=")))
+    while True:
+        await exchange.send(b"0" * 60_000)
+
+
+async def trailers_without_end(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(CHUNKED + b"5\r\nhello\r\n0\r\n")
+    while True:
+        await exchange.send(b"X-More: %b\r\n" % (b"y" * chance.choice((1, 32_000))))
+
+
+async def fields_without_end(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\n")
+    size = chance.choice((1, 4000, 32_000))
+    while True:
+        await exchange.send(b"X-Flood: %b\r\n" % (b"y" * size))
+
+
+async def field_without_end(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(chance.choice((b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 ", b"", b"HTTP/1.1 200 OK\r\nX")))
+    while True:
+        await exchange.send(b"z" * 60_000)
+
+
+async def interim_without_end(exchange: Exchange, chance: random.Random) -> None:
+    """100 Continue, 103 Early Hints, for ever."""
+    while True:
+        await exchange.send(
+            chance.choice((b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n")) * 100
+        )
+
+
+async def body_without_end(exchange: Exchange, chance: random.Random) -> None:
+    """Neither a length nor chunks, or a length that is far too long."""
+    await exchange.send(
+        HEAD + chance.choice((b"", b"Content-Length: 7000000\r\n", b"Content-Length: 8388608\r\n")) + b"\r\n"
+    )
+    while True:
+        await exchange.send(b"x" * 60_000)
+
+
+async def error_without_end(exchange: Exchange, chance: random.Random) -> None:
+    status = chance.choice((b"404 Not Found", b"500 Oops", b"302 Found"))
+    await exchange.send(b"HTTP/1.1 %b\r\nLocation: /\r\nTransfer-Encoding: chunked\r\n\r\n" % status)
+    while True:
+        await exchange.send(b"8000\r\n%b\r\n" % (b"x" * 0x8000))
+
+
+async def drip(exchange: Exchange, chance: random.Random, start: bytes, piece: bytes) -> None:
+    await exchange.send(start)
+    pause = chance.choice((0.001, 0.02, 0.15))
+    while True:
+        await exchange.send(piece)
+        await asyncio.sleep(pause)
+
+
+async def drip_after_an_error(exchange: Exchange, chance: random.Random) -> None:
+    await drip(exchange, chance, b"HTTP/1.1 500 Oops\r\nContent-Length: 100000\r\n\r\n", b".")
+
+
+async def says_nothing(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(chance.choice((b"", b"HTTP/1.1 200 OK\r\n", HEAD + b"Content-Length: 10\r\n\r\nhello")))
+    await asyncio.sleep(30)
+
+
+async def reset(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(chance.choice((b"", b"HTTP/1.1 2", CHUNKED, CHUNKED + b"ff\r\nhello", answer(html())[:-9])))
+    linger = struct.pack("ii", 1, 0)
+    exchange.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    exchange.writer.transport.abort()
+
+
+async def lies_about_its_length(exchange: Exchange, chance: random.Random) -> None:
+    length = chance.choice(
+        (b"0", b"1", b"5", b"9999", b"9" * 18, b"9" * 40, b"-1", b"+5", b"0x5", b"five", b"5, 5", b"5, 6", b"")
+    )
+    await exchange.send(HEAD + b"Content-Length: %b\r\n\r\n" % length + html().encode())
+
+
+async def two_framings(exchange: Exchange, chance: random.Random) -> None:
+    length = b"Content-Length: %d\r\n" % chance.randrange(50)
+    coding = b"Transfer-Encoding: %b\r\n" % chance.choice((b"chunked", b"identity", b"gzip", b"gzip, chunked", b"x"))
+    await exchange.send(HEAD + coding + length * chance.choice((0, 1, 2)) + b"\r\n5\r\nhello\r\n0\r\n\r\n")
+
+
+async def smuggles(exchange: Exchange, chance: random.Random) -> None:
+    """A second answer that nobody asked for, behind the first."""
+    await exchange.send(answer(html("first")) + answer(html("smuggled")) * chance.choice((1, 50)))
+
+
+async def redirects(exchange: Exchange, chance: random.Random) -> None:
+    location = chance.choice(
+        (exchange.path, f"{exchange.path}x", "//evil.example/", "/" + "a" * 60_000, "http://[", "")
+    )
+    await exchange.send(answer(b"", chance.choice((301, 302, 307, 308)), Location=location))
+
+
+async def storms(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(answer(b"x" * chance.choice((0, 300_000)), chance.choice((500, 502, 503, 504, 429, 599))))
+
+
+async def no_http(exchange: Exchange, chance: random.Random) -> None:
+    await exchange.send(chance.randbytes(chance.choice((1, 100, 200_000))))
+
+
+async def switches(exchange: Exchange, chance: random.Random) -> None:
+    """Another protocol, or a body where none may be."""
+    status = chance.choice((b"101 Switching Protocols", b"204 No Content", b"205 Reset", b"304 Not Modified", b"000 x"))
+    await exchange.send(b"HTTP/1.1 %b\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n" % status + b"\0" * 60_000)
+
+
+MISDEEDS: dict[str, Misdeed] = {
+    "gzip bomb": partial(compressed, coding="gzip"),
+    "brotli bomb": partial(compressed, coding="br"),
+    "gzip members without end": members_without_end,
+    "bomb in a bomb": bomb_in_a_bomb,
+    "chunks without end": chunks_without_end,
+    "chunk of no size": chunk_of_no_size,
+    "trailers without end": trailers_without_end,
+    "fields without end": fields_without_end,
+    "field without end": field_without_end,
+    "interim answers without end": interim_without_end,
+    "body without end": body_without_end,
+    "error page without end": error_without_end,
+    "dripped body": partial(drip, start=HEAD + b"Content-Length: 100000\r\n\r\n", piece=b"."),
+    "dripped chunks": partial(drip, start=CHUNKED, piece=b"1\r\n.\r\n"),
+    "dripped fields": partial(drip, start=b"HTTP/1.1 200 OK\r\nX-Slow: ", piece=b"."),
+    "dripped interim answers": partial(drip, start=b"", piece=b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "drip after an error": drip_after_an_error,
+    "says nothing": says_nothing,
+    "reset": reset,
+    "lies about its length": lies_about_its_length,
+    "two framings": two_framings,
+    "smuggled answer": smuggles,
+    "redirect loop": redirects,
+    "storm of errors": storms,
+    "no HTTP": no_http,
+    "another protocol": switches,
+}  # fmt: skip
+
+
+def _path_of(name: str) -> str:
+    return f"/{name.replace(' ', '-')}/"
+
+
+async def _serve(ready: Connection, seed: int) -> None:
+    """The origin: /NUMBER/NAME is a misdeed, /slow/ a page in pieces, /together/N one that waits for N to be asked."""
+    chance = random.Random(seed)
+    waiting: list[asyncio.Event] = []
+
+    async def misbehave(exchange: Exchange, name: str) -> None:
+        await MISDEEDS[name](exchange, chance)
+
+    async def slow(exchange: Exchange) -> None:
+        whole = answer(html("slow" * 500))
+        for piece in (whole[:60], whole[60:1000], whole[1000:]):
+            await asyncio.sleep(chance.random() * 0.01)
+            await exchange.send(piece)
+
+    async def together(exchange: Exchange) -> None:
+        waiting.append(asyncio.Event())
+        if len(waiting) == AT_ONCE:
+            for one in waiting:
+                one.set()
+        own = waiting[-1]
+        await own.wait()
+        await exchange.send(answer(html("together")))
+
+    # Packed beforehand: whoever packs does nothing else meanwhile.
+    for coding, mebibytes in product(("gzip", "br"), BOMB_MIB):
+        bomb(coding, mebibytes)
+    pages = {_path_of(name): partial(misbehave, name=name) for name in MISDEEDS}
+    good = answer(GOOD)
+    scripted = ScriptedOrigin(pages={**pages, "/good/": good, "/slow/": slow, "/together/": together})
+    with tempfile.TemporaryDirectory() as directory:
+        async with scripted.running(path=str(Path(directory) / "origin")):
+            ready.send(scripted.address)
+            # Until the other end of the pipe is closed, with the client's process at the latest.
+            while not await asyncio.to_thread(ready.poll, 0.2):
+                scripted.requests.clear()
+
+
+def _origin(ready: Connection, seed: int) -> None:
+    asyncio.run(_serve(ready, seed))
+
+
+# --- What the client makes of it -------------------------------------------------------------------------------------
+
+
+def run(count: int, seed: int) -> Tally:
+    """So many bombs, and ten times as many cancellations."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    client = context.Process(target=_bombed, args=(theirs, count, seed))
+    client.start()
+    theirs.close()
+    try:
+        # A bomb takes its deadline at most, and four are under way.
+        if not ours.poll(120 + count):
+            return Tally(faults=["the client hangs"])
+        tally: Tally = ours.recv()
+    except EOFError:
+        return Tally(faults=[f"the client died: exit status {client.exitcode}"])
+    finally:
+        client.kill()
+        client.join()
+    return tally
+
+
+@contextmanager
+def _running_origin(seed: int) -> Iterator[str]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_origin, args=(theirs, seed))
+    process.start()
+    theirs.close()
+    try:
+        yield ours.recv()
+    finally:
+        ours.close()
+        process.join(5)
+        process.kill()
+        process.join()
+
+
+def _bombed(result: Connection, count: int, seed: int) -> None:
+    tally = Tally()
+    with _running_origin(seed) as address:
+        asyncio.run(_bomb(address, count, seed, tally))
+        asyncio.run(_cancel(address, CANCELLATIONS_FOR_EACH * count, seed, tally))
+    result.send(tally)
+
+
+async def _bomb(address: str, count: int, seed: int, tally: Tally) -> None:
+    chance = random.Random(seed)
+    names = list(islice(cycle(MISDEEDS), count))
+    chance.shuffle(names)
+    site = site_of(address, concurrency=1, deadline=f"{DEADLINE_SECONDS * 1000:.0f}ms")
+    clients = [OriginClient(site) for _ in range(AT_ONCE)]
+    try:
+        for client in clients:
+            for _ in range(20):
+                assert not await _without_the_good_page(client)
+        before = _forget_the_peak()
+        async with asyncio.TaskGroup() as group:
+            for client in clients:
+                group.create_task(_bomb_one(client, names, tally))
+        tally.growth_bytes = _memory("VmHWM") - before
+    finally:
+        for client in clients:
+            await client.aclose()
+    if tally.growth_bytes > MAX_GROWTH_BYTES:
+        tally.faults.append(f"memory grew by {tally.growth_bytes / MIB:.1f} MiB")
+
+
+async def _bomb_one(client: OriginClient, names: list[str], tally: Tally) -> None:
+    """One bomb after the other out of the common list, and a good page in between."""
+    while names:
+        name = names.pop()
+        tally.bombs[name] += 1
+        started, waited = time.monotonic(), _waited_seconds()
+        try:
+            said = f"status {(await client.fetch(_path_of(name))).status}"
+        except OriginError as error:
+            said = error.name
+        late = time.monotonic() - started - DEADLINE_SECONDS - (_waited_seconds() - waited)
+        tally.errors[said] += 1
+        tally.latest_seconds = max(tally.latest_seconds, late)
+        if late > MAX_LATE_SECONDS:
+            tally.faults.append(f"{name}: {said} {late * 1000:.0f} ms after its deadline")
+        if fault := await _without_the_good_page(client):
+            tally.faults.append(f"after {name}: {fault}")
+
+
+async def _without_the_good_page(client: OriginClient) -> str:
+    """What stands in the way of the next page; empty if nothing does."""
+    for _ in range(PATIENCE):
+        try:
+            body = (await client.fetch("/good/")).body
+        except OriginTimeout as error:
+            fault = str(error)
+        except OriginError as error:
+            return f"the next page is not there: {error.name}: {error}"
+        else:
+            return "" if body == GOOD.encode() else f"the next page is another one: {body[:80]!r}"
+    return f"the next page is not there, {PATIENCE} times: {fault}"
+
+
+async def _cancel(address: str, count: int, seed: int, tally: Tally) -> None:
+    """Random cancellations; then as many fetches at once as there are slots, each of which waits for the others."""
+    chance = random.Random(seed)
+    client = OriginClient(site_of(address, concurrency=AT_ONCE, deadline="5s"))
+    try:
+        while tally.cancellations < count:
+            fetches = [asyncio.create_task(client.fetch("/slow/")) for _ in range(10)]
+            for one in fetches:
+                await asyncio.sleep(chance.random() * 0.003)
+                tally.cancellations += one.cancel()
+            await asyncio.gather(*fetches, return_exceptions=True)
+        for _ in range(20):
+            await asyncio.gather(*(client.fetch("/good/") for _ in range(AT_ONCE)))
+        answers = await asyncio.gather(*(client.fetch("/together/") for _ in range(AT_ONCE)), return_exceptions=True)
+    finally:
+        await client.aclose()
+    tally.slots = sum(not isinstance(one, BaseException) for one in answers)
+    if tally.slots < AT_ONCE:
+        tally.faults.append(f"after {tally.cancellations:,} cancellations: {answers}")
+
+
+def _waited_seconds() -> float:
+    """How long this process has waited for a processor that others had: no deadline can be kept meanwhile."""
+    return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+
+
+def _memory(name: str) -> int:
+    """VmRSS or VmHWM of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def _forget_the_peak() -> int:
+    """Let VmHWM begin anew (proc(5), clear_refs); what the process has now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _memory("VmRSS")
