@@ -9,14 +9,13 @@ without a cookie jar. httpx knows no total time-out: `asyncio.timeout` stands ro
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import re
 import secrets
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -60,6 +59,10 @@ _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 QUESTION = "staticify=changes"
 """The query by which the plugin knows a question to the journal (deploy/wordpress/PROTOCOL.md)."""
 MAX_JOURNAL_BYTES = 4 * 2**20
+LARGE_BYTES = 2**20
+MAX_LARGE_BODIES = 2
+"""So many bodies over LARGE_BYTES are read at once, within their deadlines: else memory would grow to `max_bytes` for
+each of a site's fetches when an origin goes mad."""
 MAX_DROPPED_BYTES = 256 * 1024
 """Of a body that nobody reads, so that its connection can be kept; as much as the page of a theme that says 404 has."""
 DROP_SECONDS = 1.0
@@ -222,6 +225,7 @@ class OriginClient:
         self.guard = Guard(site.concurrency)
         self._room = asyncio.Event()
         """Set when there may be room for one more fetch."""
+        self._large = asyncio.Semaphore(MAX_LARGE_BODIES)
         self._transports = [(origin, _transport(origin, site)) for origin in site.origins]
         self._label: Mapping[str, str] = {}
         self._labelled_at = float("-inf")
@@ -241,7 +245,7 @@ class OriginClient:
         fields = sign(self._site.secrets, secrets.token_hex(16), time.time(), body)
         path = f"{self._site.base.raw_path}?{QUESTION}"
         async with self._stream("POST", path, MAX_JOURNAL_BYTES, fields, body) as stream:
-            return await _whole(stream)
+            return await _whole(stream, self._large)
 
     async def fetch(self, raw_path: str, *, visitor: str = "") -> Answer:
         """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError.
@@ -253,7 +257,7 @@ class OriginClient:
         """
         async with self._slot(), self.stream(raw_path, self._site.max_bytes, visitor) as stream:
             if stream.status == 200:
-                return await _whole(stream)
+                return await _whole(stream, self._large)
             await stream.drop_body()
             return _answer(stream, b"")
 
@@ -414,13 +418,17 @@ class OriginClient:
             await transport.aclose()
 
 
-async def _whole(stream: Stream) -> Answer:
+async def _whole(stream: Stream, large: asyncio.Semaphore) -> Answer:
     stream.check_length()
-    # Unlike a bytearray it gives its bytes away without a copy.
-    body = io.BytesIO()
-    async for chunk in stream.chunks():
-        body.write(chunk)
-    return _answer(stream, body.getvalue())
+    # What grows in one piece is copied as it grows, and the room of each copy is held for a while.
+    pieces, size = [], 0
+    async with AsyncExitStack() as turn:
+        async for piece in stream.chunks():
+            if size <= LARGE_BYTES < size + len(piece):
+                await turn.enter_async_context(large)
+            pieces.append(piece)
+            size += len(piece)
+        return _answer(stream, b"".join(pieces))
 
 
 def _answer(stream: Stream, body: bytes) -> Answer:

@@ -35,7 +35,14 @@ from staticify.errors import (
 )
 from staticify.guard import FAILURES_IN_A_ROW
 from staticify.nouns import Answer
-from staticify.origin import MAX_DROPPED_BYTES, PIECE_BYTES, OriginClient, decoder_of
+from staticify.origin import (
+    LARGE_BYTES,
+    MAX_DROPPED_BYTES,
+    MAX_LARGE_BODIES,
+    PIECE_BYTES,
+    OriginClient,
+    decoder_of,
+)
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -662,6 +669,32 @@ def test_a_flood_of_fields_is_not_held(start: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_large_bodies_are_read_by_turns() -> None:
+    body = b"x" * (LARGE_BYTES + 1)
+    under_way: list[str] = []
+
+    async def last_byte_later(exchange: Exchange) -> None:
+        await exchange.send(answer(body)[:-1])
+        # All that was sent has been taken, but for what the sockets hold of those who wait.
+        under_way.append(exchange.path)
+        await asyncio.sleep(0.2)
+        await exchange.send(body[-1:])
+
+    async def test() -> None:
+        pages: dict[str, bytes | str | Script] = {f"/{number}/": last_byte_later for number in range(6)}
+        async with (
+            ScriptedOrigin(pages={**pages, "/small/": html()}).running() as origin,
+            client_of(origin.address, concurrency=7, deadline="10s") as client,
+        ):
+            fetches = [asyncio.create_task(client.fetch(path)) for path in pages]
+            await until(lambda: len(under_way) >= MAX_LARGE_BODIES)
+            # One that is not large waits for none of them.
+            assert (await client.fetch("/small/")).body == html().encode()
+            assert [one.body for one in await asyncio.gather(*fetches)] == [body] * 6
+
+    run(test)
 
 
 def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not() -> None:
