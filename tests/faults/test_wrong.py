@@ -1,4 +1,4 @@
-"""The short run of `wrong`: every scripted kind of one in three, a few of a real WordPress, and some good pages."""
+"""The short run of `wrong`: one scripted kind in four, a few of a real WordPress, and some good pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 from real.helpers import Stack
 
-from faults.wrong import COUNT, Tally, break_wordpress, breaks, examine, look_at_good_pages, scripted
+from faults.wrong import COUNT, Tally, break_wordpress, breaks, examine, look_at_good_pages, scripted, splashes
 
 
 def test_no_wrong_answer_is_published_over_a_good_page() -> None:
@@ -16,9 +16,15 @@ def test_no_wrong_answer_is_published_over_a_good_page() -> None:
     examine(list(islice(scripted(), 0, None, 4)), tally)
     assert tally.faults == []
     assert tally.scripted > 80
-    assert {"status", "truncated", "php-error", "wp-die", "set-cookie", "private", "charset", "malformed"} <= set(
-        tally.verdicts
-    )
+    # Each is told by what is wrong with it: one verdict for all would show nothing.
+    assert len(tally.verdicts) >= 20
+
+
+@pytest.mark.xfail(strict=True, reason="takes a comparison with the last good page, which there is not yet")
+def test_no_splash_page_is_published_over_a_good_page() -> None:
+    tally = Tally()
+    examine(list(splashes()), tally)
+    assert tally.faults == []
 
 
 def test_there_are_as_many_kinds_as_are_counted() -> None:

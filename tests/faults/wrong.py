@@ -529,6 +529,24 @@ def _for_somebody() -> Iterator[Wrong]:
         yield Wrong(f"for somebody: {name}, and a cookie", answer(body, Set_Cookie="sid=1"))
 
 
+def splashes() -> Iterator[Wrong]:
+    """Whole pages of somebody else with 200. Nothing in them is wrong: only the page that they replace was another."""
+    bodies = {
+        "nginx": "<h1>Welcome to nginx!</h1><p>If you see this page, the web server is installed.</p>",
+        "nginx 502": "<center><h1>502 Bad Gateway</h1></center><hr><center>nginx/1.22.1</center>",
+        "Apache": "<h1>It works!</h1>",
+        "a list of files": "<h1>Index of /</h1><ul><li><a href='wp-config.php.bak'>wp-config.php.bak</a></ul>",
+        "suspended": "<h1>Account Suspended</h1><p>Contact your hosting provider for more information.</p>",
+        "parked": "<h1>example.org is for sale</h1><p>Related searches</p>",
+        "soon": "<h1>Coming soon</h1><p>We are working on something great.</p>",
+        "challenge": "<h1>Just a moment...</h1><p>Checking if the site connection is secure</p>",
+        "empty theme": "<main></main>",
+        "nothing found": "<h1>Nothing here</h1><p>It seems we cannot find what you are looking for.</p>",
+    }
+    for name, body in bodies.items():
+        yield Wrong(f"splash: {name}", answer(f"<!DOCTYPE html><html><body>{body}</body></html>"), times=1)
+
+
 def examine(kinds: Sequence[Wrong], tally: Tally) -> None:
     """Each kind, between two times of the good page."""
     tally.scripted += len(kinds)
@@ -540,21 +558,23 @@ async def _examine(kinds: Sequence[Wrong], tally: Tally) -> None:
         path: answer(body, content_type=content_type) for path, (content_type, body) in GOOD_DATA.items()
     }
     with tempfile.TemporaryDirectory() as directory:
-        scripted_origin = ScriptedOrigin()
-        async with scripted_origin.running() as origin:
-            for number, wrong in enumerate(kinds):
-                # A client of its own each time: what WordPress asks for, such as a pause, is for one kind.
-                place = Path(directory) / str(number)
-                place.mkdir()
-                async with staged(place, origin.address) as stage:
-                    origin.pages = dict(good)
-                    await _over_a_good_page(stage, origin, wrong, tally)
+        async with ScriptedOrigin().running() as origin, staged(Path(directory), origin.address) as common:
+            for wrong in kinds:
+                origin.pages = dict(good)
+                if b"Retry-After" not in wrong.raw:
+                    await _over_a_good_page(common, origin, wrong, tally)
+                    continue
+                # What asks for a pause gets a client of its own: the others are not to be left out for it.
+                with tempfile.TemporaryDirectory() as place:
+                    async with staged(Path(place), origin.address) as stage:
+                        await _over_a_good_page(stage, origin, wrong, tally)
 
 
 async def _over_a_good_page(stage: Stage, origin: ScriptedOrigin, wrong: Wrong, tally: Tally) -> None:
+    stage.seconds += 60
     result = await stage.render(wrong.path)
-    assert result.outcome is Outcome.PUBLISHED, result
-    before, good = files(stage.tree.path), origin.pages[wrong.path]
+    assert result.outcome.is_good, (wrong.name, result)
+    before = files(stage.leaf(wrong.path))
     origin.pages[wrong.path] = _once(wrong.raw)
     for _ in range(wrong.times):
         stage.seconds += 60
@@ -562,10 +582,9 @@ async def _over_a_good_page(stage: Stage, origin: ScriptedOrigin, wrong: Wrong, 
         tally.verdicts[result.verdict] += 1
         if result.outcome.is_good:
             tally.faults.append(f"{wrong.name}: {result.outcome}")
-    now = files(stage.tree.path)
+    now = files(stage.leaf(wrong.path))
     if now != before and not (wrong.may_go and result.outcome is Outcome.GONE and not now):
         tally.faults.append(f"{wrong.name}: {result.outcome}, {result.verdict}; the tree is another one")
-    origin.pages[wrong.path] = good
 
 
 def _once(raw: bytes) -> Script:
@@ -740,5 +759,5 @@ def look_at_good_pages(count: int, seed: int, tally: Tally) -> None:
         tally.good += 1
         if not verdict.is_publishable:
             tally.refused[f"{kind}, {verdict.name}"] += 1
-    if tally.refused.total() > max(1, tally.good * MOST_REFUSED):
-        tally.faults.append(f"{tally.refused.total()} of {tally.good:,} good pages are refused: {dict(tally.refused)}")
+    if (refused := tally.refused.total()) > max(1, tally.good * MOST_REFUSED):
+        tally.faults.append(f"{refused} of {tally.good:,} good pages are refused: {dict(tally.refused)}")
