@@ -111,15 +111,25 @@ def _decide_data(answer: Answer) -> Verdict:
     kind = kind_of(answer)
     if kind is Kind.JSON:
         try:
-            json.loads(answer.body)
+            data = json.loads(answer.body)
         except (ValueError, RecursionError) as error:
             return refused("malformed", f"not JSON: {error}")
+        if _is_wp_error(data):
+            return refused("wp-die", "WordPress's own error, as JSON")
     elif kind is Kind.TEXT:
         if not answer.is_framed:
             return refused("unframed", "neither Content-Length nor chunks: nobody can tell whether the text is whole")
     elif (verdict := _decide_xml(answer, kind)) is not None:
         return verdict
     return Verdict("ok", Outcome.PUBLISHED, f"a whole {kind} document")
+
+
+def _is_wp_error(data: object) -> bool:
+    """True for what _json_wp_die_handler() and the REST API send in place of an answer."""
+    if not isinstance(data, dict) or not {"code", "message"} <= data.keys():
+        return False
+    details = data.get("data")
+    return isinstance(details, dict) and "status" in details
 
 
 def _decide_xml(answer: Answer, kind: Kind | None) -> Verdict | None:
@@ -131,6 +141,9 @@ def _decide_xml(answer: Answer, kind: Kind | None) -> Verdict | None:
     name = etree.QName(root).localname
     if name.lower() == "html" or (kind in _ROOTS and name not in _ROOTS[kind]):
         return refused("malformed", f"the root element is <{name[:60]}>, which makes it no {kind} document")
+    if name == "error" and root.find("code") is not None and root.find("message") is not None:
+        # _xml_wp_die_handler(): what wp_die() makes of a feed, with whatever status it is told.
+        return refused("wp-die", "WordPress's own error, as XML")
     info = root.getroottree().docinfo
     if info.internalDTD is not None and any(info.internalDTD.iterentities()):
         return refused("entities", "the XML declares entities of its own, which readers may expand without end")

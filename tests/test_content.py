@@ -237,6 +237,18 @@ def wp_die(title: str, message: str) -> bytes:
     return start + b'<body id="error-page">\n\t' + message.encode() + b"</body>\n</html>\n\t"
 
 
+def test_wp_die_in_the_place_of_data() -> None:
+    """_xml_wp_die_handler() and _json_wp_die_handler() of WordPress 6.1."""
+    xml = b"<error>\n<code>wp_die</code>\n<title><![CDATA[No]]></title>\n<message><![CDATA[No.]]></message>\n</error>\n"
+    for content_type in ("text/xml; charset=UTF-8", "application/xml"):
+        assert decide(xml, content_type) == refused("wp-die", "WordPress's own error, as XML")
+    assert decide(b"<error><code>7</code></error>", "text/xml").is_publishable
+    json = b'{"code":"wp_die","message":"No.","data":{"status":200},"additional_errors":[]}'
+    assert decide(json, "application/json") == refused("wp-die", "WordPress's own error, as JSON")
+    for other in (b'{"code": 1, "message": "x"}', b'{"code": 1, "message": "x", "data": {}}', b'[{"status": 1}]'):
+        assert decide(other, "application/json").is_publishable
+
+
 @pytest.mark.parametrize(
     ("title", "message"),
     [

@@ -640,7 +640,7 @@ def breaks() -> list[Break]:
         "/wp-json/wp/v2/posts": "rest_api_init",
     }
     for what, (path, hook), display in product(
-        ("fatal", "exception", "memory", "exit", "wp_die", "kill"), data.items(), (0, 1)
+        ("fatal", "exception", "memory", "exit", "wp_die", "wp_die_200", "kill"), data.items(), (0, 1)
     ):
         found.append(_plugin_break(what, hook, path, display, 1))
     # WordPress itself has PHP print no notices unless it is told to.
