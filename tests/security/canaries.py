@@ -15,6 +15,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import os
 import random
 import re
 import shutil
@@ -337,7 +338,9 @@ class Search:
     def look(self) -> Mapping[bytes, str]:
         """Search what is new since the last look; all canaries found so far, and where."""
         files = 0
-        for path in self._tree.rglob("index.*"):
+        # Unlike rglob it does not mind what goes while it looks.
+        found = (Path(directory) / name for directory, _, names in os.walk(self._tree) for name in names)
+        for path in found:
             try:
                 status, content = path.stat(), path.read_bytes()
             except FileNotFoundError:
