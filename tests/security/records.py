@@ -26,7 +26,7 @@ from chunks import Chunk, chunks, in_processes
 from staticify import report
 from staticify.errors import UrlError
 from staticify.logs import JsonFormatter, TextFormatter
-from staticify.nouns import Cut, Mode, Outcome, Record, Result
+from staticify.nouns import Cut, Mode, OriginState, Outcome, Record, Result
 from staticify.overview import Explanation, PageStatus, SiteStatus
 from staticify.urls import Page
 from staticify.verify import Difference
@@ -152,7 +152,8 @@ def _reports(text: str) -> dict[str, Callable[[], None]]:
     explanation = Explanation(record, status, Path("/tree/x"), is_in_tree=True)
     result = Result(url, Outcome.KEPT, "redirect", text, 0.1, record)
     difference = Difference(url, "redirect", text)
-    sites = [SiteStatus(site, Mode.BLIND, text, 0, 0, 1, 0, 70.0)]
+    origin = OriginState(limit=1, most=4, failures=9, paused_until=1.0, reason=text, unreachable=(text,))
+    sites = [SiteStatus(site, Mode.BLIND, text, 0, 0, 1, 0, 70.0, origin)]
     return {
         "status": lambda: report.print_status([status], sites),
         "status --json": lambda: report.print_json({"pages": [asdict(status)]}),
