@@ -131,6 +131,18 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What an answer comes to before it reaches the tree: the verdict, and if it is good what may go out."""
+
+    verdict: Verdict
+    body: bytes = b""
+    cuts: tuple[Cut, ...] = ()
+    output_digest: str = ""
+    missing: tuple[str, ...] = ()
+    """What the page should have and has not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What the store knows of a page. Times are seconds since the epoch; 0 means never."""
 

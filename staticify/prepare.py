@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from staticify.content import decide_body, standing_in
-from staticify.gate import kind_of
+from staticify.gate import FORBIDDEN, kind_of
 from staticify.html import Document
-from staticify.nouns import Answer, Cut, Kind, Outcome, Verdict
+from staticify.nouns import Answer, Kind, Outcome, Prepared, Verdict
 from staticify.rules import Rules
 from staticify.strip import CannotCut, Stripped, strip
-
-FORBIDDEN = "forbidden"
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """The verdict, and if it is good what may go out."""
-
-    verdict: Verdict
-    body: bytes = b""
-    cuts: tuple[Cut, ...] = ()
-    output_digest: str = ""
-    missing: tuple[str, ...] = ()
-    """What the page should have and has not."""
 
 
 def has_forbidden(body: bytes, kind: Kind | None, rules: Rules) -> bool:

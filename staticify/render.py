@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import aiofiles
 
@@ -16,10 +15,10 @@ from staticify.canary import ANOTHER_VISITOR, named_only_in, personal_difference
 from staticify.config import Group, Site
 from staticify.encode import encode
 from staticify.errors import OriginError, TreeError
-from staticify.gate import KIND_CHANGED, decide_head, decide_kind, kind_of
+from staticify.gate import FORBIDDEN, KIND_CHANGED, decide_head, decide_kind, kind_of
 from staticify.looks import looks_of
 from staticify.noise import MAX_NOISE_SECONDS, digest
-from staticify.nouns import Answer, Kind, Outcome, Record, Result, Verdict
+from staticify.nouns import Answer, Kind, Outcome, Prepared, Record, Result, Verdict
 from staticify.origin import OriginClient
 from staticify.rules import GateRules, Marker, Rules
 from staticify.store import Store
@@ -27,9 +26,6 @@ from staticify.tags import parse_label
 from staticify.tree import Found, Tree
 from staticify.urls import Page
 from staticify.workers import Workers
-
-if TYPE_CHECKING:
-    from staticify.prepare import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -208,14 +204,11 @@ class Renderer:
         is_told: bool,
     ) -> Result:
         """The second half of the journey, in a worker thread: other bytes than those of the last good page."""
-        # Imported here: a pass in which nothing changed needs no parser, and begins a tenth of a second earlier.
-        from staticify.prepare import FORBIDDEN, has_forbidden, prepare
-
         rules = self._rules_for(page)
-        prepared = prepare(answer, rules)
+        prepared = self._workers.parsers.prepare(answer, rules)
         if prepared.verdict.outcome is Outcome.GONE:
             return self._let_go(page, before, started, prepared.verdict)
-        if prepared.verdict.name == FORBIDDEN and has_forbidden(self.body_of(page), before.kind, rules):
+        if prepared.verdict.name == FORBIDDEN and self._has_forbidden(page, before.kind, rules):
             return self.remove(page, before, started, replace(prepared.verdict, outcome=Outcome.GONE))
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
@@ -265,6 +258,12 @@ class Renderer:
             found, mtime=mtime, size_bytes=len(prepared.body), changed_at=started, is_dense=False, unchanged_count=0
         )
         return self.conclude(published, started, prepared.verdict)
+
+    def _has_forbidden(self, page: Page, kind: Kind | None, rules: Rules) -> bool:
+        """True if the page in the tree has what must never go out; it may have been published before that was said."""
+        from staticify.prepare import has_forbidden  # A parser, which a daemon has no other use for.
+
+        return has_forbidden(self.body_of(page), kind, rules)
 
     def _held(
         self, page: Page, before: Record, in_place: Found | None, kind: Kind, prepared: Prepared

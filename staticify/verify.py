@@ -14,9 +14,8 @@ from staticify.config import Config, Site
 from staticify.errors import OriginError
 from staticify.gate import decide_head, kind_of
 from staticify.listing import list_pages, page_at, sites_inside
-from staticify.nouns import Outcome
+from staticify.nouns import Outcome, Prepared
 from staticify.origin import OriginClient
-from staticify.prepare import Prepared, prepare
 from staticify.queue import Queue
 from staticify.render import rules_of
 from staticify.rules import Rules
@@ -56,20 +55,21 @@ class Twice:
 async def fetch_twice(site: Site, page: Page) -> Twice:
     """Fetch a page for two visitors, at two addresses of the network, and compare what would go out."""
     rules = rules_of(site, site.group_of(page))
-    origin = OriginClient(site)
+    origin, workers = OriginClient(site), Workers()
     try:
         answers = [await origin.fetch(page.raw_path, visitor=visitor) for visitor in (ONE_VISITOR, ANOTHER_VISITOR)]
+        bodies = []
+        for answer in answers:
+            verdict = decide_head(answer, page, rules.gate)
+            prepared = workers.parsers.prepare(answer, rules) if verdict.is_publishable else Prepared(verdict)
+            if not prepared.verdict.is_publishable:
+                return Twice(fault=f"{prepared.verdict.name}: {prepared.verdict.reason}")
+            bodies.append(rules.noise.blank(prepared.body))
     except OriginError as error:
         return Twice(fault=f"{error.name}: {error}")
     finally:
+        workers.close()
         await origin.aclose()
-    bodies = []
-    for answer in answers:
-        verdict = decide_head(answer, page, rules.gate)
-        prepared = prepare(answer, rules) if verdict.is_publishable else Prepared(verdict)
-        if not prepared.verdict.is_publishable:
-            return Twice(fault=f"{prepared.verdict.name}: {prepared.verdict.reason}")
-        bodies.append(rules.noise.blank(prepared.body))
     one, other = bodies
     return Twice(named=personal_difference(one, other), differences=tuple(differences(one, other)))
 
@@ -147,7 +147,9 @@ async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, w
         return Difference(page.url, error.name, str(error))
     standing = tree.find(page.place)
     verdict = decide_head(answer, page, rules.gate)
-    prepared = await workers.run(prepare, answer, rules) if verdict.is_publishable else Prepared(verdict)
+    prepared = (
+        await workers.run(workers.parsers.prepare, answer, rules) if verdict.is_publishable else Prepared(verdict)
+    )
     verdict = prepared.verdict
     if not verdict.is_publishable:
         if verdict.outcome is Outcome.GONE and standing is None:

@@ -1,4 +1,7 @@
-"""The threads for what would stop the event loop: parsing, compressing, writing. Only `watch` has others."""
+"""The threads for what would stop the event loop: compressing, writing. Only `watch` has others.
+
+And the processes for what would end it: a parser in C, before pages that anybody may have written.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,108 @@ import asyncio
 import contextlib
 import functools
 import os
+import select
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from staticify import wire
+from staticify.nouns import Answer, Outcome, Prepared, Verdict
+from staticify.rules import Rules
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _BACKGROUND_NICENESS = 19
+PARSER = "staticify.parser"
+PARSE_SECONDS = 30.0
+"""A page of 8 MiB takes two."""
+
+
+class Parsers:
+    """Processes that prepare answers, begun when they are needed, as many as ask at once. Close them after use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[subprocess.Popen[bytes]] = []
+        self._is_closed = False
+
+    def prepare(self, answer: Answer, rules: Rules) -> Prepared:
+        """What `prepare.prepare` says. An answer on which the parser ends, or goes on and on, is refused. Blocks."""
+        process = self._taken()
+        try:
+            return self._asked(process, answer, rules)
+        finally:
+            self._put_back(process)
+
+    def _asked(self, process: subprocess.Popen[bytes], answer: Answer, rules: Rules) -> Prepared:
+        assert process.stdin is not None  # noqa: S101  pipes, both
+        assert process.stdout is not None  # noqa: S101
+        try:
+            wire.send(process.stdin, wire.packed_question(answer, rules))
+            if not select.select([process.stdout], [], [], PARSE_SECONDS)[0]:
+                process.kill()
+                return _refused(f"the parser was not done with this page after {PARSE_SECONDS:.0f} s")
+            return wire.unpacked_answer(wire.receive(process.stdout))
+        except (OSError, EOFError, ValueError):
+            process.kill()
+            return _refused(f"the parser ended on this page ({_ending(process.wait())})")
+
+    def _taken(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            while self._idle:
+                process = self._idle.pop()
+                if process.poll() is None:
+                    return process
+                _end(process)
+        # Not in the directory that somebody happens to stand in, and not in the terminal's group of processes.
+        command = [sys.executable, "-P", "-m", PARSER]
+        return subprocess.Popen(  # noqa: S603  ourselves
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+
+    def _put_back(self, process: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            if not self._is_closed and process.poll() is None:
+                self._idle.append(process)
+                return
+        _end(process)
+
+    def close(self) -> None:
+        """End them. One that is being asked ends when it has answered."""
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for process in idle:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Close its pipes, on which it ends by itself, and wait for that."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+    process.wait()
+
+
+def _refused(what: str) -> Prepared:
+    return Prepared(Verdict("ends-the-parser", Outcome.REFUSED, f"{what}: please report it"))
+
+
+def _ending(status: int) -> str:
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
 class Workers:
     """Two pools: one for journeys, and one thread that yields to everything else. Close them after use."""
 
     def __init__(self) -> None:
+        self.parsers = Parsers()
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "worker")
         self._background = ThreadPoolExecutor(1, "background", initializer=_be_nice)
 
@@ -36,6 +126,7 @@ class Workers:
         """Wait for what runs, drop what has not begun. What yields to everything else could be waited for for long."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._background.shutdown(wait=False, cancel_futures=True)
+        self.parsers.close()
 
 
 async def _run(executor: Executor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

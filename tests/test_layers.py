@@ -14,14 +14,14 @@ PACKAGE = Path(staticify.__file__).parent
 
 CORE = {
     "errors", "nouns", "guard", "urls", "rules", "noise", "gate", "content", "strip", "html", "encode", "prepare",
-    "looks", "canary",
+    "looks", "canary", "wire",
     "signature", "tags", "changes", "proxy_protocol", "queries",
 }  # fmt: skip
 CONFIGURATION = ("toml_lines", "faults", "units", "address", "checks", "config")
 """Each may import those before it."""
 EDGES = {
     *CONFIGURATION, "origin", "discover", "tree", "store", "schedule", "systemd", "logs", "spool", "watch", "webhook",
-    "workers", "unit",
+    "workers", "unit", "parser",
 }  # fmt: skip
 MIDDLE = {
     "render", "queue", "timetable", "listing", "keeper", "verify", "oneshot", "propose", "overview",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from staticify.noise import digest
-from staticify.nouns import Answer, Cut, Outcome, Verdict
-from staticify.prepare import Prepared, prepare
+from staticify.nouns import Answer, Cut, Outcome, Prepared, Verdict
+from staticify.prepare import prepare
 from staticify.rules import GateRules, Rules
 from staticify.urls import parse_page
 

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import pytest
+from stage import until
 
-from staticify.workers import Workers
+from staticify import wire
+from staticify.nouns import Answer, Cut, Outcome, Prepared, Verdict
+from staticify.prepare import prepare
+from staticify.rules import GateRules, Rules
+from staticify.urls import parse_page
+from staticify.workers import Parsers, Workers
+
+PAGES = Path(__file__).parent / "pages"
+RULES = Rules.of(GateRules(parse_page("https://a.example/"), 8 * 2**20), (".ad",), ("<!-- [0-9]+ -->",))
 
 
 def niceness() -> int:
@@ -103,3 +118,112 @@ def test_close_waits_for_nothing_in_the_background_and_drops_what_has_not_begun(
         return ended
 
     assert asyncio.run(main()) == ["first"]
+
+
+# --- The parser's processes ------------------------------------------------------------------------------------------
+
+
+def page(body: bytes) -> Answer:
+    return Answer(200, (("content-type", "text/html; charset=UTF-8"), ("x", "\udce9")), body)
+
+
+@pytest.fixture
+def parsers() -> Iterator[Parsers]:
+    with closing(Parsers()) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in PAGES.glob("*.html") if "ends-the" not in path.name))
+def test_a_process_says_what_the_parser_says(parsers: Parsers, name: str) -> None:
+    answer = page((PAGES / name).read_bytes().replace(b"<body", b"<body><p class=ad>x</p", 1))
+    assert parsers.prepare(answer, RULES) == prepare(answer, RULES)
+
+
+def test_a_page_that_ends_the_parser_is_refused_and_the_next_one_is_not(parsers: Parsers) -> None:
+    good = page((PAGES / "single.html").read_bytes())
+    assert parsers.prepare(good, RULES).verdict.name == "ok"
+    refused = parsers.prepare(page((PAGES / "ends-the-parser.html").read_bytes()), RULES).verdict
+    if refused.name == "ok":
+        pytest.skip("this parser survives the page")
+    assert (refused.name, refused.outcome) == ("ends-the-parser", Outcome.REFUSED)
+    assert "SIGSEGV" in refused.reason
+    assert parsers.prepare(good, RULES).verdict.name == "ok"
+
+
+def test_a_parser_that_goes_on_and_on_is_ended(parsers: Parsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = page((PAGES / "single.html").read_bytes())
+    parsers.prepare(good, RULES)
+    monkeypatch.setattr("staticify.workers.PARSE_SECONDS", 0.2)
+    (process,) = parsers._idle
+    os.kill(process.pid, signal.SIGSTOP)
+    verdict = parsers.prepare(good, RULES).verdict
+    assert (verdict.name, verdict.outcome) == ("ends-the-parser", Outcome.REFUSED)
+    assert process.wait(10) == -signal.SIGKILL
+    monkeypatch.undo()
+    assert parsers.prepare(good, RULES).verdict.name == "ok"
+
+
+def test_a_parser_that_somebody_killed_costs_nothing(parsers: Parsers) -> None:
+    good = page((PAGES / "single.html").read_bytes())
+    parsers.prepare(good, RULES)
+    (process,) = parsers._idle
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert parsers.prepare(good, RULES).verdict.name == "ok"
+
+
+def test_it_ends_when_nobody_asks_any_more_and_not_before() -> None:
+    with closing(Parsers()) as parsers:
+        parsers.prepare(page(b"x"), RULES)
+        (process,) = parsers._idle
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(process.pid, number)
+        parsers.prepare(page(b"x"), RULES)
+        assert parsers._idle == [process]
+    assert process.returncode == 0
+
+
+def test_one_process_for_each_that_asks_at_once_and_no_more(parsers: Parsers) -> None:
+    good = page((PAGES / "single.html").read_bytes())
+    with ThreadPoolExecutor(3) as threads:
+        verdicts = list(threads.map(lambda _: parsers.prepare(good, RULES).verdict.name, range(60)))
+    assert verdicts == ["ok"] * 60
+    assert 1 <= len(parsers._idle) <= 3
+
+
+def test_a_process_ends_with_who_started_it() -> None:
+    async def main() -> None:
+        code = (
+            "import os, signal; from staticify.workers import Parsers; from test_workers import RULES, page;"
+            "parsers = Parsers(); parsers.prepare(page(b'x'), RULES); print(parsers._idle[0].pid, flush=True);"
+            "os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        started = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, cwd=Path(__file__).parent, stdout=asyncio.subprocess.PIPE
+        )
+        assert started.stdout is not None
+        number = int(await started.stdout.readline())
+        await started.wait()
+        await until(lambda: not _is_running(number))
+
+    asyncio.run(main())
+
+
+def _is_running(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 8, wire._LENGTH.pack(2) + b"{}", wire._LENGTH.pack(2) + b"[]x", b"x"])
+def test_what_is_no_answer_is_said_to_be_none(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"answer of a parser|Expecting"):
+        wire.unpacked_answer(content)
+
+
+def test_every_field_of_an_answer_survives() -> None:
+    prepared = Prepared(
+        Verdict("ok", Outcome.PUBLISHED, "caf\u00e9 \udce9"), b"\0body", (Cut(1, 2, ".ad"),), "digest", ("#a", "text:b")
+    )
+    assert wire.unpacked_answer(wire.packed_answer(prepared)) == prepared
