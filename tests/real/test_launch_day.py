@@ -60,6 +60,18 @@ def test_purge_removes_a_stack_and_nothing_else(stack: Stack, tmp_path: Path) ->
     assert (precious / "file").exists()
 
 
+def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    other = Stack(precious, *free_ports(2))
+    ports = ("--front-port", str(other.front_port), "--origin-port", str(other.origin_port))
+    assert f"{precious} is not empty and holds no stack" in other.command("up", *ports, is_checked=False)
+    assert [file.name for file in precious.iterdir()] == ["file"]
+    file = Stack(precious / "file", other.front_port, other.origin_port)
+    assert "is no directory" in file.command("up", *ports, is_checked=False)
+
+
 def test_what_stops_is_said(stack: Stack) -> None:
     for expected in (f"stopped: db php nginx in {stack.directory}\n", f"stopped: nothing ran in {stack.directory}\n"):
         assert stack.command("down") == expected
