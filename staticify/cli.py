@@ -157,10 +157,11 @@ def init(
             )
         )
     initialisation.write(config_path, text, force=force)
+    tree_path = _loaded(config_path).tree_path
     if as_json:
-        report.print_json(initialisation.as_json(proposal, config_path))
+        report.print_json(initialisation.as_json(proposal, config_path, tree_path))
     else:
-        initialisation.print_proposal(proposal, config_path)
+        initialisation.print_proposal(proposal, config_path, tree_path)
 
 
 @main.command()
@@ -185,10 +186,10 @@ def render(config: Config, urls: tuple[str, ...], *, everything: bool, as_json: 
         )
     seconds = time.monotonic() - started
     if as_json:
-        report.print_json(report.summary_json(done.results, done.notes, seconds))
+        report.print_json(report.summary_json(done.results, done.notes, seconds, config.tree_path))
     else:
         _print_notes(done.notes)
-        report.print_summary(done.results, seconds)
+        report.print_summary(done.results, seconds, config.tree_path)
     if done.fault is not None:
         raise done.fault
     is_good = all(result.outcome.is_good for result in done.results) and done.is_complete

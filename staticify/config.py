@@ -146,7 +146,7 @@ class _Table(BaseModel):
 
 class _Tree(_Table):
     path: _PathText = Field(
-        default="/var/lib/staticify/tree",
+        default="/var/cache/staticify/tree",
         description="The directory that the web server serves; relative to this file.",
     )
     links: Annotated[Links, _Form("text")] = Field(

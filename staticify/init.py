@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from staticify import config as configuration
-from staticify.config import Site
+from staticify.config import Config
 from staticify.errors import ConfigError, Fault
 from staticify.logs import printable
 from staticify.origin import OriginClient
@@ -44,7 +44,8 @@ async def draw_up(
 
     Raises ConfigError for arguments that no configuration could have, OriginError if the home page cannot be kept.
     """
-    site = _site(url, origin, interval, concurrency)
+    config = _config(url, origin, interval, concurrency)
+    site = config.sites[0]
     client = OriginClient(site)
     try:
         proposal = await propose(client, site)
@@ -52,7 +53,7 @@ async def draw_up(
         proposal = await try_out(client, proposal, on_page)
     finally:
         await client.aclose()
-    is_mounted = bool(tree_path) and is_nosymfollow(Path(tree_path))
+    is_mounted = is_nosymfollow(Path(tree_path) if tree_path else config.tree_path)
     text = toml_of(proposal, tree_path=tree_path, state_path=state_path, is_mounted=is_mounted)
     # What init writes must be what check accepts; a fault here is a defect, and must not reach the disk.
     configuration.parse(text, None, Path.cwd())
@@ -115,10 +116,11 @@ def _cannot_write(path: Path, error: OSError) -> ConfigError:
     )
 
 
-def as_json(proposal: Proposal, path: Path) -> dict[str, Any]:
+def as_json(proposal: Proposal, path: Path, tree_path: Path) -> dict[str, Any]:
     """The proposal for programs."""
     return {
         "path": str(path),
+        "tree": str(tree_path),
         "site": proposal.site.url,
         "render_seconds": round(proposal.render_seconds, 4),
         "pass_seconds": round(proposal.pass_seconds, 2),
@@ -131,7 +133,7 @@ def as_json(proposal: Proposal, path: Path) -> dict[str, Any]:
     }
 
 
-def print_proposal(proposal: Proposal, path: Path) -> None:
+def print_proposal(proposal: Proposal, path: Path, tree_path: Path) -> None:
     """The proposal as a table: how many pages of each group, and a few of them."""
     # The examples take the room that the other columns leave.
     table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
@@ -153,16 +155,17 @@ def print_proposal(proposal: Proposal, path: Path) -> None:
     console.print(Text(proposal.fit + "."))
     for note in proposal.notes:
         console.print(Text(printable(f"note: {note}")), style="yellow")
+    console.print(Text(printable(f"The pages will stand in {tree_path}.")))
     console.print(Text(f"Written: {path}. Next: staticify render --all --config {path}"))
 
 
-def _site(url: str, origin: tuple[str, ...], interval: str, concurrency: int) -> Site:
-    """The site that the arguments name, checked as a configuration would be."""
+def _config(url: str, origin: tuple[str, ...], interval: str, concurrency: int) -> Config:
+    """The site that the arguments name, in a configuration of its own, checked as a configuration would be."""
     text = f"[[site]]\nurl = {json.dumps(url)}\ninterval = {json.dumps(interval)}\nconcurrency = {concurrency}\n"
     if origin:
         text += f"origin = {json.dumps(origin)}\n"
     try:
-        return configuration.parse(text, None, Path.cwd()).sites[0]
+        return configuration.parse(text, None, Path.cwd())
     except ConfigError as error:
         # Keys, not lines: there is no file yet.
         faults = [Fault(fault.key.rpartition(".")[2], fault.message) for fault in error.faults]

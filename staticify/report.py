@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -177,8 +178,8 @@ def print_explanation(explanation: Explanation, twice: Twice | None = None) -> N
     out().print(table)
 
 
-def print_summary(results: Sequence[Result], seconds: float) -> None:
-    """The end of a pass: how many of each outcome, and why for each page that is not good."""
+def print_summary(results: Sequence[Result], seconds: float, tree_path: Path) -> None:
+    """The end of a pass: how many of each outcome, why for each page that is not good, and where the tree is."""
     console = out()
     _print_findings(
         console, [(one.outcome, one.verdict, one.reason, one.url) for one in results if not one.outcome.is_good]
@@ -190,13 +191,15 @@ def print_summary(results: Sequence[Result], seconds: float) -> None:
             f"{counts[outcome]} {outcome}", _STYLES[outcome] if counts[outcome] else "dim"
         )
     console.print(line)
+    console.print(_text(f"The tree is {tree_path}"), soft_wrap=True)
 
 
-def summary_json(results: Sequence[Result], notes: Iterable[Any], seconds: float) -> dict[str, Any]:
+def summary_json(results: Sequence[Result], notes: Iterable[Any], seconds: float, tree_path: Path) -> dict[str, Any]:
     """The same for programs."""
     counts = Counter(result.outcome for result in results)
     return {
         "seconds": round(seconds, 3),
+        "tree": str(tree_path),
         "counts": {str(outcome): counts[outcome] for outcome in Outcome},
         "notes": [asdict(note) for note in notes],
         "pages": [

@@ -537,7 +537,9 @@ def test_init_makes_the_last_directory(tmp_path: Path) -> None:
     async def main() -> None:
         async with ScriptedOrigin(pages={"/": html("home")}).running() as origin:
             arguments = ("init", "https://example.org/", "--origin", origin.address, "--config", "new/staticify.toml")
-            assert (await staticify(tmp_path, *arguments)).status == GOOD
+            done = await staticify(tmp_path, *arguments)
+            assert done.status == GOOD
+            assert "The pages will stand in /var/cache/staticify/tree." in done.out
             assert (await staticify(tmp_path, "check", "--config", "new/staticify.toml")).status == GOOD
 
     asyncio.run(main())

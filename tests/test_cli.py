@@ -359,6 +359,7 @@ def test_render_as_json(tmp_path: Path) -> None:
         assert document.keys() >= {"seconds", "counts", "notes", "pages"}
         assert document["counts"] == {"published": 2, "unchanged": 0, "kept": 1, "refused": 0, "gone": 0}
         assert document["notes"] == []
+        assert document["tree"] == str(tmp_path / "tree")
         (bad,) = (page for page in document["pages"] if page["outcome"] == "kept")  # type: ignore[attr-defined]
         assert bad == {
             "url": "https://example.org/a/",
@@ -449,7 +450,7 @@ def test_a_pass_is_plain_lines_where_nobody_looks(tmp_path: Path) -> None:
             "  https://example.org/c/", "gone: WordPress answers 404", "  https://example.org/absent/",
         ])  # fmt: skip
         assert re.fullmatch(r"5 pages in \d+\.\d\d s: 1 published, 0 unchanged, 2 kept, 1 refused, 1 gone", lines[12])
-        assert len(lines) == 13
+        assert lines[13:] == [f"The tree is {tmp_path / 'tree'}"]
 
     scene(tmp_path, test)
 

@@ -39,7 +39,7 @@ def test_the_least_file_has_the_documented_defaults() -> None:
     (site,) = read.sites
     assert read == Config(
         source=None,
-        tree_path=Path("/var/lib/staticify/tree"),
+        tree_path=Path("/var/cache/staticify/tree"),
         state_path=Path("/var/lib/staticify/state"),
         sites=(site,),
         listen=None,
@@ -580,11 +580,11 @@ FAULTS: list[tuple[str, str, list[Fault]]] = [
     ),
     (
         "state and tree in one place",
-        SITE + '[state]\npath = "/var/lib/staticify/tree"',
+        SITE + '[state]\npath = "/var/cache/staticify/tree"',
         [
             Fault(
                 "state.path",
-                "the state, /var/lib/staticify/tree, is inside the tree, /var/lib/staticify/tree: "
+                "the state, /var/cache/staticify/tree, is inside the tree, /var/cache/staticify/tree: "
                 "the web server would serve it",
                 4,
             )
@@ -1168,7 +1168,7 @@ def test_every_key_is_described() -> None:
         for setting in config.describe()
     ]
     assert described == [
-        ("[tree]", "tree.path", "path", '"/var/lib/staticify/tree"', False),
+        ("[tree]", "tree.path", "path", '"/var/cache/staticify/tree"', False),
         ("[tree]", "tree.links", 'text, "never" or "own" or "mount"', '"never"', False),
         ("[state]", "state.path", "path", '"/var/lib/staticify/state"', False),
         ("[log]", "log.format", 'text, "text" or "json"', '"text"', False),
