@@ -377,7 +377,13 @@ def print_recipe(config: Config, kind: str, part: str) -> None:
     if part not in recipes.parts_of(kind):
         parts = ", ".join(filter(None, recipes.parts_of(kind))) or "none"
         raise click.UsageError(f"{kind} has no part {part!r}; it has {parts}")
-    click.echo(recipes.recipe(kind, config, part), nl=False)
+    click.echo(recipes.recipe(kind, config, part, program=_own_program()), nl=False)
+
+
+def _own_program() -> str:
+    """The command `staticify` that is running, as an absolute path: or the one beside its Python."""
+    called = Path(sys.argv[0])
+    return str((called if called.name == "staticify" else Path(sys.executable).with_name("staticify")).absolute())
 
 
 def _selected(config: Config, urls: tuple[str, ...], *, everything: bool) -> dict[Site, list[Page]] | None:

@@ -22,7 +22,7 @@ from staticify.config import Backend, Config, Site
 from staticify.errors import ConfigError, Fault
 from staticify.nouns import Kind
 from staticify.queries import TRACKING, WORDPRESS, pattern_of
-from staticify.unit import unit_of
+from staticify.unit import PROGRAM, unit_of
 from staticify.urls import DEFAULT_PORTS, MARK
 
 RECIPES = {
@@ -96,10 +96,13 @@ class Host:
         return self.servers[0]
 
 
-def recipe(kind: str, config: Config, part: str = "") -> str:
-    """The text of a configuration, or of one of its parts. Raises ConfigError for what cannot be written into one."""
+def recipe(kind: str, config: Config, part: str = "", *, program: str = PROGRAM) -> str:
+    """The text of a configuration, or of one of its parts; `program` is the staticify that systemd shall run.
+
+    Raises ConfigError for what cannot be written into one.
+    """
     template = _environment().get_template(f"{parts_of(kind)[part]}.j2")
-    return template.render(_values(config, kind))
+    return template.render(_values(config, kind, program))
 
 
 def _environment() -> jinja2.Environment:
@@ -140,9 +143,9 @@ def _written(value: object) -> object:
     return value
 
 
-def _values(config: Config, kind: str) -> dict[str, Any]:
+def _values(config: Config, kind: str, program: str) -> dict[str, Any]:
     front = config.front
-    faults = list(_path_faults(config, kind))
+    faults = list(_path_faults(config, kind, program))
     hosts, host_faults = _hosts(config)
     faults += host_faults
     if kind == "haproxy" and not front.edges:
@@ -179,7 +182,7 @@ def _values(config: Config, kind: str) -> dict[str, Any]:
         "long_timeout": round(front.timeout_seconds) * LONG_FACTOR,
         "retry_after": RETRY_AFTER_SECONDS,
         **(_haproxy_values(config, hosts) if kind == "haproxy" else {}),
-        "unit": unit_of(config),
+        "unit": unit_of(config, program),
     }
 
 
@@ -319,7 +322,7 @@ def _page(title: str, text: str) -> Pattern:
     return Pattern(f"{head}<title>{title}</title><style>{style}</style><h1>{title}</h1><p>{text}</p></html>")
 
 
-def _path_faults(config: Config, kind: str) -> Iterator[Fault]:
+def _path_faults(config: Config, kind: str, program: str) -> Iterator[Fault]:
     paths = {"tree.path": str(config.tree_path), "state.path": str(config.state_path)}
     for key in ("certificate", "certificate_key"):
         if path := getattr(config.front, key):
@@ -331,7 +334,7 @@ def _path_faults(config: Config, kind: str) -> Iterator[Fault]:
     if kind == "haproxy":
         paths["balancer.certificates"] = config.balancer.certificates
     if kind == "systemd":
-        paths |= {f"the path {path}": path for path in unit_of(config).paths if path not in paths.values()}
+        paths |= {f"the path {path}": path for path in unit_of(config, program).paths if path not in paths.values()}
     for key, path in paths.items():
         if not _SAFE_PATH.fullmatch(path):
             yield Fault(

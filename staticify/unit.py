@@ -13,6 +13,8 @@ MADE_BY_SYSTEMD = ("/var/cache/staticify", "/var/lib/staticify")
 """CacheDirectory= and StateDirectory=."""
 RUNTIME = "/run/staticify"
 """RuntimeDirectory=, which is there only with a socket in it."""
+PROGRAM = "/opt/staticify/bin/staticify"
+"""Where README.md installs it."""
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108  nothing is written there
 """ProtectHome= and PrivateTmp= take these away."""
 
@@ -23,6 +25,8 @@ class Unit:
 
     source: str
     """The configuration."""
+    program: str
+    """The command `staticify`."""
     writable: tuple[str, ...]
     bound: tuple[str, ...]
     """To be written to as well, and hidden otherwise."""
@@ -38,10 +42,10 @@ class Unit:
     @property
     def paths(self) -> tuple[str, ...]:
         """All that the unit names."""
-        return (self.source, *self.writable, *self.bound, *self.bound_read_only, *self.sockets)
+        return (self.source, self.program, *self.writable, *self.bound, *self.bound_read_only, *self.sockets)
 
 
-def unit_of(config: Config) -> Unit:
+def unit_of(config: Config, program: str = PROGRAM) -> Unit:
     """What the unit of a configuration has to allow."""
     source = str((config.source or DEFAULT_PATHS[-1]).absolute())
     written = {str(path) for path in (config.tree_path, config.state_path, config.spool_path) if path}
@@ -50,10 +54,12 @@ def unit_of(config: Config) -> Unit:
     origins = [origin for site in config.sites for origin in site.origins]
     sockets = {origin.socket_path for origin in origins if origin.socket_path}
     watched = {site.wp_content for site in config.sites if site.wp_content}
-    read = {_parent(path) for path in (source, *sockets)} | watched
+    # The program's is the venv.
+    read = {_parent(path) for path in (source, _parent(program), *sockets)} | watched
     remote = {origin.host for origin in origins if origin.host and not _is_here(origin.host)}
     return Unit(
         source=source,
+        program=program,
         writable=_sorted(path for path in written if not _is_below(path, *MADE_BY_SYSTEMD, RUNTIME, *HIDDEN)),
         bound=_sorted(path for path in written if _is_below(path, *HIDDEN)),
         bound_read_only=_sorted(path for path in read if _is_below(path, *HIDDEN) and not _is_below(path, *written)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,32 @@ def test_the_usual_places_need_nothing_more() -> None:
     assert (made["ProtectSystem"], made["ProtectHome"], made["PrivateTmp"]) == (["strict"], ["yes"], ["yes"])
     assert (made["IPAddressDeny"], made["IPAddressAllow"]) == (["any"], ["localhost"])
     assert not {"ReadWritePaths", "BindPaths", "BindReadOnlyPaths", "RuntimeDirectory"} & made.keys()
+
+
+def test_the_unit_runs_the_staticify_that_made_it(tmp_path: Path) -> None:
+    path = tmp_path / "staticify.toml"
+    path.write_text(PLACES + LOCAL)
+    venv = tmp_path / "venv/bin"
+    venv.mkdir(parents=True)
+    (venv / "staticify").write_text("from staticify.cli import run_process\nrun_process()\n")
+    for command, program in {
+        (str(venv / "staticify"),): venv / "staticify",
+        ("-m", "staticify.cli"): Path(sys.executable).with_name("staticify"),
+    }.items():
+        done = subprocess.run(
+            [sys.executable, *command, "config", "systemd", "--config", path],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f"\nExecStart={program} run --config {path}\n" in done.stdout
+
+
+def test_a_program_that_a_service_does_not_see_is_bound() -> None:
+    text = recipe("systemd", parsed(PLACES + LOCAL), program="/home/site/venv/bin/staticify")
+    assert "\nBindReadOnlyPaths=/home/site/venv\n" in text
+    with pytest.raises(ConfigError, match="cannot be written"):
+        recipe("systemd", parsed(PLACES + LOCAL), program="/home/my site/bin/staticify")
 
 
 def test_other_places_are_opened_and_no_more() -> None:
