@@ -224,6 +224,7 @@ def purge(
     from staticify import telling
     from staticify.orders import Order
     from staticify.tags import is_tag
+    from staticify.units import counted
 
     if sum((bool(urls), bool(tags), everything)) != 1:
         raise click.UsageError("give either URLs, --tag or --all")
@@ -237,12 +238,13 @@ def purge(
     else:
         orders = {_site_named(config, site_url): Order(tags=tags, is_everything=everything)}
 
-    async def tell() -> None:
-        for site, order in orders.items():
-            await telling.tell(config, site, order)
+    async def tell() -> int:
+        return sum([await telling.tell(config, site, order) for site, order in orders.items()])
 
-    _run(tell())
-    click.echo("told")
+    count = _run(tell())
+    none = "is called so" if urls else "has this tag" if tags else "is kept yet"
+    click.echo(f"told: {counted(count, 'page')}{'' if count else f': no page of the site {none}'}")
+    sys.exit(EXIT_NOT_GOOD if urls and not count else EXIT_GOOD)
 
 
 def _site_named(config: Config, url: str | None) -> Site:

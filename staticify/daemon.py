@@ -19,7 +19,7 @@ from staticify.hearing import Hearing
 from staticify.keeper import Keeper
 from staticify.listing import page_at, sites_inside
 from staticify.nouns import Mode, Outcome, Result
-from staticify.orders import Order, carry_out
+from staticify.orders import Order, carry_out, carry_out_at_once
 from staticify.render import DENSE_AFTER_UNCHANGED
 from staticify.schedule import Schedule
 from staticify.store import Store
@@ -210,17 +210,19 @@ class Daemon:
         if (follower := self._followers.get(site)) is not None:
             follower.tell()
 
-    def order(self, site: str | None, order: Order) -> None:
-        """Render anew what somebody asks for."""
+    def order(self, site: str | None, order: Order) -> int:
+        """Render anew what somebody asks for. Returns how many pages that is, but for those that show uploads."""
         keepers = list(self._keepers.values()) if site is None else [self._keepers[site]] * (site in self._keepers)
+        if not order.uploads:
+            return sum(_logged(keeper, carry_out_at_once(order, keeper)) for keeper in keepers)
         for keeper in keepers:
             task = asyncio.create_task(self._carry_out(order, keeper), name="order")
             self._orders.add(task)
             task.add_done_callback(self._orders.discard)
+        return 0
 
     async def _carry_out(self, order: Order, keeper: Keeper) -> None:
-        count = await carry_out(order, keeper)
-        log.info("purge", extra={"site": keeper.site.url, "pages": count})
+        _logged(keeper, await carry_out(order, keeper))
 
     def take_id(self, message_id: str, now: float) -> bool:
         """Remember a message's id; false if it was heard before."""
@@ -385,3 +387,8 @@ def _signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[Non
     finally:
         for number in handlers:
             loop.remove_signal_handler(number)
+
+
+def _logged(keeper: Keeper, count: int) -> int:
+    log.info("purge", extra={"site": keeper.site.url, "pages": count})
+    return count

@@ -32,8 +32,8 @@ class Listener(Protocol):
     def ask_journal(self, site: str) -> None:
         """A site's journal has something new."""
 
-    def order(self, site: str | None, order: Order) -> None:
-        """Somebody wants pages rendered anew, of one site or of whichever has them."""
+    def order(self, site: str | None, order: Order) -> int:
+        """Somebody wants pages rendered anew, of one site or of whichever has them. Returns how many are queued."""
 
     def reload(self, *, is_asked: bool) -> None:
         """The configuration's file may have changed."""
@@ -118,11 +118,11 @@ class Hearing:
         self._webhook = webhook
         log.info("listening for webhooks", extra={"address": str(self._config.listen)})
 
-    def _hear(self, call: Call) -> None:
-        if call.kind == "changes":
-            self._listener.ask_journal(call.site)
-        else:
-            self._listener.order(call.site, Order(call.urls, call.tags, is_everything=call.everything))
+    def _hear(self, call: Call) -> int | None:
+        if call.kind == "purge":
+            return self._listener.order(call.site, Order(call.urls, call.tags, is_everything=call.everything))
+        self._listener.ask_journal(call.site)
+        return None
 
     async def _look(self, before: Hearing | None) -> None:
         if not self._places:

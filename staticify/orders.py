@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from staticify.errors import UrlError
 from staticify.keeper import Keeper
-from staticify.urls import page_of
+from staticify.urls import Page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,26 @@ class Order:
 
 async def carry_out(order: Order, keeper: Keeper) -> int:
     """Purge what an order names, of one site. Returns how many pages that is: what the site does not keep is none."""
+    if order.is_everything or not order.uploads:
+        return carry_out_at_once(order, keeper)
+    pages = _pages_of(order, keeper) | await keeper.pages_showing(_spellings(order.uploads))
+    return keeper.purge(pages, is_told=not order.is_hint)
+
+
+def carry_out_at_once(order: Order, keeper: Keeper) -> int:
+    """The same without uploads, for which the tree has to be searched."""
     if order.is_everything:
         return keeper.purge_everything(is_told=not order.is_hint)
+    return keeper.purge(_pages_of(order, keeper), is_told=not order.is_hint)
+
+
+def _pages_of(order: Order, keeper: Keeper) -> set[Page]:
     pages = keeper.pages_of(order.tags)
     for url in order.urls:
         # What is no page could not be in the tree either.
         with contextlib.suppress(UrlError):
             pages.add(page_of(keeper.site.base, url))
-    if order.uploads:
-        pages |= await keeper.pages_showing(_spellings(order.uploads))
-    return keeper.purge(pages, is_told=not order.is_hint)
+    return pages
 
 
 def _spellings(uploads: Iterable[str]) -> Iterator[str]:

@@ -18,12 +18,15 @@ from staticify.signature import sign
 
 TIMEOUT_SECONDS = 5.0
 """From the first byte to the last."""
-MAX_REASON_BYTES = 300
-"""What is shown of a refusal."""
+MAX_ANSWER_BYTES = 300
+"""What is read, and shown of a refusal."""
 
 
-async def tell(config: Config, site: Site, order: Order) -> None:
-    """Send an order to the daemon's webhook. Raises WebhookError if it refuses or is not there, ConfigError without."""
+async def tell(config: Config, site: Site, order: Order) -> int:
+    """Send an order to the daemon's webhook. Returns how many pages that is.
+
+    Raises WebhookError if it refuses or is not there, ConfigError without one.
+    """
     if config.listen is None or not site.secrets:
         missing = "[webhook] listen" if config.listen is None else f"`secrets` of {site.url}"
         raise ConfigError(
@@ -38,17 +41,22 @@ async def tell(config: Config, site: Site, order: Order) -> None:
     try:
         fields = {"Content-Type": "application/json", **fields}
         post = _post_as_balancer if config.proxy_protocol_from and config.listen.scheme != "unix" else _post
-        status, reason = await post(config.listen, body, fields)
+        status, content = await post(config.listen, body, fields)
     except TimeoutError:
         raise WebhookError(f"{config.listen} does not answer within {TIMEOUT_SECONDS:.0f} s", hint=_HINT) from None
     except (aiohttp.ClientError, OSError) as error:
         raise WebhookError(f"nobody answers at {config.listen}: {error}", hint=_HINT) from None
     if status != 202:
         hint = "Does it run with this configuration?" if status == 401 else ""
-        raise WebhookError(f"the daemon refuses: {status} {reason}", hint=hint)
+        raise WebhookError(f"the daemon refuses: {status} {content}", hint=hint)
+    try:
+        return int(json.loads(content)["pages"])
+    except (ValueError, TypeError, KeyError):
+        raise WebhookError(f"the daemon's answer is not understood: {content}", hint=_VERSION_HINT) from None
 
 
 _HINT = "Is `staticify run` running?"
+_VERSION_HINT = "Is it of this version? Restart it after an upgrade"
 
 
 async def _post(listen: Origin, body: bytes, fields: dict[str, str]) -> tuple[int, str]:
@@ -59,7 +67,7 @@ async def _post(listen: Origin, body: bytes, fields: dict[str, str]) -> tuple[in
         aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session,
         session.post(f"{listen.base_url}/purge", data=body, headers=fields, allow_redirects=False) as answer,
     ):
-        return answer.status, (await answer.content.read(MAX_REASON_BYTES)).decode(errors="replace")
+        return answer.status, (await answer.content.read(MAX_ANSWER_BYTES)).decode(errors="replace")
 
 
 async def _post_as_balancer(listen: Origin, body: bytes, fields: dict[str, str]) -> tuple[int, str]:
@@ -74,7 +82,7 @@ async def _post_as_balancer(listen: Origin, body: bytes, fields: dict[str, str])
             status_line = await reader.readline()
             while await reader.readline() not in {b"\r\n", b""}:
                 pass
-            reason = await reader.read(MAX_REASON_BYTES)
+            reason = await reader.read(MAX_ANSWER_BYTES)
         except ConnectionResetError:
             status_line = b""
         finally:

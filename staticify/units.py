@@ -1,4 +1,4 @@
-"""Durations and sizes, as people write them in the configuration: "1m30s", "8MiB"."""
+"""Durations and sizes, as people write them in the configuration: "1m30s", "8MiB". Counts, as they read them."""
 
 from __future__ import annotations
 
@@ -51,3 +51,8 @@ def format_size(size_bytes: int) -> str:
         if size_bytes and size_bytes % _UNIT_BYTES[unit] == 0:
             return f"{size_bytes // _UNIT_BYTES[unit]}{unit}"
     return f"{size_bytes}B"
+
+
+def counted(count: int, noun: str) -> str:
+    """How many of a thing, for people: 1 page, 2 pages."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -204,7 +204,7 @@ class Webhook:
         listen: Origin,
         secrets: Mapping[str, tuple[Secret, ...]],
         *,
-        on_call: Callable[[Call], None],
+        on_call: Callable[[Call], int | None],
         take_id: Callable[[str, float], bool],
         health: Callable[[], Mapping[str, object]],
         proxy_protocol_from: Sequence[str] = (),
@@ -213,6 +213,7 @@ class Webhook:
         self._listen = listen
         self._secrets = secrets
         self._on_call = on_call
+        """Returns how many pages a purge is about."""
         self._take_id = take_id
         self._health = health
         self._now = now
@@ -327,9 +328,9 @@ class Webhook:
         # Last of all: only who knows a secret can fill the memory of ids.
         if not self._take_id(message_id, now):
             raise Refused(409, "replayed", "this message was here before")
-        self._on_call(call)
+        pages = self._on_call(call)
         self._tally.counts["accepted"] += 1
-        return _answer(202, {"status": "accepted"})
+        return _answer(202, {"status": "accepted"} if pages is None else {"status": "accepted", "pages": pages})
 
     async def _probe(self, request: Request) -> JSONResponse:
         self._take_turn(request)

@@ -28,8 +28,9 @@ class Listener:
     def ask_journal(self, site: str) -> None:
         raise AssertionError(site)
 
-    def order(self, site: str | None, order: Order) -> None:
+    def order(self, site: str | None, order: Order) -> int:
         self.orders.append((site, order))
+        return 3
 
     def reload(self, *, is_asked: bool) -> None:
         assert not is_asked

@@ -21,7 +21,7 @@ from stage import site_toml, until, write_config
 from staticify.signature import check, parse_secret
 
 GOOD, NOT_GOOD, USAGE = 0, 1, 2
-TOLD = Done(GOOD, "told\n", "")
+TOLD = Done(GOOD, "told: 1 page\n", "")
 OTHER = "whsec_" + "b3RoZXIu" * 6
 SITE = "https://example.org/"
 BLOG = "https://blog.example/"
@@ -33,7 +33,7 @@ class Listening:
 
     server: ScriptedOrigin
     secret: str = SECRET
-    answer: bytes = field(default_factory=lambda: answer(b'{"status": "accepted"}', 202))
+    answer: bytes = field(default_factory=lambda: answer(b'{"status": "accepted", "pages": 1}', 202))
     heard: list[tuple[str, str]] = field(default_factory=list)
     """Path and type of every message with a good signature."""
     data: list[dict[str, Any]] = field(default_factory=list)
@@ -104,7 +104,7 @@ def test_one_signed_message_says_what_was_given(tmp_path: Path, arguments: list[
 def test_urls_of_several_sites_are_told_to_each(tmp_path: Path) -> None:
     async def test(listening: Listening) -> None:
         urls = (f"{BLOG}x/", f"{SITE}a/", f"{BLOG}y/")
-        assert await staticify(tmp_path, "purge", *urls) == TOLD
+        assert await staticify(tmp_path, "purge", *urls) == Done(GOOD, "told: 2 pages\n", "")
         assert listening.data == [order(BLOG, urls=[urls[0], urls[2]]), order(urls=[urls[1]])]
         assert await staticify(tmp_path, "purge", "--all", "--site", BLOG) == TOLD
         assert listening.data[2:] == [order(BLOG, all=True)]
@@ -115,6 +115,17 @@ def test_urls_of_several_sites_are_told_to_each(tmp_path: Path) -> None:
         site_toml("http://127.0.0.1:1", secrets=SECRET),
         site_toml("http://127.0.0.1:1", url=BLOG, secrets=SECRET),
     )
+
+
+@pytest.mark.parametrize("content", [b'{"status": "accepted"}', b"[1]", b"well done"])
+def test_a_daemon_that_does_not_say_how_many_pages_is_not_understood(tmp_path: Path, content: bytes) -> None:
+    async def test(listening: Listening) -> None:
+        listening.answer = answer(content, 202)
+        done = await staticify(tmp_path, "purge", "/a/")
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert f"the daemon's answer is not understood: {content.decode()}" in done.err
+
+    scene(tmp_path, test)
 
 
 def test_while_secrets_rotate_the_daemon_may_know_either(tmp_path: Path) -> None:
@@ -379,9 +390,13 @@ def test_a_running_daemon_renders_what_it_is_told_and_nothing_else(tmp_path: Pat
                 assert await staticify(tmp_path, "purge", "--tag", "post:/b/") == TOLD
                 await until(lambda: "second /b/" in text("/b/"))
                 assert pages_asked()[before:] == ["/a/", "/b/"]
-                assert await staticify(tmp_path, "purge", "--all") == TOLD
+                assert await staticify(tmp_path, "purge", "--all") == Done(GOOD, "told: 3 pages\n", "")
                 await until(lambda: "second /" in text("/"))
                 await running.logged("purge", count=3)
+                nowhere = await staticify(tmp_path, "purge", "/nowhere/")
+                assert nowhere == Done(NOT_GOOD, "told: 0 pages: no page of the site is called so\n", "")
+                untagged = await staticify(tmp_path, "purge", "--tag", "post:99999999")
+                assert untagged == Done(GOOD, "told: 0 pages: no page of the site has this tag\n", "")
                 assert await running.stop() == 0
                 assert sorted(pages_asked()[before + 2 :]) == ["/", "/a/", "/b/"]
 
@@ -416,19 +431,19 @@ def test_a_running_daemon_believes_no_other_secret(tmp_path: Path) -> None:
 REFUSED = "our own address is none of [webhook] proxy_protocol_from"
 
 
-@pytest.mark.parametrize(("balancer", "said"), [("127.0.0.1", "told"), ("127.0.0.2", REFUSED)])
+@pytest.mark.parametrize(("balancer", "said"), [("127.0.0.1", "told: 1 page"), ("127.0.0.2", REFUSED)])
 def test_behind_a_load_balancer_purge_speaks_as_one(tmp_path: Path, balancer: str, said: str) -> None:
     async def main() -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         table = f'[webhook]\nlisten = "http://127.0.0.1:{port}"\nproxy_protocol_from = "{balancer}"\n'
-        write_config(tmp_path, table, site_toml("http://127.0.0.1:1", secrets=SECRET))
+        write_config(tmp_path, table, site_toml("http://127.0.0.1:1", pages=["/a/"], secrets=SECRET))
         async with daemon(tmp_path) as running:
             await running.logged("listening for webhooks")
             done = await staticify(tmp_path, "purge", "/a/")
             assert await running.stop() == 0
-        assert done.status == (GOOD if said == "told" else NOT_GOOD)
+        assert done.status == (GOOD if said.startswith("told") else NOT_GOOD)
         assert said in " ".join(f"{done.out} {done.err}".split())
 
     asyncio.run(main())

@@ -81,6 +81,7 @@ class Stage:
     asked_ids: list[str] = field(default_factory=list)
     health: dict[str, Any] = field(default_factory=lambda: {"ok": True, "sites": {}})
     fault: Exception | None = None
+    pages: int | None = None
     proxy_protocol_from: tuple[str, ...] = ()
     webhook: Webhook = field(init=False)
 
@@ -90,10 +91,11 @@ class Stage:
             proxy_protocol_from=self.proxy_protocol_from,
         )  # fmt: skip
 
-    def _hear(self, call: Call) -> None:
+    def _hear(self, call: Call) -> int | None:
         if self.fault:
             raise self.fault
         self.calls.append(call)
+        return self.pages
 
     def _take_id(self, message_id: str, now: float) -> bool:
         assert abs(now - time.time()) < 5
@@ -216,6 +218,16 @@ def address(request: pytest.FixtureRequest, folder: Path) -> Origin:
 
 
 # --- What is accepted ------------------------------------------------------------------------------------------------
+
+
+def test_who_says_what_to_purge_hears_how_many_pages_that_is(address: Origin) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.pages = 3
+        body = message("purge", all=True)
+        answer = await stage.send(request(body, path="/purge"))
+        assert (answer.status, json.loads(answer.body)) == (202, {"status": "accepted", "pages": 3})
+
+    play(scene, address)
 
 
 def test_good_messages_are_heard(address: Origin) -> None:

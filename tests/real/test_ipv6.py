@@ -142,7 +142,7 @@ def test_everything_works_without_ipv4(stack: Stack, make_post: MakePost, direct
             [*stack.staticify, "purge", "--config", config, post.page.url],
             capture_output=True, text=True, check=False, timeout=60, cwd=stack.directory,
         )  # fmt: skip
-        assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, "told: 1 page\n"), done.stderr
         wait_for("the command works", lambda: b"the third words" in read()[1], 10)
         assert read()[0] == "staticify; hit"
         assert stop(daemon) == 0, (directory / "run.log").read_text()

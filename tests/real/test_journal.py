@@ -214,7 +214,7 @@ def test_the_order_of_an_operator_is_carried_out(listening: Watched) -> None:
     seconds_until(lambda: "/" in listening.site.records(), "the state is written")
     before = listening.site.records()["/"].checked_at
     done = listening.site.staticify("purge", "/")
-    assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "told: 1 page\n"), done.stderr
     seconds_until(lambda: listening.site.records()["/"].checked_at > before, "the home page is rendered anew")
 
 
