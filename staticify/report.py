@@ -21,6 +21,7 @@ from rich.text import Text
 from staticify.logs import printable, printable_json
 from staticify.nouns import Mode, OriginState, Outcome, Result
 from staticify.overview import Explanation, PageStatus, SiteStatus
+from staticify.units import counted
 from staticify.urls import parse_page
 
 if TYPE_CHECKING:
@@ -96,8 +97,7 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
         counts = [(site.fresh, "fresh"), (site.stale, "stale"), (site.absent, "absent")]
         said = ", ".join(f"{count} {state}" for count, state in counts if count) or "nothing rendered yet"
         oldest = "" if site.oldest_seconds is None else f", oldest {_duration(site.oldest_seconds)}"
-        changes = "change" if site.missed == 1 else "changes"
-        missed = f", {site.missed} {changes} found by the sweep alone" if site.missed else ""
+        missed = f", {counted(site.missed, 'change')} found by the sweep alone" if site.missed else ""
         console.print(_text(f"{site.url}  {said}{oldest}{missed}"))
         reason = f" ({site.reason})" if site.reason else ""
         console.print(_text(f"{site.mode} mode: {_MODES[site.mode]}{reason}"))
@@ -185,7 +185,7 @@ def print_summary(results: Sequence[Result], seconds: float, tree_path: Path) ->
         console, [(one.outcome, one.verdict, one.reason, one.url) for one in results if not one.outcome.is_good]
     )
     counts = Counter(result.outcome for result in results)
-    line = Text(f"{len(results)} pages in {seconds:.2f} s: ")
+    line = Text(f"{counted(len(results), 'page')} in {seconds:.2f} s: ")
     for index, outcome in enumerate(Outcome):
         line.append(", " if index else "").append(
             f"{counts[outcome]} {outcome}", _STYLES[outcome] if counts[outcome] else "dim"
@@ -219,10 +219,10 @@ def print_differences(differences: Sequence[Difference], compared: int) -> None:
     """What `verify` found."""
     console = out()
     if not differences:
-        console.print(f"{compared} pages: the tree says what the origin says")
+        console.print(f"{counted(compared, 'page')}: the tree says what the origin says")
         return
     _print_findings(console, [("", one.name, one.reason, one.url) for one in differences])
-    console.print(f"{len(differences)} differences in {compared} pages")
+    console.print(f"{counted(len(differences), 'difference')} in {counted(compared, 'page')}")
 
 
 def _print_findings(console: Console, findings: Iterable[tuple[str, str, str, str]]) -> None:

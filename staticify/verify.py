@@ -108,9 +108,13 @@ async def _verify_site(
     found = []
     origin = OriginClient(site)
 
+    is_named = pages is not None
+
     async def compare(page: Page) -> None:
         try:
             difference = await _compare(page, origin, tree, rules_of(site, site.group_of(page)), workers)
+            if difference is None and is_named and tree.find(page.place) is None:
+                difference = Difference(page.url, "nowhere", "neither the tree nor the origin has this page")
         except OSError as error:
             difference = Difference(page.url, "tree-error", f"the tree cannot be read: {error}")
         except Exception as error:

@@ -190,6 +190,14 @@ def test_verify_is_1_where_tree_and_origin_differ(tmp_path: Path) -> None:
         assert (done.status, done.err) == (NOT_GOOD, "")
         assert "https://example.org/a/" in done.out
         assert "the origin says something else than the tree" in done.out
+        assert "nowhere: neither the tree nor the origin has this page\n  https://example.org/absent/\n" in done.out
+        assert done.out.endswith("2 differences in 2 pages\n")
+        await staticify(tmp_path, "render", "--all")
+        assert await staticify(tmp_path, "verify", "/a/") == Done(
+            GOOD, "1 page: the tree says what the origin says\n", ""
+        )
+        done = await staticify(tmp_path, "verify", "/absent/")
+        assert (done.status, done.out.splitlines()[-1]) == (NOT_GOOD, "1 difference in 1 page")
 
     scene(tmp_path, test)
 
