@@ -519,7 +519,11 @@ class Site(_Table):
 
     def is_excluded(self, page: Page) -> bool:
         """True if the page must not be fetched."""
-        return any(fnmatchcase(page.path, glob) for glob in self.exclude)
+        return self.exclusion_of(page) is not None
+
+    def exclusion_of(self, page: Page) -> str | None:
+        """The pattern of `exclude` that matches the page."""
+        return next((glob for glob in self.exclude if fnmatchcase(page.path, glob)), None)
 
     def group_of(self, page: Page) -> Group | None:
         """The first group that matches the page."""

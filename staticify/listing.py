@@ -70,8 +70,8 @@ def pages_named(config: Config, texts: Sequence[str]) -> dict[Site, list[Page]]:
     pages: dict[Site, list[Page]] = {}
     for text in texts:
         site, page = page_named(config, text)
-        if site.is_excluded(page):
-            raise UrlError(f"{page.url} is excluded", hint="See `exclude` in the configuration")
+        if pattern := site.exclusion_of(page):
+            raise UrlError(f"{page.url} is excluded by {pattern!r}", hint="See `exclude` in the configuration")
         pages.setdefault(site, []).append(page)
     return pages
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from staticify.nouns import Kind, Mode, OriginState, Outcome, Record, SiteState
 from staticify.store import Store
 from staticify.tree import Found, Tree
 from staticify.urls import Page, parse_page
+
+_FOR_USERS = re.compile(r"/wp-(login\.php|admin(/.*)?)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,9 @@ def explain_page(config: Config, page: Page, now: float) -> Explanation:
         record = store.get(page.url)
         standing = _found(Tree(config.tree_path), page)
         if record is None or site is None:
-            raise _unrecorded(config, page, standing)
+            other = _with_other_slash(page)
+            is_other = other in (site.pages if site else ()) or store.get(other.url) is not None
+            raise _unrecorded(config, page, standing, other if is_other else None)
         status = _page_status(config, store, site, record, now)
     kind = record.kind or Kind.HTML
     return Explanation(
@@ -155,8 +160,16 @@ def _written_at(tree: Tree, found: Found, record: Record) -> float:
     return float(found.mtime) if is_whole and found.mtime > record.mtime else 0.0
 
 
-def _unrecorded(config: Config, page: Page, standing: Found | None) -> StaticifyError:
-    """What can be said of a page without a record: never rendered, or forgotten after it left list and tree."""
+def _with_other_slash(page: Page) -> Page:
+    """The page's URL with a slash at its end if it has none, or without it."""
+    return page.with_path(page.path.rstrip("/") or "/") if page.path.endswith("/") else page.with_path(f"{page.path}/")
+
+
+def _unrecorded(config: Config, page: Page, standing: Found | None, other: Page | None) -> StaticifyError:
+    """What can be said of a page without a record: never rendered, or forgotten after it left list and tree.
+
+    `other` is a known page whose URL differs in the slash at its end alone.
+    """
     site = config.site_of(page)
     if standing is not None:
         return StaticifyError(
@@ -164,10 +177,21 @@ def _unrecorded(config: Config, page: Page, standing: Found | None) -> Staticify
             "but the state database does not know it",
             hint="A daemon that starts takes it up, and removes it if nothing lists it",
         )
+    if site is not None and (pattern := site.exclusion_of(page)):
+        return StaticifyError(
+            f"{page.url} is not in the tree: {pattern!r} of `exclude` keeps it out",
+            hint="WordPress itself answers for it",
+        )
     if site is not None and page in site.pages:
         return StaticifyError(
             f"{page.url} was never rendered; the configuration lists it",
             hint="A running daemon renders it by itself; without one: staticify render --all",
+        )
+    if other is not None:
+        return StaticifyError(f"{page.url} is not known", hint=f"Did you mean {other.url}?")
+    if _FOR_USERS.search(page.path):
+        return StaticifyError(
+            f"{page.url} is not in the tree: it is for whoever logs in", hint="WordPress itself answers for it"
         )
     return StaticifyError(
         f"{page.url} is not in the tree, and nothing more is known of it: it was never rendered, or it was removed and "

@@ -138,7 +138,9 @@ def test_an_excluded_page_is_not_rendered_and_can_be_explained(tmp_path: Path) -
         write_config(tmp_path, site_toml(origin.address, pages=["/"], exclude=["/a/*"]))
         done = await staticify(tmp_path, "render", "/", "/a/")
         assert (done.status, done.out) == (USAGE, "")
-        assert done.err == "staticify: https://example.org/a/ is excluded. See `exclude` in the configuration\n"
+        assert (
+            done.err == "staticify: https://example.org/a/ is excluded by '/a/*'. See `exclude` in the configuration\n"
+        )
         assert json.loads((await staticify(tmp_path, "explain", "/a/", "--json")).out)["state"] == "fresh"
 
     scene(tmp_path, test)
@@ -355,6 +357,25 @@ def test_a_page_that_was_removed_and_is_listed_no_more(tmp_path: Path) -> None:
         assert f"https://example.org/b/ is in the tree at {stranger}, but the state database does not know" in done.err
 
     scene(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/cart/mine/", "is not in the tree: '/cart/*' of `exclude` keeps it out. WordPress itself answers for it"),
+        ("/a", "is not known. Did you mean https://example.org/a/?"),
+        ("/unslashed/", "is not known. Did you mean https://example.org/unslashed?"),
+        ("/wp-login.php", "is not in the tree: it is for whoever logs in. WordPress itself answers for it"),
+        ("/wp-admin/edit.php", "is not in the tree: it is for whoever logs in. WordPress itself answers for it"),
+    ],
+)
+def test_why_a_page_is_not_known(tmp_path: Path, path: str, said: str) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "/")
+        done = await staticify(tmp_path, "explain", path)
+        assert done == Done(NOT_GOOD, "", f"staticify: https://example.org{path} {said}\n")
+
+    scene(tmp_path, test, pages=["/", "/a/", "/unslashed"], exclude=["/cart/*"])
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
