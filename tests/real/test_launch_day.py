@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -58,6 +59,28 @@ def test_purge_removes_a_stack_and_nothing_else(stack: Stack, tmp_path: Path) ->
     (precious / "file").touch()
     assert "holds no stack" in Stack(precious, 1, 2).command("down", "--purge", is_checked=False)
     assert (precious / "file").exists()
+
+
+def test_what_an_install_enables_is_disabled_and_nothing_else(tmp_path: Path) -> None:
+    programs, wants = tmp_path / "bin", "/etc/systemd/system/multi-user.target.wants"
+    programs.mkdir()
+    for name, script in {
+        "dpkg-query": "echo not-installed",
+        "apt-get": f"case $1 in install) ln -s /dev/null {wants}/new.service;; esac",
+        "systemctl": f'shift 2 && echo "disabled: $*" && rm "{wants}/$1"',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    script = (
+        "mount -t tmpfs tmpfs /etc/systemd/system && mkdir -p $0 && ln -s /dev/null $0/old.service && "
+        '"$1/stack" install && ls $0'
+    )
+    command = ["unshare", "--mount", "sh", "-c", script, wants, EXAMPLE]
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody have mounts of their own")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "disabled: new.service\nold.service\n", "")
 
 
 def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
