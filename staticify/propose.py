@@ -42,7 +42,7 @@ from staticify.gate import decide_head, kind_of
 from staticify.nouns import Answer, Kind, Verdict
 from staticify.prepare import prepare
 from staticify.render import rules_of
-from staticify.units import format_duration
+from staticify.units import counted, format_duration
 from staticify.urls import Page, is_inside, page_of
 
 RECENT_POSTS = 10
@@ -55,6 +55,8 @@ MAX_MEASURE_TRIES = 10
 INTERVAL_SHARE = 0.8
 """Of the interval that refreshing everything may take: the rest is for purges, and for renders that get slower when
 several run at once."""
+SPARE_SHARE = 0.7
+"""Of the interval that refreshing everything may take before that is worth a word."""
 SITEMAP_PATHS = ("wp-sitemap.xml", "sitemap_index.xml", "sitemap.xml")
 """WordPress's own, that of Yoast and Rank Math, and everybody else's."""
 
@@ -162,25 +164,39 @@ class Proposal:
         return self.wanted_count > len(self.pages)
 
     @property
+    def pace_seconds(self) -> float:
+        """Of one page among those that are fetched at once: as it was when all were tried, else as of one alone."""
+        at_once = min(self.site.concurrency, len(self.pages))
+        return self.tried_seconds * at_once / len(self.pages) if self.tried_seconds else self.render_seconds
+
+    @property
     def fit(self) -> str:
         """Whether the list fits into the interval, in one sentence."""
-        site, count = self.site, len(self.pages)
+        site, count, alone = self.site, len(self.pages), _short(self.render_seconds)
+        pace = f"{_short(self.pace_seconds)} each (one by one {alone})" if self.tried_seconds else f"{alone} each"
+        share = self.pass_seconds / site.interval_seconds
+        fits = "does not fit" if share > 1 else "fits, with little to spare" if share > SPARE_SHARE else "fits"
         said = (
-            f"{count} page{'' if count == 1 else 's'} at {_short(self.render_seconds)} each, {site.concurrency} at a "
-            f"time, take {_short(self.pass_seconds)} of every {format_duration(site.interval_seconds)}"
+            f"{counted(count, 'page')} at {pace}, {site.concurrency} at a time, take "
+            f"{_short(self.pass_seconds)} of every {format_duration(site.interval_seconds)}: that {fits}"
         )
-        wanted_seconds = _pass_seconds(self.wanted_count, self.render_seconds, site.concurrency)
-        if not self.is_trimmed and wanted_seconds > INTERVAL_SHARE * site.interval_seconds:
-            return f"{said}: that does not fit, and nothing is left to leave out"
+        all_seconds = _pass_seconds(self.wanted_count, self.pace_seconds, site.concurrency)
+        enough = format_duration(60 * math.ceil(all_seconds / INTERVAL_SHARE / 60))
         if not self.is_trimmed:
-            return f"{said}: that fits"
+            if share <= 1:
+                return said
+            return (
+                f"{said}, and nothing is left to leave out" if count == 1 else f'{said}; interval = "{enough}" would do'
+            )
         left_out = f"{'' if self.is_complete else 'at least '}{self.wanted_count - count}"
-        if wanted_seconds <= INTERVAL_SHARE * site.interval_seconds:
+        if (
+            _pass_seconds(self.wanted_count, self.render_seconds, site.concurrency)
+            <= INTERVAL_SHARE * site.interval_seconds
+        ):
             why = f"max_pages is {site.max_pages}" if self.is_complete else "the sitemaps could not be read whole"
-            return f"{said}: that fits; {left_out} more that the sitemaps name are left out because {why}"
-        enough = format_duration(60 * math.ceil(wanted_seconds / INTERVAL_SHARE / 60))
+            return f"{said}; {left_out} more that the sitemaps name are left out because {why}"
         hint = f' (interval = "{enough}" would be enough for all)' if self.is_complete else ""
-        return f"{said}: that fits; {left_out} less important ones are left out{hint}"
+        return f"{said}; {left_out} less important ones are left out{hint}"
 
 
 async def propose(source: Source, site: Site) -> Proposal:

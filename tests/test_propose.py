@@ -261,8 +261,8 @@ def test_a_site_that_does_not_fit_is_trimmed_and_new_posts_join_by_the_feed() ->
     }
     assert proposal.sitemaps == ("https://example.org/feed/",)
     assert proposal.fit == (
-        "24 pages at 2 s each, 1 at a time, take 48 s of every 60s: that fits; 992 less important ones "
-        'are left out (interval = "43m" would be enough for all)'
+        "24 pages at 2 s each, 1 at a time, take 48 s of every 60s: that fits, with little to spare; "
+        '992 less important ones are left out (interval = "43m" would be enough for all)'
     )
     (site,) = read_back(proposal).sites
     assert set(site.pages) | set(proposal.joined) == set(proposal.pages)
@@ -274,6 +274,21 @@ def test_the_home_page_stays_even_if_it_alone_is_too_slow() -> None:
     assert paths(proposal) == {Why.HOME: ["/"]}
     assert proposal.fit.endswith("take 90 s of every 60s: that does not fit, and nothing is left to leave out")
     read_back(proposal)
+
+
+@pytest.mark.parametrize(
+    ("tried_seconds", "fit"),
+    [
+        (9.0, "take 9 s of every 60s: that fits"),
+        (45.0, "take 45 s of every 60s: that fits, with little to spare"),
+        (90.0, 'take 90 s of every 60s: that does not fit; interval = "2m" would do'),
+    ],
+)
+def test_what_trying_all_pages_took_can_be_followed(tried_seconds: float, fit: str) -> None:
+    proposal = replace(run(Source(wordpress())), tried_seconds=tried_seconds)
+    assert len(proposal.pages) == 36
+    pace = {9.0: "1 s", 45.0: "5 s", 90.0: "10 s"}[tried_seconds]
+    assert proposal.fit == f"36 pages at {pace} each (one by one 100 ms), 4 at a time, {fit}"
 
 
 def test_more_pages_than_max_pages_are_said() -> None:

@@ -75,7 +75,7 @@ def test_what_an_install_enables_is_disabled_and_nothing_else(tmp_path: Path) ->
         "mount -t tmpfs tmpfs /etc/systemd/system && mkdir -p $0 && ln -s /dev/null $0/old.service && "
         '"$1/stack" install && ls $0'
     )
-    command = ["unshare", "--mount", "sh", "-c", script, wants, EXAMPLE]
+    command = ["unshare", "--mount", "sh", "-c", script, wants, str(EXAMPLE)]
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
     if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine lets nobody have mounts of their own")
