@@ -170,6 +170,8 @@ class Links:
     feeds: tuple[Page, ...] = ()
     canonical: Page | None = None
     """What the page calls itself (RFC 6596), inside the site or not."""
+    home: Page | None = None
+    """The address of WordPress's own home page, by the link to its REST API."""
 
 
 async def read_sitemaps(source: Source, site: Site, urls: Iterable[str]) -> Listing:
@@ -214,12 +216,20 @@ def links_of(body: bytes, page: Page, base: Page) -> Links:
         return tuple(found)
 
     canonical = document.tree.select_one("link[rel~='canonical'][href]")
+    api = document.tree.select_one("link[rel~='https://api.w.org/'][href]")
     return Links(
         menu=inside(link for link in document.tree.select(_MENU) if link.closest(_NO_MENU) is None),
         categories=inside(document.tree.select(_CATEGORIES)),
         feeds=inside(document.tree.select(_FEEDS)),
         canonical=_link(at, _href(canonical), None) if canonical is not None else None,
+        home=_link(at, _above_api(_href(api)), base) if api is not None else None,
     )
+
+
+def _above_api(href: str) -> str:
+    """What the REST API's address begins with: HOME/wp-json/, or HOME/index.php?rest_route=/ with plain permalinks."""
+    location, mark, _ = href.partition("?")
+    return location.removesuffix("" if mark else "/").rpartition("/")[0] + "/"
 
 
 def _href(element: object) -> str:

@@ -210,7 +210,7 @@ async def propose(source: Source, site: Site) -> Proposal:
     await survey.fetch_robots()
     await survey.read_sitemaps()
     links = links_of(home.body, site.base, site.base)
-    survey.note_canonical(links)
+    survey.note_other_name(links)
     await survey.read_feed(links)
     groups = survey.groups(links)
     render_seconds, refused = await survey.measure(home, groups)
@@ -292,7 +292,12 @@ class _Survey:
             raise OriginError(f"{self._base.url} cannot be kept: {_why_not(verdict)}", hint=hint)
         return answer
 
-    def note_canonical(self, links: Links) -> None:
+    def note_other_name(self, links: Links) -> None:
+        """Whoever names the site as WordPress does not gets few of its pages, or another site's."""
+        if links.home is not None and links.home != self._base:
+            message = f"WordPress calls itself {links.home.url}; did you mean: staticify init {links.home.url}"
+            self._notes.append(Note(self._base.url, message, "other-home"))
+            return
         page = links.canonical
         if page is not None and page != self._base:
             message = f"the home page calls itself {page.url}; if visitors come by that address, name it as url"

@@ -439,6 +439,29 @@ def test_what_else_fails_becomes_a_note() -> None:
     read_back(proposal)
 
 
+@pytest.mark.parametrize(
+    ("url", "api", "home"),
+    [
+        ("http://localhost:8080/", "http://127.0.0.1:8080/wp-json/", "http://127.0.0.1:8080/"),
+        ("https://example.org/", "https://www.example.org/index.php?rest_route=/", "https://www.example.org/"),
+        ("https://www.example.org/", "https://example.org/?rest_route=/", "https://example.org/"),
+        ("https://example.org/about/", "https://example.org/wp-json/", "https://example.org/"),
+        ("https://example.org/", "https://example.org/blog/wp-json/", "https://example.org/blog/"),
+        ("https://example.org/blog/", "https://example.org/blog/wp-json/", None),
+        # Behind a proxy that ends TLS, WordPress may name itself by http.
+        ("https://example.org/", "http://example.org/wp-json/", None),
+        ("https://example.org/", "", None),
+    ],
+)
+def test_another_home_of_wordpress_is_noted(url: str, api: str, home: str | None) -> None:
+    site = site_of(url=url)
+    head = f'<link rel="https://api.w.org/" href="{api}" /><link rel="canonical" href="{url}" />'
+    proposal = asyncio.run(propose(Source({site.base.raw_path: html(head=head)}), site))
+    assert [note.message for note in proposal.notes] == (
+        [f"WordPress calls itself {home}; did you mean: staticify init {home}"] if home else []
+    )
+
+
 def test_another_canonical_address_is_noted() -> None:
     answers = wordpress()
     answers["/"] = html(MENU, '<link rel="canonical" href="https://www.example.org/">')
