@@ -23,6 +23,12 @@ from staticify.urls import Page, is_inside, page_of, parse_page
 MAX_PAGES = 1_000_000
 """Of one site."""
 
+SYSTEM_DIRECTORIES = frozenset({
+    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/root", "/run", "/sbin", "/sys", "/usr",
+    "/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var", "/var/cache", "/var/lib", "/var/log",
+})  # fmt: skip
+"""No tree can be meant to be one of them."""
+
 # Stands in for the base of a site whose url is at fault, so that its pages can be checked all the same.
 _UNKNOWN_BASE = Page("https", "site.invalid", "/")
 _FIELD_VALUE = re.compile(r"[A-Za-z0-9=,;:/. _-]*")
@@ -224,11 +230,16 @@ def check_listen(value: object) -> Origin | None:
     """Where to listen: on loopback or on a socket, since whoever reaches it may try signatures."""
     if value is None:
         return None
-    address = parse_origin(text_of(value))
+    text = text_of(value)
+    if not text.startswith(("http://", "https://", "unix:")):
+        raise ValueError(f"{shown(text)} does not begin with http:// or unix:/")
+    address = parse_origin(text)
     if address.scheme == "https":
         raise ValueError(f"{shown(value)} would need a certificate; write http://127.0.0.1:PORT or unix:/PATH")
     if address.scheme != "unix" and not _is_loopback(address.host):
         raise ValueError(f"{shown(value)} is not on loopback; write http://127.0.0.1:PORT or unix:/PATH")
+    if address.scheme != "unix" and not re.search(r":[0-9]+\Z", text):
+        raise ValueError(f"{shown(value)} names no port; write one such as http://127.0.0.1:8765")
     return address
 
 

@@ -336,34 +336,29 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
     """Check the configuration. All faults at once, with line and key; exit status 2 if there are any."""
     from dataclasses import asdict
 
-    from staticify import config, report
+    from staticify import audit, config, report
+    from staticify.units import counted
 
     path = config_path
     try:
         path = config.find(config_path)
         loaded = _loaded(path)
-        _check_mount(loaded, path)
+        audit.check(loaded, path)
     except ConfigError as error:
         if not as_json:
             raise
         report.print_json({"path": str(path) if path else None, "faults": [asdict(fault) for fault in error.faults]})
         sys.exit(EXIT_USAGE)
+    warnings = list(audit.warnings_of(loaded))
     if as_json:
-        report.print_json({"path": str(path), "faults": []})
-    else:
-        pages = sum(len(site.pages) for site in loaded.sites)
-        sitemaps = sum(len(site.sitemaps) for site in loaded.sites)
-        click.echo(f"{path}: good. {len(loaded.sites)} sites, {pages} pages, {sitemaps} sitemaps")
-
-
-def _check_mount(config: Config, path: Path) -> None:
-    """Raise ConfigError if nobody would look for links in the tree: neither the front nor the kernel."""
-    from staticify.tree import is_nosymfollow
-
-    if config.tree_links == "mount" and not is_nosymfollow(config.tree_path):
-        message = f'is "mount", but {config.tree_path} is not mounted with nosymfollow: fronts follow any link'
-        hint = 'Mount it (README.md, step 1), or write links = "never" and make the fronts\' configuration anew'
-        raise ConfigError(str(path), [Fault("tree.links", message)], hint=hint)
+        report.print_json({"path": str(path), "faults": [], "warnings": warnings})
+        return
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    pages = sum(len(site.pages) for site in loaded.sites)
+    sitemaps = sum(len(site.sitemaps) for site in loaded.sites)
+    found = f"{counted(len(loaded.sites), 'site')}, {counted(pages, 'page')}, {counted(sitemaps, 'sitemap')}"
+    click.echo(f"{path}: good. {found}")
 
 
 @main.command("config")

@@ -33,6 +33,7 @@ from pydantic_core import PydanticUndefined
 from staticify.address import Origin, public_origin
 from staticify.checks import (
     MAX_PAGES,
+    SYSTEM_DIRECTORIES,
     check_address,
     check_cookie,
     check_field_value,
@@ -728,6 +729,8 @@ def _path_faults(data: dict[str, Any], directory: Path) -> Iterator[tuple[Locati
     if tree == Path("/"):
         yield ("tree", "path"), "must not be the root directory"
         return
+    if str(tree) in SYSTEM_DIRECTORIES:
+        yield ("tree", "path"), f"{tree} belongs to the system; name a directory such as /var/cache/staticify/tree"
     if tree and state and state.is_relative_to(tree):
         key = ("state", "path") if "state" in data else ("tree", "path")
         yield key, f"the state, {state}, is inside the tree, {tree}: the web server would serve it"

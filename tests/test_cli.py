@@ -256,12 +256,37 @@ def test_check_prints_all_faults_with_line_and_key(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_check_finds_what_would_come_to_nothing(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "uploads").mkdir(parents=True)
+    empty = site_toml("http://127.0.0.1:1")
+    path = write_config(tmp_path, empty)
+    nothing = "site[0]: https://example.org/ has neither pages nor sitemaps: there is nothing to keep"
+    assert asyncio.run(staticify(tmp_path, "check")).err == f"staticify: staticify.toml: 1 fault\n  {nothing}\n"
+    (tree / "uploads/precious.txt").touch()
+    assert asyncio.run(staticify(tmp_path, "check")).err == (
+        "staticify: staticify.toml: 2 faults\n"
+        f"  tree.path: {tree} holds other files and no page: name an empty directory\n  {nothing}\n"
+    )
+    (tree / "uploads/precious.txt").unlink()
+    listening = '[webhook]\nlisten = "http://127.0.0.1:8765"\n'
+    path.write_text(path.read_text().replace("[[site]]", f'{listening}[[site]]\npages = ["/"]'))
+    assert asyncio.run(staticify(tmp_path, "check")) == Done(
+        GOOD,
+        "staticify.toml: good. 1 site, 1 page, 0 sitemaps\n",
+        "warning: nobody listens at http://127.0.0.1:8765: "
+        "no site has `secrets`, so that no webhook could be believed\n",
+    )
+
+
 def test_check_of_a_good_file_asks_nobody(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         done = await staticify(tmp_path, "check")
         assert done.status == GOOD
         assert done.out.startswith("staticify.toml: good.")
-        assert as_json(await staticify(tmp_path, "check", "--json")) == {"path": "staticify.toml", "faults": []}
+        assert as_json(await staticify(tmp_path, "check", "--json")) == {
+            "path": "staticify.toml", "faults": [], "warnings": []
+        }  # fmt: skip
         assert origin.requests == []
         assert list(files(tmp_path)) == ["staticify.toml"]
 

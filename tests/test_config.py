@@ -603,6 +603,11 @@ FAULTS: list[tuple[str, str, list[Fault]]] = [
         ],
     ),
     ("the root directory", SITE + '[tree]\npath = "/"', [Fault("tree.path", "must not be the root directory", 4)]),
+    (
+        "a directory of the system",
+        SITE + '[tree]\npath = "/etc"',
+        [Fault("tree.path", "/etc belongs to the system; name a directory such as /var/cache/staticify/tree", 4)],
+    ),
     ("an empty path", SITE + '[tree]\npath = ""', [Fault("tree.path", "must not be empty", 4)]),
     ("a path of another type", SITE + "[tree]\npath = 5", [Fault("tree.path", "must be a text in quotes, not 5", 4)]),
     ("a NUL", SITE + '[state]\npath = "a\\u0000"', [Fault("state.path", '"a\\u0000" holds a control character', 4)]),
@@ -653,7 +658,17 @@ FAULTS: list[tuple[str, str, list[Fault]]] = [
     (
         "listening on a port without a host",
         SITE + '[webhook]\nlisten = "8082"',
-        [Fault("webhook.listen", '"8082" does not begin with http://, https:// or unix:/', 4)],
+        [Fault("webhook.listen", '"8082" does not begin with http:// or unix:/', 4)],
+    ),
+    (
+        "listening on an address without a scheme",
+        SITE + '[webhook]\nlisten = "0.0.0.0:8765"',
+        [Fault("webhook.listen", '"0.0.0.0:8765" does not begin with http:// or unix:/', 4)],
+    ),
+    (
+        "listening without a port",
+        SITE + '[webhook]\nlisten = "http://[::1]"',
+        [Fault("webhook.listen", '"http://[::1]" names no port; write one such as http://127.0.0.1:8765', 4)],
     ),
     (
         "listening on a path",

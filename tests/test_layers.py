@@ -27,7 +27,7 @@ MIDDLE = {
     "render", "queue", "timetable", "listing", "keeper", "verify", "oneshot", "propose", "overview",
     "follower", "orders", "telling",
 }  # fmt: skip
-TOP = {"daemon", "hearing", "report", "cli", "init", "recipes"}
+TOP = {"daemon", "hearing", "report", "cli", "init", "recipes", "audit"}
 LAYERS = (CORE, EDGES, MIDDLE, TOP)
 
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
