@@ -172,8 +172,10 @@ def init(
 def render(config: Config, urls: tuple[str, ...], *, everything: bool, as_json: bool) -> None:
     """Render pages now, once. Exit status 0 only if every page is good."""
     from staticify import oneshot, report
+    from staticify.tree import check_owner
 
     pages = _selected(config, urls, everything=everything)
+    check_owner(config.tree_path)
     started = time.monotonic()
     with report.progress("rendering", is_quiet=as_json) as progress:
         done = _run(
@@ -202,8 +204,10 @@ def run(config: Config) -> None:
     """Keep every page fresh until told to stop (SIGTERM). SIGHUP reads the configuration anew."""
     from staticify import logs
     from staticify.daemon import Daemon
+    from staticify.tree import check_owner
 
     logs.set_up(config.log_format, config.log_level)
+    check_owner(config.tree_path)
 
     async def live() -> None:
         await Daemon(config).run()

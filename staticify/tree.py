@@ -21,6 +21,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import pwd
 import secrets
 import stat
 import threading
@@ -86,6 +87,23 @@ def is_nosymfollow(path: Path) -> bool:
         return bool(os.statvfs(path).f_flag & _ST_NOSYMFOLLOW)
     except OSError:
         return False
+
+
+def check_owner(path: Path) -> None:
+    """Raise TreeError for root where the tree is another user's, who could not replace what root makes in it."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return  # Not there yet; what else is wrong with it, `Tree.open` says.
+    if os.geteuid() == 0 != owner:
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = str(owner)
+        raise TreeError(
+            f"the tree {path} belongs to the user {name}, who could not replace what root writes there",
+            hint=f"Run it as that user: runuser -u {name} -- staticify ...",
+        )
 
 
 class Tree:

@@ -468,8 +468,7 @@ def test_no_permission(tmp_path: Path) -> None:
         give_away(tmp_path / "tree", 0o755)
         done = await asyncio.to_thread(without_rights, tmp_path, "render", "--all")
         assert (done.status, done.out) == (NOT_GOOD, "")
-        assert f"cannot use the tree {tmp_path}/tree: Permission denied" in said(done)
-        assert "The user that runs staticify must own the tree" in said(done)
+        assert f"the tree {tmp_path}/tree belongs to the user nobody" in said(done)
         give_away(tmp_path / "staticify.toml", 0o600)
         for named in ((), ("--config", "staticify.toml")):
             done = await asyncio.to_thread(without_rights, tmp_path, "check", *named)
@@ -479,6 +478,22 @@ def test_no_permission(tmp_path: Path) -> None:
             assert (done.status, done.err) == (USAGE, "")
             (fault,) = json.loads(done.out)["faults"]
             assert fault["message"] == "the file cannot be read: Permission denied"
+
+    after_a_good_pass(tmp_path, test)
+
+
+@is_root
+@pytest.mark.parametrize("command", [["render", "--all"], ["run"]])
+def test_root_leaves_the_tree_of_another_user_alone(tmp_path: Path, command: list[str]) -> None:
+    async def test(origin: ScriptedOrigin, before: dict[str, bytes]) -> None:
+        os.chown(tmp_path / "tree", 65534, 65534)
+        origin.pages["/"] = html("another home")
+        assert await staticify(tmp_path, *command) == Done(
+            NOT_GOOD,
+            "",
+            f"staticify: the tree {tmp_path}/tree belongs to the user nobody, who could not replace what root writes "
+            "there. Run it as that user: runuser -u nobody -- staticify ...\n",
+        )
 
     after_a_good_pass(tmp_path, test)
 

@@ -158,6 +158,7 @@ class Stack:
 
     def make_directory(self) -> Path:
         """A new directory that whoever runs staticify may write to."""
+        assert self.staticify, "by now the tree belongs to whoever that is"
         directory = Path(tempfile.mkdtemp(prefix="site-", dir=self.directory))
         owner = self.tree.stat()
         os.chown(directory, owner.st_uid, owner.st_gid)
@@ -166,10 +167,12 @@ class Stack:
     @cached_property
     def staticify(self) -> tuple[str | Path, ...]:
         """How staticify's command line is called: as the unprivileged user, or as root where that user cannot reach
-        this Python."""
+        this Python. Then the tree is root's too."""
         python = (sys.executable, "-m", "staticify.cli")
         unprivileged = (EXAMPLE / "stack", "exec", "--dir", self.directory, "--")
         can = subprocess.run([*unprivileged, *python, "--version"], capture_output=True, check=False).returncode == 0
+        if not can:
+            os.chown(self.tree, 0, 0)
         return (*unprivileged, *python) if can else python
 
 
