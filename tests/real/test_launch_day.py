@@ -182,6 +182,31 @@ def test_bad_arguments_make_nothing(stack: Stack, tmp_path: Path) -> None:
         assert not other.directory.exists()
 
 
+def run_example(name: str, *arguments: str | Path) -> tuple[int, str]:
+    """Exit status and output of `up` or `down`."""
+    done = subprocess.run(
+        [EXAMPLE / name, *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+def test_an_up_that_cannot_begin_says_why_and_nothing_more(tmp_path: Path) -> None:
+    directory = tmp_path / "new"
+    for arguments, reason in {
+        ("--posts", "many"): "stack: --posts many: a number is needed\n",
+        ("--front-port", "x"): "stack: --front-port x: a number is needed\n",
+        (
+            "--front-port",
+            "9",
+            "--origin-port",
+            "9",
+        ): "stack: --front-port and --origin-port are both 9; two are needed\n",
+    }.items():
+        assert run_example("up", "--dir", directory, *arguments) == (1, reason)
+        assert not directory.exists()
+
+
 def test_the_first_command_of_the_readme() -> None:
     """A whole launch day, small: WordPress, nginx, `init` and `run`, and WordPress tells what changes."""
     directory = Path(tempfile.mkdtemp(prefix="staticify-up-", dir="/var/tmp"))
