@@ -207,6 +207,25 @@ def test_an_up_that_cannot_begin_says_why_and_nothing_more(tmp_path: Path) -> No
         assert not directory.exists()
 
 
+@pytest.mark.parametrize("name", ["up", "down", "stack"])
+def test_help_is_about_the_command_itself(name: str) -> None:
+    status, said = run_example(name, "--help")
+    assert (status, said.splitlines()[0].split()[:2]) == (0, ["Usage:", name])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["up", "--colour"], ["up", "--no-proof", "--colour=red"], ["down", "--colour"], ["stack", "up", "--colour"]],
+)
+def test_an_unknown_option_is_named(command: list[str]) -> None:
+    assert run_example(*command) == (2, "stack: unknown option --colour; --help lists the options\n")
+
+
+def test_a_value_may_stand_behind_an_equals_sign(tmp_path: Path) -> None:
+    assert run_example("stack", "where", f"--dir={tmp_path}/a=b") == (0, f"{tmp_path}/a=b\n")
+    assert run_example("down", f"--dir={tmp_path}/a=b") == (0, f"stopped: nothing ran in {tmp_path}/a=b\n")
+
+
 def test_the_first_command_of_the_readme() -> None:
     """A whole launch day, small: WordPress, nginx, `init` and `run`, and WordPress tells what changes."""
     directory = Path(tempfile.mkdtemp(prefix="staticify-up-", dir="/var/tmp"))
