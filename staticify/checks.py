@@ -219,6 +219,13 @@ def check_parameter(text: str) -> str:
     return text
 
 
+def check_cookie_of_front(text: str) -> str:
+    """The name of a cookie, or its beginning and a *, as far as every web server's configuration can hold it."""
+    if not _PARAMETER.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no name of a cookie: letters, digits, - and _, and a * at the end")
+    return text
+
+
 def check_machine(text: str) -> str:
     """The name of a machine, as X-Served-By shows it."""
     if not _MACHINE.fullmatch(text):

@@ -376,8 +376,9 @@ def print_recipe(config: Config, kind: str, part: str) -> None:
     if kind not in recipes.RECIPES:
         raise click.UsageError(f"{kind!r} is none of {', '.join(recipes.RECIPES)}")
     if part not in recipes.parts_of(kind):
-        parts = ", ".join(filter(None, recipes.parts_of(kind))) or "none"
-        raise click.UsageError(f"{kind} has no part {part!r}; it has {parts}")
+        parts = ", ".join(filter(None, recipes.parts_of(kind)))
+        said = f"{kind} has no part {part!r}; it has {parts}" if parts else f"{kind} has no parts: leave --part out"
+        raise click.UsageError(said)
     click.echo(recipes.recipe(kind, config, part, program=_own_program()), nl=False)
 
 

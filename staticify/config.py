@@ -36,6 +36,7 @@ from staticify.checks import (
     SYSTEM_DIRECTORIES,
     check_address,
     check_cookie,
+    check_cookie_of_front,
     check_field_value,
     check_glob,
     check_listen,
@@ -130,6 +131,11 @@ _FieldValue = Annotated[
 ]
 _Parameters = Annotated[
     tuple[Annotated[_ShortText, AfterValidator(check_parameter)], ...],
+    AfterValidator(_once),
+    _Form("list of names"),
+]
+_Cookies = Annotated[
+    tuple[Annotated[_ShortText, AfterValidator(check_cookie_of_front)], ...],
     AfterValidator(_once),
     _Form("list of names"),
 ]
@@ -261,7 +267,7 @@ class Front(_Table):
         description="Parameters of a query that make another page of it, beside WordPress's own: with one of them, the "
         "page in the tree would be a wrong answer even while WordPress is dead.",
     )
-    bypass_cookies: _Parameters = Field(
+    bypass_cookies: _Cookies = Field(
         default=(),
         max_length=MAX_LIST_LENGTH,
         description="Cookies whose sender gets WordPress's own answer, made up or not, in place of the page that "

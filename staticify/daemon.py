@@ -24,6 +24,7 @@ from staticify.render import DENSE_AFTER_UNCHANGED
 from staticify.schedule import Schedule
 from staticify.store import Store
 from staticify.tree import LINGER_SECONDS, Found, Tree
+from staticify.units import counted
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class Daemon:
                 "seconds": round(time.monotonic() - started, 3),
             },
         )
-        systemd.notify("READY=1", f"STATUS={len(self._keepers)} sites")
+        systemd.notify("READY=1", f"STATUS={counted(len(self._keepers), 'site')}")
 
     def _warn_of_strangers(self, standing: Iterable[Found]) -> None:
         """Say which pages stand in the tree, are served, and belong to no site of the configuration."""

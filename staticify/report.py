@@ -165,7 +165,7 @@ def print_explanation(explanation: Explanation, twice: Twice | None = None) -> N
         ("size", f"{record.size_bytes} bytes, {'densest' if record.is_dense else 'fast'} variants" if exists else ""),
         ("answer", f"status {record.status}" + (f", to {record.location}" if record.location else "")),
         *((f"  {name}", value) for name, value in record.headers.items()),
-        ("stripped", "nothing" if not record.cuts else f"{len(record.cuts)} ranges of the origin's bytes"),
+        ("stripped", "nothing" if not record.cuts else f"{counted(len(record.cuts), 'range')} of the origin's bytes"),
         *((f"  {cut.start}-{cut.end}", cut.rule) for cut in record.cuts),
         ("digest", record.output_digest or "none"),
         *(() if twice is None else _twice_rows(twice)),

@@ -121,6 +121,10 @@ class Page:
 
 def parse_page(text: str) -> Page:
     """The page that an absolute URL names. Raises UrlError with the reason if it cannot be one."""
+    return _parsed(text, "an absolute http or https URL")
+
+
+def _parsed(text: str, wanted: str) -> Page:
     if any(character.isspace() or ord(character) < 0x20 for character in text):
         # urlsplit drops tabs and line feeds in silence; a URL that needs it is not the URL that was meant.
         raise UrlError(f"{text!r} holds white space or a control character")
@@ -130,7 +134,7 @@ def parse_page(text: str) -> Page:
     except ValueError as error:
         raise UrlError(f"{text!r} is not a URL: {error}") from None
     if parts.scheme not in DEFAULT_PORTS:
-        raise UrlError(f"{text!r} is not an absolute http or https URL")
+        raise UrlError(f"{text!r} is not {wanted}")
     if parts.username is not None or parts.password is not None:
         raise UrlError(f"{text!r} carries user information")
     if "?" in text.split("#", 1)[0]:
@@ -149,7 +153,7 @@ def page_of(base: Page, text: str) -> Page:
     """
     if text.startswith("/") and not text.startswith("//"):
         return parse_page(f"{base.scheme}://{base.netloc}{text}")
-    page = parse_page(text)
+    page = _parsed(text, "an absolute http or https URL, or a path beginning with /")
     return replace(page, scheme=base.scheme) if page.netloc == base.netloc else page
 
 

@@ -351,7 +351,7 @@ SITE_FAULTS: list[tuple[str, str, str, int]] = [
         "'https://a.example/?p=1' has a query string; a page is a path alone",
         3,
     ),
-    ('pages = ["about"]', "pages[0]", "'about' is not an absolute http or https URL", 3),
+    ('pages = ["about"]', "pages[0]", "'about' is not an absolute http or https URL, or a path beginning with /", 3),
     ('pages = ["/a/../b"]', "pages[0]", "path '/a/../b' has a dot segment", 3),
     (
         'pages = [\n"https://b.example/"]',
@@ -384,7 +384,12 @@ SITE_FAULTS: list[tuple[str, str, str, int]] = [
         4,
     ),
     ('max_pages = 1\npages = ["/", "/a", "/"]', "pages", "lists 2 pages, but max_pages is 1", 4),
-    ('sitemaps = ["wp.xml"]', "sitemaps[0]", "'wp.xml' is not an absolute http or https URL", 3),
+    (
+        'sitemaps = ["wp.xml"]',
+        "sitemaps[0]",
+        "'wp.xml' is not an absolute http or https URL, or a path beginning with /",
+        3,
+    ),
     (
         'sitemaps = ["https://b.example/s.xml?x"]',
         "sitemaps[0]",

@@ -51,7 +51,7 @@ def test_systemd_hears_of_ready_watchdog_reload_and_stop(tmp_path: Path) -> None
                 environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
                 async with daemon(tmp_path, **environment) as running:
                     await until(lambda: listen().count("WATCHDOG=1") >= 3)
-                    assert [line for line in heard if line != "WATCHDOG=1"] == ["READY=1", "STATUS=1 sites"]
+                    assert [line for line in heard if line != "WATCHDOG=1"] == ["READY=1", "STATUS=1 site"]
                     running.process.send_signal(signal.SIGHUP)
                     await until(lambda: listen().count("READY=1") == 2)
                     (clock,) = (line for line in heard if line.startswith("MONOTONIC_USEC="))

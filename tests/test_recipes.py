@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from staticify import config as configuration
+from staticify.cli import main
 from staticify.config import Config
 from staticify.errors import ConfigError
 from staticify.queries import TRACKING, WORDPRESS, pattern_of
@@ -44,6 +46,16 @@ def test_every_recipe_has_its_file() -> None:
     assert sorted(FILES.values()) == sorted((kind, part) for kind in RECIPES for part in parts_of(kind))
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("nginx", "nginx has no part 'x'; it has http, server"), ("systemd", "systemd has no parts: leave --part out")],
+)
+def test_a_part_that_is_none_is_said(tmp_path: Path, kind: str, said: str) -> None:
+    (tmp_path / "staticify.toml").write_text('[[site]]\nurl = "https://example.org/"\n')
+    done = CliRunner().invoke(main, ["config", kind, "--part", "x", "--config", str(tmp_path / "staticify.toml")])
+    assert (done.exit_code, said in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("kind", RECIPES)
 @pytest.mark.parametrize("tree", ["/srv/a b", "/srv/$host", "/srv/{x}", "/srv/a;b", "/srv/日本", "/srv/%n", "/srv/a#b"])
 def test_a_path_that_means_something_to_a_server_is_refused(kind: str, tree: str) -> None:
@@ -58,7 +70,7 @@ def test_a_path_that_means_something_to_a_server_is_refused(kind: str, tree: str
         ('hsts = "x; $y"', "no value for this field"),
         ('served_by = "a b"', "no name"),
         ('tracking = ["a|b"]', "no name of a parameter"),
-        ('bypass_cookies = ["a=b"]', "no name of a parameter"),
+        ('bypass_cookies = ["a=b"]', "no name of a cookie"),
         ('listen = "example.org:80"', "no IP address with a port"),
         ('listen = "127.0.0.1"', "no IP address with a port"),
         ('proxy_protocol_from = "10.0.0.1/8"', "no address or network"),

@@ -270,7 +270,7 @@ def test_a_page_of_a_site_is_a_path_from_the_root_or_a_url(text: str, url: str) 
 
 @pytest.mark.parametrize("text", ["", "x", "./x", "//b.example/", "?p=1", "#top"])
 def test_nothing_else_is_a_page_of_a_site(text: str) -> None:
-    with pytest.raises(UrlError, match="is not an absolute http or https URL"):
+    with pytest.raises(UrlError, match="is not an absolute http or https URL, or a path beginning with /"):
         page_of(SITE, text)
 
 
