@@ -260,9 +260,10 @@ def _site_named(config: Config, url: str | None) -> Site:
 
 
 @main.command()
+@click.option("--problems", is_flag=True, help="Only pages that are not fresh, or whose last render was not good.")
 @_json_option
 @_with_config
-def status(config: Config, *, as_json: bool) -> None:
+def status(config: Config, *, problems: bool, as_json: bool) -> None:
     """Show state, age, last change, size, render time and verdict of every page.
 
     Exit status 1 if a page in the tree is older than its bound, or the tree has no page of a site: for monitoring.
@@ -273,6 +274,8 @@ def status(config: Config, *, as_json: bool) -> None:
     from staticify.overview import overview
 
     pages, sites = overview(config, time.time())
+    if problems:
+        pages = [page for page in pages if page.state != "fresh" or not page.is_good]
     if as_json:
         report.print_json({"sites": [asdict(site) for site in sites], "pages": [asdict(page) for page in pages]})
     else:

@@ -67,15 +67,15 @@ _MODES = {
 def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) -> None:
     """The tables of `status`, one for each site, with why each page that is not good is not, and a line that sums up.
 
-    On a terminal a page is its decoded path; anywhere else it is its URL, so that each line stands alone. A narrow
-    terminal gets fewer columns.
+    On a terminal a page is its decoded path, and a narrow one gets fewer columns. Anywhere else it is its URL, so that
+    each line stands alone, and two spaces part the columns.
     """
     console = out()
     now = time.time()
     for site in sites:
         of_site = [status for status in statuses if status.site == site.url]
         columns = [name for name, width in _LEAST_WIDTHS.items() if console.width >= width]
-        table = _table(*columns)
+        rows: list[list[str | Text]] = []
         for status in of_site:
             name = parse_page(status.url).path if console.is_terminal else status.url
             cells: dict[str, str | Text] = {
@@ -89,8 +89,8 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
                     status.verdict or ("never rendered" if status.state == "absent" else "no record"), no_wrap=True
                 ),
             }
-            table.add_row(*(cells[column] for column in columns))
-        console.print(table)
+            rows.append([cells[column] for column in columns])
+        _print_rows(console, columns, rows)
         _print_findings(
             console, [(one.outcome, one.verdict, one.reason, one.url) for one in of_site if not one.is_good]
         )
@@ -103,6 +103,17 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
         console.print(_text(f"{site.mode} mode: {_MODES[site.mode]}{reason}"))
         for line in _origin_lines(site.origin, now):
             console.print(_text(line))
+
+
+def _print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    if not console.is_terminal and rows:
+        for row in ([column.removeprefix(">") for column in columns], *rows):
+            console.print(Text("  ".join(str(cell) or "-" for cell in row)), soft_wrap=True)
+    elif rows:
+        table = _table(*columns)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
 
 
 def _origin_lines(origin: OriginState | None, now: float) -> Iterator[str]:

@@ -520,9 +520,31 @@ def test_status_is_one_whole_line_a_page_where_nobody_looks(tmp_path: Path) -> N
             "page", "https://example.org/", "https://example.org/a/", "https://example.org/feed/",
             f"https://example.org{long}", "https://example.org/", "blind",
         ]  # fmt: skip
-        assert all(re.search(r" fresh .* ok *$", line) for line in lines[1:5])
+        assert re.split("  +", lines[0]) == ["page", "state", "age", "changed", "size", "render", "verdict"]
+        assert all(re.search(r"/  fresh  .*[^ ]  ok$", line) and "   " not in line for line in lines[1:5])
         assert re.fullmatch(r"https://example.org/  4 fresh, oldest \d+\.\d s", lines[5])
         assert lines[6] == "blind mode: every page is fetched each interval"
+
+    scene(tmp_path, test)
+
+
+def test_status_of_problems_names_no_page_that_is_well(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        lines = (await staticify(tmp_path, "status", "--problems")).out.splitlines()
+        assert [line.split()[0] for line in lines] == ["https://example.org/", "blind"]
+        origin.pages["/a/"] = answer(b"", 500)
+        await staticify(tmp_path, "render", "/a/", "/absent/")
+        done = await staticify(tmp_path, "status", "--problems")
+        assert [line.split()[0] for line in done.out.splitlines()] == [
+            "page", "https://example.org/a/", "https://example.org/absent/",
+            "kept", "https://example.org/a/", "gone:", "https://example.org/absent/",
+            "https://example.org/", "blind",
+        ]  # fmt: skip
+        document = json.loads((await staticify(tmp_path, "status", "--problems", "--json")).out)
+        assert [page["url"] for page in document["pages"]] == [
+            "https://example.org/a/", "https://example.org/absent/",
+        ]  # fmt: skip
 
     scene(tmp_path, test)
 
