@@ -386,7 +386,7 @@ def print_recipe(config: Config, kind: str, part: str) -> None:
 
 
 def _own_program() -> str:
-    """The command `staticify` that is running, as an absolute path: or the one beside its Python."""
+    """The absolute path of the command `staticify` that is running, or else of the one beside its Python."""
     called = Path(sys.argv[0])
     return str((called if called.name == "staticify" else Path(sys.executable).with_name("staticify")).absolute())
 

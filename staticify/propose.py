@@ -166,8 +166,10 @@ class Proposal:
     @property
     def pace_seconds(self) -> float:
         """Of one page among those that are fetched at once: as it was when all were tried, else as of one alone."""
-        at_once = min(self.site.concurrency, len(self.pages))
-        return self.tried_seconds * at_once / len(self.pages) if self.tried_seconds else self.render_seconds
+        count = len(self.pages)
+        if not self.tried_seconds or not count:
+            return self.render_seconds
+        return self.tried_seconds * min(self.site.concurrency, count) / count
 
     @property
     def fit(self) -> str:

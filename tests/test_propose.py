@@ -291,6 +291,11 @@ def test_what_trying_all_pages_took_can_be_followed(tried_seconds: float, fit: s
     assert proposal.fit == f"36 pages at {pace} each (one by one 100 ms), 4 at a time, {fit}"
 
 
+def test_a_proposal_of_which_nothing_is_left_can_be_said() -> None:
+    proposal = replace(run(Source(wordpress())), groups=(), joined=(), wanted_count=0, tried_seconds=1.0)
+    assert proposal.fit.startswith("0 pages at ")
+
+
 def test_more_pages_than_max_pages_are_said() -> None:
     proposal = run(Source(wordpress(3000)), max_pages=2000)
     assert not proposal.is_complete
