@@ -32,20 +32,25 @@ PARSE_SECONDS = 30.0
 
 
 class Parsers:
-    """Processes that prepare answers, begun when they are needed, as many as ask at once. Close them after use."""
+    """Processes that prepare answers, begun when they are needed, for half of the processors. Close them after use.
+
+    WordPress, which shares the machine, takes longer for a page than a parser does.
+    """
 
     def __init__(self) -> None:
+        self._slots = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
         self._lock = threading.Lock()
         self._idle: list[subprocess.Popen[bytes]] = []
         self._is_closed = False
 
     def prepare(self, answer: Answer, rules: Rules) -> Prepared:
         """What `prepare.prepare` says. An answer on which the parser ends, or goes on and on, is refused. Blocks."""
-        process = self._taken()
-        try:
-            return self._asked(process, answer, rules)
-        finally:
-            self._put_back(process)
+        with self._slots:
+            process = self._taken()
+            try:
+                return self._asked(process, answer, rules)
+            finally:
+                self._put_back(process)
 
     def _asked(self, process: subprocess.Popen[bytes], answer: Answer, rules: Rules) -> Prepared:
         assert process.stdin is not None  # noqa: S101  pipes, both
