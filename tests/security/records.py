@@ -160,7 +160,7 @@ def _reports(text: str) -> dict[str, Callable[[], None]]:
         "explain": lambda: report.print_explanation(explanation),
         "explain --json": lambda: report.print_json(report.explanation_json(explanation)),
         "render": lambda: _render(result),
-        "render --json": lambda: report.print_json(report.summary_json([result], [], 0.1)),
+        "render --json": lambda: report.print_json(report.summary_json([result], [], 0.1, Path("/tree"))),
         "verify": lambda: report.print_differences([difference], 1),
         "verify --json": lambda: report.print_json([asdict(difference)]),
     }
@@ -169,7 +169,7 @@ def _reports(text: str) -> dict[str, Callable[[], None]]:
 def _render(result: Result) -> None:
     with report.progress("rendering", is_quiet=False) as progress:
         progress.advance(report.line_of(result))
-    report.print_summary([result], 0.1)
+    report.print_summary([result], 0.1, Path("/tree"))
 
 
 def _printed(work: Callable[[], None], output: io.StringIO) -> str:
