@@ -150,6 +150,10 @@ def _values(config: Config, kind: str, program: str) -> dict[str, Any]:
     faults += host_faults
     if kind == "haproxy" and not front.edges:
         faults.append(Fault("front.edges", "is missing: HAProxy has to know the web servers behind it"))
+    if kind == "caddy" and front.proxy_protocol_from:
+        faults.append(
+            Fault("front.proxy_protocol_from", "Caddy does not read the PROXY protocol; nginx and Apache do")
+        )
     if faults:
         raise ConfigError(str(config.source or "configuration"), faults)
     return {

@@ -101,6 +101,13 @@ def test_two_ports_of_one_name_need_addresses_of_their_own() -> None:
     assert recipe("nginx", config_of(sites)).count("server_name example.org;") == 2
 
 
+def test_caddy_is_not_said_to_believe_a_header_that_it_does_not_read() -> None:
+    config = config_of(front='proxy_protocol_from = "192.0.2.1"')
+    with pytest.raises(ConfigError, match="Caddy does not read the PROXY protocol"):
+        recipe("caddy", config)
+    assert recipe("nginx", config).count("real_ip_header proxy_protocol;") == 1
+
+
 def test_backends_of_one_site_are_asked_in_one_way() -> None:
     backends = '[[site.backend]]\naddress = "https://10.0.0.1"\n[[site.backend]]\naddress = "http://10.0.0.2"\n'
     with pytest.raises(ConfigError, match="some addresses are https and some are not"):

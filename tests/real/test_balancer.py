@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from real.balancing import HOST, Authority, HAProxy, Machine, OneWorker, next_answer, request, send, write_config
-from real.fronts import Front
+from real.fronts import Apache, Front
 from real.helpers import Reply, free_ports, wait_for
 from staticify.encode import encode
 from staticify.nouns import Kind
@@ -342,7 +342,7 @@ def test_with_wordpress_dead_no_edge_is_left_out(seed: Seed) -> None:
     assert seed.get("/miss/").status == 503
 
 
-# --- The PROXY protocol, as nginx believes it ---
+# --- The PROXY protocol, and whom nginx and Apache believe ---
 
 V1 = f"PROXY TCP4 {CLAIM} 127.0.0.1 4711 80\r\n".encode()
 V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c" + bytes([203, 0, 113, 66, 127, 0, 0, 1]) + b"\x12\x67\x00\x50"
@@ -383,6 +383,33 @@ def test_a_header_is_believed_from_listed_addresses_only(
     everything = (nginx.directory / "access.log").read_text() + json.dumps(fields)
     assert (claim in everything) == (source == LISTED)
     assert "198.51.100." not in everything
+
+
+LOCAL_NETWORK = ["192.0.2.0/24", "2001:db8::/32", LISTED]
+
+
+def test_apache_answers_nobody_else_who_claims_to_be_a_balancer(
+    directory: Path, machines: list[Machine], running: list[Front]
+) -> None:
+    """It believes the header of whoever connects, and so has to refuse whoever is not listed."""
+    (port,) = free_ports(1)
+    publish(directory / "tree", f"https://{HOST}")
+    tables = paths(directory) | {
+        "front": {"listen": [f"127.0.0.1:{port}"], "proxy_protocol_from": LOCAL_NETWORK},
+        "site": {"url": f"http://{HOST}/", "origin": f"http://127.0.0.1:{machines[0].port}"},
+    }
+    apache = Apache(directory, write_config(directory / "staticify.toml", tables))
+    running.append(apache)
+    apache.start(port)
+    for header in (V1, V2):
+        for path in ("/key/", "/miss/"):
+            answer = send(port, header + request(path), source=OTHER)
+            assert (answer.status, "cdn-cache-control" in answer.headers) == (403, False)
+            assert b"the key page" not in answer.body
+    assert machines[0].asked == []
+    assert send(port, V1 + request("/key/"), source=LISTED).headers["cache-status"] == "staticify; hit"
+    assert send(port, V2_IPV6 + request("/miss/"), source=LISTED).status == 200
+    assert [fields["x-forwarded-for"] for _, _, fields in machines[0].asked] == ["2001:db8::66"]
 
 
 @pytest.mark.parametrize("source", [LISTED, OTHER])
