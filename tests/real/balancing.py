@@ -53,12 +53,18 @@ class _Handler(BaseHTTPRequestHandler):
         machine = self.server.machine
         length = int(self.headers.get("Content-Length", "0"))
         self.rfile.read(length)
-        if self.command == "HEAD" and self.path == "/wp-login.php" and "User-Agent" not in self.headers:
+        is_refused = self.command == "GET" and self.path == "/wp-comments-post.php"
+        if is_refused or (
+            self.command == "HEAD" and self.path == "/wp-login.php" and "User-Agent" not in self.headers
+        ):
             machine.checks += 1
         else:
             machine.asked.append((self.command, self.path, {name.lower(): text for name, text in self.headers.items()}))
+        if self.path.startswith("/late/"):
+            machine.may_go_on.wait(20)
         body = f"{machine.name}\n".encode() * 1000
-        self.send_response(machine.status)
+        asked_for = int(self.path.split("/")[2]) if self.path.startswith("/status/") else machine.status
+        self.send_response(405 if is_refused and machine.status == 200 else asked_for)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Served-By", "an invention of PHP's")
         self.end_headers()

@@ -156,7 +156,7 @@ def strange_lines(text: str) -> list[str]:
 
 def _is_value(line: str) -> bool:
     """A site's address in a Caddyfile, and the snippets that are named after it."""
-    return re.fullmatch(r"\s*(?:https?://[a-z0-9._:\[\]-]+|\((?:instead|wordpress)_[a-z0-9_]+\)) \{", line) is not None
+    return re.fullmatch(r"\s*(?:https?://[a-z0-9._:\[\]-]+|\((?:instead|wordpress|machines)_[a-z0-9_]+\)) \{", line) is not None
 
 
 CHECKED = ("nginx", "apache", "caddy")

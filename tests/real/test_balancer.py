@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from real.balancing import HOST, Authority, HAProxy, Machine, OneWorker, next_answer, request, send, write_config
-from real.fronts import Apache, Front
+from real.fronts import Apache, Caddy, Front
 from real.helpers import Reply, free_ports, wait_for
 from staticify.encode import encode
 from staticify.nouns import Kind
@@ -176,6 +177,54 @@ def test_a_machine_that_fails_in_php_is_left_out_by_haproxys_checks(pool: Pool) 
     assert sick.name not in pool.turn()
     sick.status = 200
     wait_for("it is asked again", lambda: sick.name in pool.turn(), 30)
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_some_answers_that_are_none_take_wordpress_away_from_nobody(
+    kind: str, directory: Path, machines: list[Machine], running: list[Front]
+) -> None:
+    """An address that is slow, or fails, belongs to whoever asks for it, not to all."""
+    (port,) = free_ports(1)
+    tables = paths(directory) | {
+        "front": {"listen": [f"127.0.0.1:{port}"], "timeout": "1s"},
+        "site": {"url": f"http://{HOST}/", "origin": f"http://127.0.0.1:{machines[0].port}"},
+    }
+    config = write_config(directory / "staticify.toml", tables, *backends(machines[:3]))
+    running.append(OneWorker(directory, config) if kind == "nginx" else Caddy(directory, config))
+    running[0].start(port)
+    with ThreadPoolExecutor(16) as threads:
+        # The first while no check has been made yet, the last when several have.
+        for path, count in {"/late/": 1, "/status/503/": 16, "/late/?": 12, "/status/502/": 16}.items():
+            assert {answer.status for answer in threads.map(lambda _: send(port, request(path)), range(count))} == {503}
+            assert [send(port, request()).status for _ in range(8)] == [200] * 8, path
+    # What one visitor asks for is asked of one machine, or of those that it could not even connect to.
+    assert sum(path.startswith("/status/") for machine in machines for _, path, _ in machine.asked) == 32
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_a_machine_that_stands_in_is_asked_while_the_first_is_dead(
+    kind: str, directory: Path, machines: list[Machine], running: list[Front]
+) -> None:
+    (port,) = free_ports(1)
+    tables = paths(directory) | {
+        "front": {"listen": [f"127.0.0.1:{port}"]},
+        "site": {"url": f"http://{HOST}/", "origin": [f"http://127.0.0.1:{machine.port}" for machine in machines[:2]]},
+    }
+    config = write_config(directory / "staticify.toml", tables)
+    running.append(OneWorker(directory, config) if kind == "nginx" else Caddy(directory, config))
+    running[0].start(port)
+    pool = Pool(running[0], port, machines)
+    for answers in ("primary", "second", "primary"):
+        if answers == "second":
+            machines[0].stop()
+        elif machines[0]._server is None:
+            machines[0].start()
+        body = f"{answers}\n".encode()
+        if answers == "primary":
+            wait_for("it is asked", lambda: pool.ask().body.startswith(body), 30)
+        for method in ("GET", "POST"):
+            for _ in range(5):
+                assert pool.ask(method=method).body.startswith(body), (answers, method)
 
 
 def test_no_machine_at_all_is_a_short_503(pool: Pool) -> None:
