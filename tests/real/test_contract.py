@@ -23,6 +23,7 @@ from urllib.parse import quote
 import brotli
 import pytest
 
+from real.balancing import send
 from real.fronts import FRONTS, Front, front_of
 from real.helpers import Reply, Stack, ask, free_ports
 from staticify.encode import encode
@@ -61,7 +62,8 @@ HIT, INSTEAD = "staticify; hit", "staticify; hit; detail=origin-failed"
 
 
 class FailingWordPress(BaseHTTPRequestHandler):
-    """Answers /status/N/ with N, /slow/ not at all, and everything else with what it was asked."""
+    """Answers /status/N/ with N, /slow/ not at all, and everything else with what it was asked; the header of /header/N/
+    has N fields of a kilobyte."""
 
     protocol_version = "HTTP/1.1"
     is_over = threading.Event()
@@ -79,6 +81,8 @@ class FailingWordPress(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Served-By", "somebody")
+        for number in range(int(self.path.split("/")[2]) if self.path.startswith("/header/") else 0):
+            self.send_header(f"X-Long-{number}", "x" * 1000)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -115,6 +119,10 @@ class Served:
         accepted = {"Accept-Encoding": coding} if coding else {}
         fields = accepted | {name.replace("_", "-"): value for name, value in headers.items()}
         return ask(self.port, target, host=host or self.stack.netloc, method=method, headers=fields)
+
+    def send(self, text: str) -> Reply:
+        """An answer to a request as it goes over the wire, after which the connection is closed."""
+        return send(self.port, text.replace("\n", "\r\n").encode())
 
     @property
     def is_caddy(self) -> bool:
@@ -532,3 +540,42 @@ def test_the_front_speaks_http_2(served: Served) -> None:
     version, status = done.stdout.split()
     assert status == "200"
     assert version in {"1.1", "2"}
+
+
+# --- With more than the ordinary settings, before an origin that fails on command ---
+
+LOGGED_IN = "wordpress_logged_in_0=admin%7C1"
+
+
+@pytest.fixture(scope="module", params=FRONTS)
+def special(failing: int, request: pytest.FixtureRequest) -> Iterator[Served]:
+    directory = Path(tempfile.mkdtemp(prefix="staticify-front-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    (port,) = free_ports(1)
+    config = directory / "staticify.toml"
+    config.write_text(
+        f'[tree]\npath = "{directory}/tree"\n[state]\npath = "{directory}/state"\n'
+        f'[front]\nlisten = "127.0.0.1:{port}"\ntimeout = "1s"\ncdn_cache_control = "max-age=3600"\nnot_found = true\n'
+        'tracking = ["utm_source", "mine"]\nbypass_cookies = ["wordpress_logged_in_*"]\n'
+        f'[[site]]\nurl = "http://{FAILING}"\norigin = "http://127.0.0.1:{failing}"\n'
+    )
+    tree = Tree(directory / "tree")
+    tree.open()
+    front = front_of(request.param, directory / "front", config)
+    one = Served(None, front, tree, port)
+    try:
+        for path in ("/about/", "/status/503/"):
+            one.publish(path, Kind.HTML, body_of(path), FAILING)
+        for path, kind in {"/status/503/feed/": Kind.RSS, "/status/503/wp-json/": Kind.JSON}.items():
+            one.publish(path, kind, body_of(path), FAILING)
+        front.start(port)
+        yield one
+    finally:
+        front.stop()
+        tree.close()
+        shutil.rmtree(directory)
+
+
+def test_a_long_header_of_wordpresss_is_passed_on(special: Served) -> None:
+    answer = special.get("/header/12/", host=FAILING)
+    assert (answer.status, answer.headers["x-long-11"]) == (200, "x" * 1000)

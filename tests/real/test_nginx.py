@@ -465,6 +465,16 @@ def test_the_origin_believes_the_scheme_and_the_front_does_not(front: Front) -> 
     assert f"https:{script}".encode() not in front.get("/contact/", X_Forwarded_Proto="https").body
 
 
+def test_a_long_header_of_wordpresss_is_passed_on(front: Front) -> None:
+    program = front.stack.directory / "wordpress/long-header.php"
+    program.write_text("<?php for ($n = 0; $n < 12; $n++) header(\"X-Long-$n: \" . str_repeat('x', 1000)); echo 'long';")
+    try:
+        answer = front.get("/long-header.php")
+    finally:
+        program.unlink()
+    assert (answer.status, answer.body, answer.headers["x-long-11"]) == (200, b"long", "x" * 1000)
+
+
 # --- a tree in a bad state ---
 
 
