@@ -590,3 +590,30 @@ def test_a_cdn_keeps_nothing_that_takes_the_place_of_an_answer(special: Served) 
         hit = special.get(path, host=FAILING)
         assert (hit.cache_status, hit.headers["cdn-cache-control"]) == (HIT, "max-age=3600")
         assert special.get(path, host=FAILING, If_None_Match=hit.headers["etag"]).headers["cdn-cache-control"]
+
+
+PARTIAL = [
+    {"Range": "bytes=99999-"},
+    {"Range": "bytes=3-10"},
+    {"Range": "bytes=0-0,-1"},
+    {"Range": "bytes=3-10", "If_Range": '"x"'},
+    {"If_Match": '"x"'},
+    {"If_Unmodified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
+]
+
+
+@pytest.mark.parametrize("fields", PARTIAL, ids="+".join)
+@pytest.mark.parametrize("target", ["/about/", "/status/503/", "/status/503/?a=1"])
+def test_whoever_asks_for_a_part_gets_the_whole_page(special: Served, target: str, fields: dict[str, str]) -> None:
+    """So that no error about a page, and no piece of one, goes out with what makes a CDN keep it."""
+    for coding in ("", "gzip", "br"):
+        answer = special.get(target, coding, host=FAILING, **fields)
+        if special.front.kind == "nginx" and "Range" not in fields:
+            # It cannot be told to pass over these: what it says is an error that nobody keeps.
+            assert answer.status == 412
+            assert not {"cdn-cache-control", "content-encoding", "cache-control", "etag"} & set(answer.headers)
+            continue
+        path = target.partition("?")[0]
+        assert (answer.status, DECODERS[coding](answer.body)) == (200, body_of(path)), coding
+        assert answer.headers.get("content-encoding", "") == coding
+        assert "accept-ranges" not in answer.headers

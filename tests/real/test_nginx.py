@@ -273,15 +273,6 @@ def test_an_edit_of_the_same_length_within_the_same_second_is_no_304(front: Fron
         assert later.status == 200
 
 
-def test_a_part_of_a_variant_is_sent_to_who_asks_for_it(front: Front) -> None:
-    answer = front.get("/about/", Range="bytes=3-10")
-    assert (answer.status, answer.body) == (206, body_of("/about/")[3:11])
-    for coding, suffix in {"gzip": "gz", "br": "br"}.items():
-        part = front.get("/about/", coding, Range="bytes=3-10")
-        whole = (front.leaf("/about/") / f"index.html.{suffix}").read_bytes()
-        assert (part.status, part.headers["content-encoding"], part.body) == (206, coding, whole[3:11])
-
-
 # --- what is passed on ---
 
 BYPASS, MISS, METHOD = (f"staticify; fwd={why}" for why in ("bypass", "uri-miss", "method"))
