@@ -99,7 +99,7 @@ class Nginx(Front):
             for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         (self.directory / "nginx.conf").write_text(
-            f"daemon off; user {USER}; worker_processes 2; worker_rlimit_nofile 65536;\n"
+            f"daemon off; user {USER}; worker_processes 2; worker_rlimit_nofile 65536; pcre_jit on;\n"
             f"pid {self.directory}/nginx.pid; error_log {self.log} notice;\n"
             f"events {{ worker_connections 16384; }}\n"
             f"http {{ include /etc/nginx/mime.types; sendfile on; keepalive_requests 1000000; {temporary}\n"

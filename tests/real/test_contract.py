@@ -617,3 +617,9 @@ def test_whoever_asks_for_a_part_gets_the_whole_page(special: Served, target: st
         assert (answer.status, DECODERS[coding](answer.body)) == (200, body_of(path)), coding
         assert answer.headers.get("content-encoding", "") == coding
         assert "accept-ranges" not in answer.headers
+
+
+def test_the_sender_of_a_long_query_does_not_choose_what_it_says(special: Served) -> None:
+    for count in (1, 600, 1150):
+        assert_is_error(special.get(f"/status/503/?{'utm_a&' * count}s=secret", host=FAILING))
+        assert special.get(f"/about/?{'utm_a=b&' * (count * 3 // 4)}", host=FAILING).cache_status == HIT
