@@ -38,5 +38,13 @@ WORDPRESS = (
 
 
 def pattern_of(names: tuple[str, ...]) -> str:
-    """A regular expression (PCRE, RE2 and POSIX extended alike) that matches just these names; sorted, each once."""
-    return "|".join(sorted({name.replace("*", "[A-Za-z0-9_-]*") for name in names}))
+    """A regular expression (PCRE, RE2 and POSIX extended alike) that matches just these names; sorted, each once.
+
+    A name that another one's * stands for as well is left out: with two ways to match it, a list of n of them has 2**n.
+    """
+    beginnings = {name.removesuffix("*") for name in names if name.endswith("*")}
+
+    def is_covered(name: str) -> bool:
+        return any(name != f"{beginning}*" and name.startswith(beginning) for beginning in beginnings)
+
+    return "|".join(sorted({name.replace("*", "[A-Za-z0-9_-]*") for name in names if not is_covered(name)}))

@@ -117,3 +117,8 @@ def test_backends_of_one_site_are_asked_in_one_way() -> None:
 def test_no_tracking_parameter_is_one_of_wordpresss_own() -> None:
     assert not set(TRACKING) & set(WORDPRESS)
     assert pattern_of(("b", "a*", "b")) == "a[A-Za-z0-9_-]*|b"
+
+
+def test_a_name_that_another_ones_star_stands_for_is_left_out() -> None:
+    assert pattern_of(("utm_source", "utm_*", "utm_m*", "utm", "xutm_a")) == "utm|utm_[A-Za-z0-9_-]*|xutm_a"
+    assert pattern_of(("*", "a", "b*")) == "[A-Za-z0-9_-]*"
