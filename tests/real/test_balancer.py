@@ -473,6 +473,33 @@ def test_a_connection_without_a_header_is_not_answered(edge: tuple[OneWorker, in
     assert wordpress.asked == []
 
 
+# --- Several sites, several names ---
+
+
+class TwoRecipes(OneWorker):
+    """An nginx that includes what was made for one staticify.toml and for another."""
+
+    def write(self) -> None:
+        super().write()
+        (self.directory / "other.conf").write_text(self.recipe().replace(HOST, "other.example"))
+        path = self.directory / "nginx.conf"
+        site = f"include {self.directory}/site.conf;"
+        path.write_text(path.read_text().replace(site, f"{site} include {self.directory}/other.conf;"))
+
+
+def test_two_recipes_on_one_machine_are_refused(directory: Path) -> None:
+    """Their maps have the same names: the later ones would be the earlier site's as well."""
+    (port,) = free_ports(1)
+    tables = paths(directory) | {
+        "front": {"listen": [f"127.0.0.1:{port}"]},
+        "site": {"url": f"http://{HOST}/", "origin": "http://127.0.0.1:1"},
+    }
+    config = write_config(directory / "staticify.toml", tables)
+    assert OneWorker(directory, config).check().returncode == 0
+    done = TwoRecipes(directory, config).check()
+    assert (done.returncode, "staticify_is_configured_once" in done.stderr) == (1, True)
+
+
 # --- TLS ---
 
 
