@@ -49,6 +49,12 @@ some."""
 LONG_FACTOR = 10
 """wp-admin imports, exports and upgrades: so many times as long as a visitor waits."""
 
+CLAIMS = (
+    "Forwarded", "Front-End-Https", "Proxy", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server",
+    "X-Forwarded-Ssl",
+)  # fmt: skip
+"""Header fields that WordPress, or a plugin, would take for a front's word: no visitor's reach it."""
+
 _SAFE = re.compile(r"[A-Za-z0-9/_.,:;@+=~ \[\]-]*")
 """What may stand between quotes in each of the languages, and means nothing in any of them."""
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9/_.,:@+=~-]*")
@@ -173,7 +179,7 @@ def _values(config: Config, kind: str, program: str) -> dict[str, Any]:
         "query_variables": Pattern(pattern_of((*WORDPRESS, *front.query_variables))),
         "lookups": list(_lookups()),
         "host_port": _host_port,
-        "port_suffix": lambda host: host.netloc.removeprefix(host.name),
+        "claims": CLAIMS,
         "member": _member,
         "port_of": lambda address: address.rpartition(":")[2],
         "address_of": lambda address: address.rpartition(":")[0].strip("[]"),

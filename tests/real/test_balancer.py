@@ -500,6 +500,38 @@ def test_two_recipes_on_one_machine_are_refused(directory: Path) -> None:
     assert (done.returncode, "staticify_is_configured_once" in done.stderr) == (1, True)
 
 
+def test_the_host_is_the_same_for_the_tree_and_for_wordpress(
+    directory: Path, machines: list[Machine], running: list[Front]
+) -> None:
+    """nginx has it twice where the target is a whole URL; RFC 9112 section 3.2.2 lets that win."""
+    (port,) = free_ports(1)
+    publish(directory / "tree", f"https://{HOST}:{port}")
+    tables = paths(directory) | {
+        "front": {"listen": [f"127.0.0.1:{port}"]},
+        "site": {"url": f"http://{HOST}:{port}/", "origin": f"http://127.0.0.1:{machines[0].port}"},
+    }
+    nginx = OneWorker(directory, write_config(directory / "staticify.toml", tables))
+    running.append(nginx)
+    nginx.start(port)
+    site, stranger = f"{HOST}:{port}", f"other.example:{port}"
+    for target in ("/key/", f"http://{site}/key/", f"http://{HOST.upper()}:{port}/key/"):
+        for host in (site, site.upper(), f"{HOST}.:{port}"):
+            assert send(port, request(target, host=host)).headers["cache-status"] == "staticify; hit", (target, host)
+    # Of a mixture neither half is believed; what WordPress makes of it is a redirect to its own address.
+    for target, host, told in (
+        (f"http://{HOST}/x/", stranger, "-"),
+        (f"http://{HOST}/key/", stranger, "-"),
+        ("http://other.example/key/", site, "-"),
+        ("/key/", stranger, stranger),
+        (f"http://{stranger}/key/", stranger, stranger),
+        (f"http://{HOST}/key/", HOST, HOST),
+        ("/x/", site.upper(), site),
+    ):
+        assert send(port, request(target, host=host)).headers["cache-status"] == "staticify; fwd=uri-miss", target
+        _, _, fields = machines[0].asked[-1]
+        assert fields["host"] == told, (target, host)
+
+
 # --- TLS ---
 
 

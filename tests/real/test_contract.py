@@ -632,3 +632,17 @@ def test_a_name_that_is_listed_twice_costs_nothing(special: Served) -> None:
         # Twice the work for each further `utm_source=x` is half a second for each of these, and then the servers give up.
         assert time.perf_counter() - began < 2
         assert {answer.cache_status for answer in answers} == {BYPASS}
+
+
+CLAIMS = {
+    "Forwarded": "host=evil.example", "Front-End-Https": "evil", "Proxy": "http://evil.example",
+    "X-Forwarded-For": "evil", "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "evil",
+    "X-Forwarded-Proto": "evil", "X-Forwarded-Server": "evil.example", "X-Forwarded-Ssl": "evil", "X-Real-IP": "evil",
+}  # fmt: skip
+
+
+def test_wordpress_hears_nothing_that_a_front_alone_could_know(special: Served) -> None:
+    asked = json.loads(special.get("/other/", host=FAILING, **CLAIMS).body)
+    fields = {name.lower(): value for name, value in asked["headers"].items()}
+    assert "evil" not in str(fields)
+    assert (fields["x-forwarded-for"], fields["x-forwarded-proto"]) == ("127.0.0.1", "http")
