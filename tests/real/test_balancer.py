@@ -532,6 +532,33 @@ def test_the_host_is_the_same_for_the_tree_and_for_wordpress(
         assert fields["host"] == told, (target, host)
 
 
+class Nameless(OneWorker):
+    """An nginx whose one server block has no name, as one that is written by hand may have none."""
+
+    def write(self) -> None:
+        super().write()
+        path = self.directory / "site.conf"
+        path.write_text(path.read_text().replace(f"server_name {HOST};", ""))
+
+
+def test_without_a_host_there_is_no_page(directory: Path, machines: list[Machine], running: list[Front]) -> None:
+    """HTTP/1.0 needs none. The whole tree would be one site then."""
+    (port,) = free_ports(1)
+    publish(directory / "tree", f"https://{HOST}:{port}")
+    tables = paths(directory) | {
+        "front": {"listen": [f"127.0.0.1:{port}"]},
+        "site": {"url": f"http://{HOST}:{port}/", "origin": f"http://127.0.0.1:{machines[0].port}"},
+    }
+    nginx = Nameless(directory, write_config(directory / "staticify.toml", tables))
+    running.append(nginx)
+    nginx.start(port)
+    assert send(port, request("/key/", host=f"{HOST}:{port}")).headers["cache-status"] == "staticify; hit"
+    for target in (f"/{HOST}:{port}/key/", "/key/"):
+        for field in ("", "Host:\r\n"):
+            answer = send(port, f"GET {target} HTTP/1.0\r\n{field}\r\n".encode())
+            assert (answer.headers["cache-status"], b"the key page" in answer.body) == ("staticify; fwd=uri-miss", False)
+
+
 # --- TLS ---
 
 
