@@ -7,7 +7,9 @@ passed on reaches a real WordPress.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -480,6 +482,33 @@ def test_what_cannot_be_read_is_wordpresss_to_answer(front: Front, name: str) ->
         path.chmod(mode)
     assert (answer.status, answer.cache_status) == (200, MISS)
     assert b"<p>the page " not in answer.body
+
+
+def test_what_nginx_fails_to_open_is_wordpresss_to_answer(front: Front) -> None:
+    """A socket stands for whatever is an error of nginx's own, such as too many open files."""
+    for path, name in {"/about/": "index.html", "/feed/": "index.rss"}.items():
+        leaf = front.leaf(path)
+        for file in leaf.iterdir():
+            file.unlink()
+        with closing(socket.socket(socket.AF_UNIX)) as listener:
+            here = Path.cwd()
+            os.chdir(leaf)  # Its whole path is longer than a socket's may be.
+            try:
+                listener.bind(name)
+            finally:
+                os.chdir(here)
+            (leaf / name).chmod(0o644)
+            answer = front.get(path)
+            assert (answer.status, answer.cache_status) == (200, MISS), path
+            assert b"<p>the page " not in answer.body
+            front.stack.command("stop-php")
+            try:
+                for query in ("", "?ref=x"):
+                    answer = front.get(f"{path}{query}")
+                    assert (answer.status, answer.headers["retry-after"]) == (503, "30"), path
+                    assert "fwd=" in answer.cache_status
+            finally:
+                front.stack.command("start-php")
 
 
 def test_a_variant_that_is_missing_is_not_missed(front: Front) -> None:
