@@ -28,6 +28,8 @@ WORDPRESS = (
     "rest_route", "sitemap", "sitemap-subtype", "sitemap-stylesheet", "doing_wp_cron", "preview_id", "preview_nonce",
     "_thumbnail_id", "_ppp", "customize_*", "wp_customize", "replytocom", "unapproved", "moderation-hash", "action",
     "wp_theme_preview",
+    # The block editor's lists of posts: query-3-page.
+    "query-*",
     # WooCommerce and other shops.
     "wc-ajax", "wc-api", "add-to-cart", "remove_item", "product_cat", "product_tag", "filter_*", "min_price",
     "max_price", "product-page",

@@ -646,3 +646,15 @@ def test_wordpress_hears_nothing_that_a_front_alone_could_know(special: Served) 
     fields = {name.lower(): value for name, value in asked["headers"].items()}
     assert "evil" not in str(fields)
     assert (fields["x-forwarded-for"], fields["x-forwarded-proto"]) == ("127.0.0.1", "http")
+
+
+def test_a_query_of_the_block_editors_lists_is_another_page(special: Served) -> None:
+    for query in ("query-1-page=2", "query-0-page=2&a=1", "query-page=2"):
+        assert_is_error(special.get(f"/status/503/?{query}", host=FAILING))
+
+
+def test_data_takes_the_place_of_no_answer(special: Served) -> None:
+    """Whatever a query of the REST API says, it says which data; and a program takes them for what it asked."""
+    for query, fields in {"?per_page=2": {}, "?_fields=id": {}, "": {"Cookie": LOGGED_IN}}.items():
+        assert_is_error(special.get(f"/status/503/wp-json/{query}", host=FAILING, **fields))
+    assert special.get("/status/503/wp-json/", host=FAILING).body == body_of("/status/503/wp-json/")
