@@ -309,8 +309,8 @@ class Balancer(_Table):
     wordpress: Annotated[_Address | None, _Form("address:port", _written_or_nothing)] = Field(
         default=None,
         description="Where, on loopback, it shares out what goes to WordPress among the backends, such as "
-        '"127.0.0.1:8090"; the web server on this machine has that as its origin. Without it, the web server does so '
-        "itself.",
+        '"127.0.0.1:8090"; where that is the origin, the web server on this machine asks it. Without it, the web server '
+        "does so itself.",
     )
 
 
@@ -323,7 +323,7 @@ class Backend(_Table):
     )
     name: Annotated[_Machine | None, _Form("name", _written_or_nothing)] = Field(
         default=None,
-        description="What X-Served-By calls it. Without it, its address.",
+        description="What X-Served-By calls it. Without it, backend1, backend2 and so on.",
     )
     weight: _Number = Field(
         default=1, ge=0, le=100, description="Its share of what visitors ask of WordPress, beside the others' weights."

@@ -76,6 +76,8 @@ class Server:
     name: str
     weight: int
     is_backup: bool
+    is_balancer: bool = False
+    """HAProxy, which shares out what it is asked and says who answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +154,12 @@ def _written(value: object) -> object:
 def _values(config: Config, kind: str, program: str) -> dict[str, Any]:
     front = config.front
     faults = list(_path_faults(config, kind, program))
-    hosts, host_faults = _hosts(config)
+    hosts, host_faults = _hosts(config, kind)
     faults += host_faults
     if kind == "haproxy" and not front.edges:
         faults.append(Fault("front.edges", "is missing: HAProxy has to know the web servers behind it"))
     if kind == "caddy" and front.proxy_protocol_from:
-        faults.append(
-            Fault("front.proxy_protocol_from", "Caddy does not read the PROXY protocol; nginx and Apache do")
-        )
+        faults.append(Fault("front.proxy_protocol_from", "Caddy does not read the PROXY protocol; nginx and Apache do"))
     if faults:
         raise ConfigError(str(config.source or "configuration"), faults)
     return {
@@ -352,13 +352,15 @@ def _path_faults(config: Config, kind: str, program: str) -> Iterator[Fault]:
             )
 
 
-def _hosts(config: Config) -> tuple[list[Host], list[Fault]]:
+def _hosts(config: Config, kind: str) -> tuple[list[Host], list[Fault]]:
     """One for each host and port; sites below others are part of theirs."""
+    # HAProxy asks the backends; a web server that has HAProxy as its origin does not.
+    balancer = None if kind == "haproxy" else config.balancer.wordpress
     outermost: dict[str, Site] = {}
     faults = []
     for site in sorted(config.sites, key=lambda site: len(site.base.path)):
         first = outermost.setdefault(site.base.netloc, site)
-        if _servers(first) != _servers(site):
+        if _servers(first, balancer) != _servers(site, balancer):
             faults.append(
                 Fault(
                     "site",
@@ -366,7 +368,7 @@ def _hosts(config: Config) -> tuple[list[Host], list[Fault]]:
                     "cannot be written for that",
                 )
             )
-    hosts = _with_own_labels([_host(site, config) for site in outermost.values()])
+    hosts = _with_own_labels([_host(site, config, balancer) for site in outermost.values()])
     return hosts, [*faults, *_listen_faults(hosts)]
 
 
@@ -395,7 +397,7 @@ def _unlike(name: str, separator: str, taken: Container[str]) -> str:
     return next(candidate for candidate in itertools.chain([name], numbered) if candidate not in taken)
 
 
-def _host(site: Site, config: Config) -> Host:
+def _host(site: Site, config: Config, balancer: str | None) -> Host:
     front, parts = config.front, urlsplit(site.base.url)
     name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     is_tls = site.base.scheme == "https" and front.certificate is not None
@@ -414,35 +416,35 @@ def _host(site: Site, config: Config) -> Host:
         is_tls=is_tls,
         certificate=path_of(front.certificate),
         certificate_key=path_of(front.certificate_key),
-        servers=_servers(site),
-        server_scheme="https" if _addresses(site)[0].scheme == "https" else "http",
+        servers=_servers(site, balancer),
+        server_scheme="https" if _addresses(site, balancer)[0].scheme == "https" else "http",
     )
 
 
-def _addresses(site: Site) -> tuple[Origin, ...]:
-    return tuple(backend.address for backend in site.backends) or site.origins
+def _addresses(site: Site, balancer: str | None) -> tuple[Origin, ...]:
+    return tuple(backend.address for backend in _backends(site, balancer)) or site.origins
 
 
-def _servers(site: Site) -> tuple[Server, ...]:
+def _backends(site: Site, balancer: str | None) -> tuple[Backend, ...]:
+    return () if balancer in map(_connect_to, site.origins) else site.backends
+
+
+def _servers(site: Site, balancer: str | None) -> tuple[Server, ...]:
     """The machines of a site; without backends its origins, of which the later ones stand in for the first."""
-    if not site.backends:
+    backends = _backends(site, balancer)
+    if not backends:
+        addresses = map(_connect_to, site.origins)
         return tuple(
-            Server(_connect_to(origin), _name_of(origin), 1, is_backup=index > 0)
-            for index, origin in enumerate(site.origins)
+            Server(address, f"backend{number}", 1, is_backup=number > 1, is_balancer=address == balancer)
+            for number, address in enumerate(addresses, 1)
         )
-    return tuple(_server(backend) for backend in site.backends)
-
-
-def _server(backend: Backend) -> Server:
-    address = backend.address
-    return Server(_connect_to(address), backend.name or _name_of(address), backend.weight, is_backup=False)
+    return tuple(
+        Server(_connect_to(backend.address), backend.name or f"backend{number}", backend.weight, is_backup=False)
+        for number, backend in enumerate(backends, 1)
+    )
 
 
 def _connect_to(origin: Origin) -> str:
     if origin.scheme == "unix":
         return str(origin)
     return f"[{origin.host}]:{origin.port}" if ":" in origin.host else f"{origin.host}:{origin.port}"
-
-
-def _name_of(origin: Origin) -> str:
-    return origin.socket_path.rpartition("/")[2] if origin.scheme == "unix" else _connect_to(origin)

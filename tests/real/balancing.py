@@ -54,9 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", "0"))
         self.rfile.read(length)
         is_refused = self.command == "GET" and self.path == "/wp-comments-post.php"
-        if is_refused or (
-            self.command == "HEAD" and self.path == "/wp-login.php" and "User-Agent" not in self.headers
-        ):
+        if is_refused or (self.command == "HEAD" and self.path == "/wp-login.php" and "User-Agent" not in self.headers):
             machine.checks += 1
         else:
             machine.asked.append((self.command, self.path, {name.lower(): text for name, text in self.headers.items()}))

@@ -156,7 +156,8 @@ def strange_lines(text: str) -> list[str]:
 
 def _is_value(line: str) -> bool:
     """A site's address in a Caddyfile, and the snippets that are named after it."""
-    return re.fullmatch(r"\s*(?:https?://[a-z0-9._:\[\]-]+|\((?:instead|wordpress|machines)_[a-z0-9_]+\)) \{", line) is not None
+    snippet = r"\((?:instead|wordpress|machines)_[a-z0-9_]+\)"
+    return re.fullmatch(rf"\s*(?:https?://[a-z0-9._:\[\]-]*|{snippet}) \{{", line) is not None
 
 
 CHECKED = ("nginx", "apache", "caddy")

@@ -62,8 +62,8 @@ HIT, INSTEAD = "staticify; hit", "staticify; hit; detail=origin-failed"
 
 
 class FailingWordPress(BaseHTTPRequestHandler):
-    """Answers /status/N/ with N, /slow/ not at all, and everything else with what it was asked; the header of /header/N/
-    has N fields of a kilobyte."""
+    """Answers /status/N/ with N, /slow/ not at all, and everything else with what it was asked; the header of
+    /header/N/ has N fields of a kilobyte."""
 
     protocol_version = "HTTP/1.1"
     is_over = threading.Event()
@@ -629,7 +629,7 @@ def test_a_name_that_is_listed_twice_costs_nothing(special: Served) -> None:
     for query in (f"{'utm_source=x&' * 25}!", f"{'utm_source=x&' * 25}s=1", f"{'mine&utm_source&' * 200}!"):
         began = time.perf_counter()
         answers = [special.get(f"/about/?{query}", host=FAILING) for _ in range(10)]
-        # Twice the work for each further `utm_source=x` is half a second for each of these, and then the servers give up.
+        # Twice the work for each further `utm_source=x` is half a second for each of these, where the servers give up.
         assert time.perf_counter() - began < 2
         assert {answer.cache_status for answer in answers} == {BYPASS}
 
