@@ -309,8 +309,8 @@ class Balancer(_Table):
     wordpress: Annotated[_Address | None, _Form("address:port", _written_or_nothing)] = Field(
         default=None,
         description="Where, on loopback, it shares out what goes to WordPress among the backends, such as "
-        '"127.0.0.1:8090"; where that is the origin, the web server on this machine asks it. Without it, the web server '
-        "does so itself.",
+        '"127.0.0.1:8090"; where that is the origin, the web server on this machine asks it. Without it, the web '
+        "server does so itself.",
     )
 
 

@@ -181,8 +181,9 @@ def _values(config: Config, kind: str, program: str) -> dict[str, Any]:
         "host_port": _host_port,
         "claims": CLAIMS,
         "member": _member,
-        "port_of": lambda address: address.rpartition(":")[2],
-        "address_of": lambda address: address.rpartition(":")[0].strip("[]"),
+        "port_of": _port_of,
+        "address_of": _address_of,
+        "strangers": list(_strangers(hosts, front.redirect)),
         "caddy_served_by": Pattern(front.served_by or "{system.hostname}"),
         "upstreams": _upstreams,
         "listen": _listen(hosts, front.redirect),
@@ -243,6 +244,38 @@ def _upstreams(host: Host, is_primary: bool) -> Pattern:  # noqa: FBT001  a temp
             for server in servers
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Where Caddy listens at one port, for those who ask for a host that is nobody's."""
+
+    scheme: str
+    port: str
+    addresses: tuple[str, ...]
+    certificate: str = ""
+    certificate_key: str = ""
+
+
+def _strangers(hosts: list[Host], redirect: tuple[str, ...]) -> Iterator[Strangers]:
+    """One for each port. Over TLS they are shown the first certificate, which is none of theirs."""
+    certified = next((host for host in hosts if host.is_tls), None)
+    places = [("https" if host.is_tls else "http", address) for host in hosts for address in host.listen]
+    places += [("http", address) for address in redirect if certified]
+    ports: dict[tuple[str, str], dict[str, None]] = {}
+    for scheme, address in places:
+        ports.setdefault((scheme, _port_of(address)), {})[_address_of(address)] = None
+    for (scheme, port), addresses in ports.items():
+        certificate = (certified.certificate, certified.certificate_key) if certified and scheme == "https" else ()
+        yield Strangers(scheme, port, tuple(addresses), *certificate)
+
+
+def _port_of(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
+def _address_of(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
 
 
 class _BacklogOnce:

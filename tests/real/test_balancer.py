@@ -667,10 +667,10 @@ def make_tls(kind: str, directory: Path, machines: list[Machine], running: list[
         },
         "site": {"url": f"https://{HOST}:{port}/", "origin": f"http://127.0.0.1:{machines[0].port}"},
     }
-    nginx = OneWorker(directory, write_config(directory / "staticify.toml", tables))
-    running.append(nginx)
-    nginx.start(port, plain_port)
-    return Tls(nginx, machines[0], port, plain_port, authority, lineage)
+    front = (Caddy if kind == "caddy" else OneWorker)(directory, write_config(directory / "staticify.toml", tables))
+    running.append(front)
+    front.start(port, plain_port)
+    return Tls(front, machines[0], port, plain_port, authority, lineage)
 
 
 HSTS = "max-age=31536000"
@@ -694,6 +694,17 @@ def test_tls_ends_at_the_front(
     for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
         assert not tls.is_spoken(old), old
     assert tls.is_spoken(ssl.TLSVersion.TLSv1_2)
+
+
+def test_caddy_tells_strangers_that_a_host_is_not_its_own(
+    directory: Path, machines: list[Machine], running: list[Front]
+) -> None:
+    tls = make_tls("caddy", directory, machines, running, "")
+    assert tls.ask("/key/")[2]["cache-status"] == "staticify; hit"
+    for host in ("other.example", f"{HOST}.:{tls.port}", "127.0.0.1"):
+        assert tls.ask("/key/", Host=host)[1] == 421
+        assert send(tls.plain_port, request("/key/", host=host)).status == 421
+    assert send(tls.plain_port, request("/key/")).status == 301
 
 
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])

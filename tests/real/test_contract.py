@@ -658,3 +658,13 @@ def test_data_takes_the_place_of_no_answer(special: Served) -> None:
     for query, fields in {"?per_page=2": {}, "?_fields=id": {}, "": {"Cookie": LOGGED_IN}}.items():
         assert_is_error(special.get(f"/status/503/wp-json/{query}", host=FAILING, **fields))
     assert special.get("/status/503/wp-json/", host=FAILING).body == body_of("/status/503/wp-json/")
+
+
+def test_hosts_that_no_site_has_get_no_empty_page(special: Served) -> None:
+    for host in ("other.example", f"{FAILING}:{special.port}", "127.0.0.1", "localhost", "evil.example:80"):
+        for target in ("/about/", "/nothing/"):
+            answer = special.get(target, host=host)
+            assert (answer.status == 200, b"the page " in answer.body) != (True, True)
+            assert answer.body or answer.status == 421, host
+    dotted = special.get("/about/", host=f"{FAILING}.")
+    assert dotted.status == 421 if special.is_caddy else dotted.cache_status == HIT
