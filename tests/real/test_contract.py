@@ -668,3 +668,12 @@ def test_hosts_that_no_site_has_get_no_empty_page(special: Served) -> None:
             assert answer.body or answer.status == 421, host
     dotted = special.get("/about/", host=f"{FAILING}.")
     assert dotted.status == 421 if special.is_caddy else dotted.cache_status == HIT
+
+
+@pytest.mark.parametrize(
+    "cookies", [[LOGGED_IN], ["a=1", LOGGED_IN], ["a=1; b=2", f"c=3; {LOGGED_IN}"], [LOGGED_IN, "a=1"]]
+)
+def test_who_is_logged_in_is_known_by_any_of_the_cookie_fields(special: Served, cookies: list[str]) -> None:
+    lines = "".join(f"Cookie: {cookie}\n" for cookie in cookies)
+    answer = special.send(f"GET /about/ HTTP/1.1\nHost: {FAILING}\nConnection: close\n{lines}\n")
+    assert (answer.cache_status, b"the page " in answer.body) == (BYPASS, False)
