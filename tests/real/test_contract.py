@@ -648,6 +648,20 @@ def test_wordpress_hears_nothing_that_a_front_alone_could_know(special: Served) 
     assert (fields["x-forwarded-for"], fields["x-forwarded-proto"]) == ("127.0.0.1", "http")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "X-Forwarded-Proto", "close, x-forwarded-proto, X-Forwarded-For", "XX-Forwarded-a-Forwarded-Proto",
+        "X-ForwX-Forwarded-aarded-Proto",
+    ],
+)  # fmt: skip
+def test_what_the_front_says_is_not_struck_out_by_the_visitor(special: Served, names: str) -> None:
+    text = f"GET /other/ HTTP/1.1\nHost: {FAILING}\nConnection: {names}\nConnection: close\n\n"
+    asked = json.loads(special.send(text).body)
+    fields = {name.lower(): value for name, value in asked["headers"].items()}
+    assert (fields.get("x-forwarded-for"), fields.get("x-forwarded-proto")) == ("127.0.0.1", "http")
+
+
 def test_a_query_of_the_block_editors_lists_is_another_page(special: Served) -> None:
     for query in ("query-1-page=2", "query-0-page=2&a=1", "query-page=2"):
         assert_is_error(special.get(f"/status/503/?{query}", host=FAILING))
