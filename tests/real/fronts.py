@@ -17,7 +17,7 @@ from staticify.recipes import recipe
 USER = "www-data"
 """Whom a server's workers run as: somebody who may read the tree and no more."""
 APACHE_MODULES = (
-    "mpm_event", "authz_core", "mime", "headers", "rewrite", "lua", "proxy", "proxy_http", "proxy_balancer",
+    "mpm_event", "alias", "authz_core", "mime", "headers", "rewrite", "lua", "proxy", "proxy_http", "proxy_balancer",
     "lbmethod_byrequests", "slotmem_shm", "socache_shmcb", "ssl", "http2", "remoteip",
 )  # fmt: skip
 

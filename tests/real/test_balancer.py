@@ -647,7 +647,9 @@ class Tls:
         return subprocess.run([HOOK], env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def make_tls(kind: str, directory: Path, machines: list[Machine], running: list[Front], hsts: str) -> Tls:
+def make_tls(
+    kind: str, directory: Path, machines: list[Machine], running: list[Front], hsts: str, **settings: object
+) -> Tls:
     if kind == "haproxy":
         seed = make_seed(directory, machines, running, hsts=hsts)
         return Tls(seed.balancer, seed.wordpress, seed.tls_port, seed.plain_port, seed.authority, seed.lineage)
@@ -664,10 +666,13 @@ def make_tls(kind: str, directory: Path, machines: list[Machine], running: list[
             "certificate": f"{directory}/live/{{host}}/fullchain.pem",
             "certificate_key": f"{directory}/live/{{host}}/privkey.pem",
             "hsts": hsts,
+            **settings,
         },
         "site": {"url": f"https://{HOST}:{port}/", "origin": f"http://127.0.0.1:{machines[0].port}"},
     }
-    front = (Caddy if kind == "caddy" else OneWorker)(directory, write_config(directory / "staticify.toml", tables))
+    front = {"nginx": OneWorker, "apache": Apache, "caddy": Caddy}[kind](
+        directory, write_config(directory / "staticify.toml", tables)
+    )
     running.append(front)
     front.start(port, plain_port)
     return Tls(front, machines[0], port, plain_port, authority, lineage)
@@ -694,6 +699,22 @@ def test_tls_ends_at_the_front(
     for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
         assert not tls.is_spoken(old), old
     assert tls.is_spoken(ssl.TLSVersion.TLSv1_2)
+
+
+@pytest.mark.parametrize("kind", ["nginx", "apache"])
+def test_the_redirect_reads_the_proxy_protocol_too(
+    kind: str, directory: Path, machines: list[Machine], running: list[Front]
+) -> None:
+    """A balancer that passes on TLS as it is sends that header at both ports."""
+    tls = make_tls(kind, directory, machines, running, "", proxy_protocol_from=[LISTED])
+    answer = send(tls.plain_port, V1 + request("/key/?a=1"), source=LISTED)
+    assert (answer.status, answer.headers["location"]) == (301, f"https://{HOST}:{tls.port}/key/?a=1")
+    wait_for("it is logged", lambda: "/key/?a=1" in (directory / "access.log").read_text(), 10)
+    assert (directory / "access.log").read_text().startswith(CLAIM)
+    if kind == "nginx":
+        assert send(tls.plain_port, V1 + request("/key/?b=2"), source=OTHER).status == 301
+        wait_for("it is logged", lambda: "/key/?b=2" in (directory / "access.log").read_text(), 10)
+        assert (directory / "access.log").read_text().count(CLAIM) == 1
 
 
 def test_caddy_tells_strangers_that_a_host_is_not_its_own(
