@@ -275,7 +275,8 @@ class Front(_Table):
     )
     not_found: _Switch = Field(
         default=False,
-        description="Answer 404 with a small page of the front's own in place of WordPress's.",
+        description="Answer 404 with a small page of the front's own in place of WordPress's, except by the REST API. "
+        "Only a whole front can, not nginx's part for a server block of yours.",
     )
     timeout_seconds: _Duration = Field(
         default=30.0,

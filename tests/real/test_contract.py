@@ -691,3 +691,16 @@ def test_who_is_logged_in_is_known_by_any_of_the_cookie_fields(special: Served, 
     lines = "".join(f"Cookie: {cookie}\n" for cookie in cookies)
     answer = special.send(f"GET /about/ HTTP/1.1\nHost: {FAILING}\nConnection: close\n{lines}\n")
     assert (answer.cache_status, b"the page " in answer.body) == (BYPASS, False)
+
+
+def test_a_404_of_wordpresss_is_a_page_of_the_fronts_for_who_reads_a_page(special: Served) -> None:
+    for target in ("/status/404/", "/status/404/?a=1", "/status/404/wp-jsonx/"):
+        answer = special.get(target, host=FAILING)
+        assert (answer.status, b"There is no page" in answer.body, "fwd=" in answer.cache_status) == (404, True, True)
+        assert answer.headers["content-type"].startswith("text/html;")
+    api = ("/status/404/wp-json/wp/v2/posts/9", "/status/404/wp-json", "/status/404/?rest_route=/wp/v2/posts/9")
+    for target, method in [*((target, "GET") for target in api), (api[0], "POST"), ("/status/404/", "POST")]:
+        for cookie in ("", LOGGED_IN):
+            answer = special.get(target, method=method, host=FAILING, Cookie=cookie)
+            assert (answer.status, json.loads(answer.body)["method"]) == (404, method), (target, method)
+            assert answer.headers["content-type"] == "application/json"
