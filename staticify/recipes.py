@@ -110,7 +110,7 @@ def recipe(kind: str, config: Config, part: str = "", *, program: str = PROGRAM)
     Raises ConfigError for what cannot be written into one.
     """
     template = _environment().get_template(f"{parts_of(kind)[part]}.j2")
-    return template.render(_values(config, kind, program))
+    return template.render(_values(config, kind, program, is_whole=not part))
 
 
 def _environment() -> jinja2.Environment:
@@ -151,11 +151,13 @@ def _written(value: object) -> object:
     return value
 
 
-def _values(config: Config, kind: str, program: str) -> dict[str, Any]:
+def _values(config: Config, kind: str, program: str, *, is_whole: bool) -> dict[str, Any]:
     front = config.front
     faults = list(_path_faults(config, kind, program))
     hosts, host_faults = _hosts(config, kind)
     faults += host_faults
+    if is_whole:
+        faults += _loop_faults(config, kind, hosts)
     if kind == "haproxy" and not front.edges:
         faults.append(Fault("front.edges", "is missing: HAProxy has to know the web servers behind it"))
     if kind == "caddy" and front.proxy_protocol_from:
@@ -416,6 +418,34 @@ def _listen_faults(hosts: list[Host]) -> Iterator[Fault]:
             )
 
 
+def _loop_faults(config: Config, kind: str, hosts: list[Host]) -> Iterator[Fault]:
+    """What would ask itself, and that once more, until nothing is left of the machine."""
+    servers = [(host, server.address) for host in hosts for server in host.servers]
+    if kind == "haproxy":
+        for host, address in servers:
+            if address == config.balancer.wordpress:
+                yield Fault(
+                    "balancer.wordpress", f"HAProxy itself listens there: {host.netloc} needs a [[site.backend]]"
+                )
+    elif kind in {"nginx", "apache", "caddy"}:
+        listening = {address for host in hosts for address in host.listen}
+        for host, address in servers:
+            if not _is_socket(address) and any(_is_reached(address, there, kind) for there in listening):
+                yield Fault("front.listen", f"the front itself listens there: {address} is no origin of {host.netloc}")
+
+
+def _is_reached(address: str, listening: str, kind: str) -> bool:
+    """True if a connection to the address surely ends there. nginx's `::` takes no IPv4."""
+    if _port_of(address) != _port_of(listening):
+        return False
+    name, there = _address_of(address), _address_of(listening)
+    if name == "localhost":
+        name = "::1" if there == "::1" else "127.0.0.1"
+    is_ipv4 = ":" not in name
+    is_everywhere = (is_ipv4 and there == "0.0.0.0") or (there == "::" and not (is_ipv4 and kind == "nginx"))  # noqa: S104
+    return name == there or (is_everywhere and not _is_name(name) and ipaddress.ip_address(name).is_loopback)
+
+
 def _with_own_labels(hosts: list[Host]) -> list[Host]:
     """a-b.example and a.b.example would be one word."""
     labels: list[str] = []
@@ -459,7 +489,8 @@ def _addresses(site: Site, balancer: str | None) -> tuple[Origin, ...]:
 
 
 def _backends(site: Site, balancer: str | None) -> tuple[Backend, ...]:
-    return () if balancer in map(_connect_to, site.origins) else site.backends
+    is_origin = balancer is not None and balancer in map(_connect_to, site.origins)
+    return () if is_origin else site.backends
 
 
 def _servers(site: Site, balancer: str | None) -> tuple[Server, ...]:

@@ -108,6 +108,52 @@ def test_caddy_is_not_said_to_believe_a_header_that_it_does_not_read() -> None:
     assert recipe("nginx", config).count("real_ip_header proxy_protocol;") == 1
 
 
+@pytest.mark.parametrize(
+    ("listen", "origin"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+        ("0.0.0.0:8080", "http://127.0.0.5:8080"),
+        ("[::]:8080", "http://[::1]:8080"),
+        ("127.0.0.1:8080", "http://localhost:8080"),
+        ("192.0.2.1:80", "http://192.0.2.1"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["nginx", "apache", "caddy"])
+def test_a_front_does_not_pass_on_to_itself(kind: str, listen: str, origin: str) -> None:
+    front = f'listen = ["192.0.2.9:81", "{listen}"]'
+    for machine in (
+        f'origin = ["http://192.0.2.2", "{origin}"]\n',
+        f'[[site.backend]]\naddress = "http://192.0.2.2"\n[[site.backend]]\naddress = "{origin}"\n',
+    ):
+        config = config_of(f'[[site]]\nurl = "http://example.org"\n{machine}', front=front)
+        with pytest.raises(ConfigError, match="the front itself listens there"):
+            recipe(kind, config)
+        # The parts are for a server block that listens wherever it does.
+        for part in filter(None, parts_of(kind)):
+            assert recipe(kind, config, part)
+
+
+def test_nor_where_it_listens_unless_told_otherwise() -> None:
+    sites = '[[site]]\nurl = "http://example.org:8080"\norigin = "http://127.0.0.1:8080"\n'
+    with pytest.raises(ConfigError, match="the front itself listens there"):
+        recipe("nginx", config_of(sites))
+
+
+def test_an_origin_on_another_machine_or_port_is_none_of_the_front() -> None:
+    for listen, origin in {
+        "0.0.0.0:80": "http://192.0.2.1", "127.0.0.1:80": "http://[::1]", "[::]:80": "http://127.0.0.1",
+    }.items():  # fmt: skip
+        sites = f'[[site]]\nurl = "http://example.org"\norigin = ["{origin}", "http://127.0.0.1:8080", "unix:/run/x"]\n'
+        assert recipe("nginx", config_of(sites, front=f'listen = "{listen}"'))
+
+
+def test_haproxy_does_not_share_out_to_itself() -> None:
+    sites = '[[site]]\nurl = "http://example.org"\norigin = "http://127.0.0.1:8090"\n'
+    with pytest.raises(ConfigError, match="HAProxy itself listens there"):
+        recipe("haproxy", config_of(f'{sites}[balancer]\nwordpress = "127.0.0.1:8090"\n'))
+
+
 def test_backends_of_one_site_are_asked_in_one_way() -> None:
     backends = '[[site.backend]]\naddress = "https://10.0.0.1"\n[[site.backend]]\naddress = "http://10.0.0.2"\n'
     with pytest.raises(ConfigError, match="some addresses are https and some are not"):

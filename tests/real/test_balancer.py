@@ -670,9 +670,8 @@ def make_tls(
         },
         "site": {"url": f"https://{HOST}:{port}/", "origin": f"http://127.0.0.1:{machines[0].port}"},
     }
-    front = {"nginx": OneWorker, "apache": Apache, "caddy": Caddy}[kind](
-        directory, write_config(directory / "staticify.toml", tables)
-    )
+    kinds: dict[str, type[OneWorker | Apache | Caddy]] = {"nginx": OneWorker, "apache": Apache, "caddy": Caddy}
+    front = kinds[kind](directory, write_config(directory / "staticify.toml", tables))
     running.append(front)
     front.start(port, plain_port)
     return Tls(front, machines[0], port, plain_port, authority, lineage)

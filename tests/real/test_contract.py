@@ -563,7 +563,7 @@ def special(failing: int, request: pytest.FixtureRequest) -> Iterator[Served]:
     tree = Tree(directory / "tree")
     tree.open()
     front = front_of(request.param, directory / "front", config)
-    one = Served(None, front, tree, port)
+    one = Served(Stack(directory, port, failing), front, tree, port)
     try:
         for path in ("/about/", "/status/503/"):
             one.publish(path, Kind.HTML, body_of(path), FAILING)
