@@ -428,15 +428,69 @@ def test_the_rest_of_wordpress_is_what_it_was(front: Front, target: str, status:
 
 
 def test_an_upload_is_never_a_program(front: Front) -> None:
-    program = front.stack.directory / "wordpress/wp-content/uploads/program.php"
-    program.write_text("<?php echo 'it runs';")
+    wordpress = front.stack.directory / "wordpress"
+    programs = [wordpress / "wp-content/uploads/program.php", wordpress / "sub/wp-content/uploads/2024/program.php"]
+    for program in programs:
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("<?php echo 'it runs';")
     try:
         for ask in (front.stack.from_front, front.stack.from_origin):
-            for path in ("/wp-content/uploads/program.php", "/wp-content/uploads/program.PHP"):
-                answer = ask(path)
-                assert (answer.status, b"it runs" in answer.body) == (404, False)
+            for program in programs:
+                path = f"/{program.relative_to(wordpress)}"
+                for target in (path, path.replace(".php", ".PHP"), f"{path}/x", path.replace("uploads", "%75ploads")):
+                    answer = ask(target)
+                    assert (answer.status, b"it runs" in answer.body) == (404, False), target
+                    assert b"<?php" not in answer.body, target
     finally:
-        program.unlink()
+        programs[0].unlink()
+        shutil.rmtree(wordpress / "sub")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wp-content/debug.log", "wp-config.php.bak", "wp-config.php~", "wp-config.php.save", "wp-config.old",
+        "wp-config.php.orig", "wp-config.php.swp", "backup.sql", "wp-content/uploads/backup.SQL", "sub/error.log",
+    ],
+)  # fmt: skip
+def test_what_somebody_left_lying_about_is_nobodys_business(front: Front, name: str) -> None:
+    file = front.stack.directory / "wordpress" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("DB_PASSWORD")
+    try:
+        for ask in (front.stack.from_front, front.stack.from_origin):
+            answer = ask(f"/{name}")
+            assert (answer.status, b"DB_PASSWORD" in answer.body) == (404, False)
+    finally:
+        file.unlink()
+
+
+def test_a_link_among_the_uploads_leads_to_nothing_of_somebody_elses(front: Front) -> None:
+    """Whoever may upload may not read what nginx may."""
+    uploads = front.stack.directory / "wordpress/wp-content/uploads"
+    link, secret = uploads / "link.jpg", front.stack.directory / "secret"
+    secret.write_text("DB_PASSWORD")
+    link.symlink_to(secret)
+    os.lchown(link, 65534, 65534)
+    try:
+        for ask in (front.stack.from_front, front.stack.from_origin):
+            answer = ask("/wp-content/uploads/link.jpg")
+            assert (answer.status, b"DB_PASSWORD" in answer.body) == (404, False)
+    finally:
+        link.unlink()
+        secret.unlink()
+
+
+def test_an_upload_that_is_not_there_is_wordpresss_404(front: Front) -> None:
+    answer = front.get("/wp-content/uploads/2024/01/nothing.jpg?a=1")
+    assert (answer.status, answer.headers["content-type"], answer.cache_status) == (404, HTML, BYPASS)
+    assert b"wp-content" in answer.body
+
+
+def test_nginx_does_not_say_which_one_it_is(front: Front) -> None:
+    for answer in (front.get("/about/"), front.get("/.git/config"), front.stack.from_origin("/.git/config")):
+        assert answer.headers["server"] == "nginx"
+        assert b"nginx/" not in answer.body
 
 
 def test_the_origin_never_looks_at_the_tree(front: Front) -> None:
