@@ -704,3 +704,17 @@ def test_a_404_of_wordpresss_is_a_page_of_the_fronts_for_who_reads_a_page(specia
             answer = special.get(target, method=method, host=FAILING, Cookie=cookie)
             assert (answer.status, json.loads(answer.body)["method"]) == (404, method), (target, method)
             assert answer.headers["content-type"] == "application/json"
+
+
+def test_a_visitor_with_many_cookies_gets_the_page(special: Served) -> None:
+    for length in (9_000, 30_000):
+        answer = special.get("/about/", host=FAILING, Cookie="a=" + "x" * length)
+        assert (answer.status, answer.cache_status) == (200, HIT), length
+
+
+def test_a_visitor_with_the_longest_query_is_answered_like_others(special: Served) -> None:
+    answer = special.get(f"/status/503/?{'utm_a&' * 5000}s=secret", host=FAILING)
+    if special.front.kind == "apache":
+        assert answer.status == 414
+    else:
+        assert_is_error(answer)

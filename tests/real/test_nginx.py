@@ -220,6 +220,11 @@ def test_escapes_that_need_not_be_are_undone(front: Front, target: str, path: st
     assert_is_page(front.get(target), path)
 
 
+def test_a_visitor_with_many_cookies_gets_the_page(front: Front) -> None:
+    for length in (9_000, 30_000):
+        assert_is_page(front.get("/about/", Cookie="a=" + "x" * length), "/about/")
+
+
 def test_the_absolute_form_is_the_same_request(front: Front) -> None:
     assert_is_page(front.get(f"{front.stack.url}/about/"), "/about/")
 
