@@ -10,7 +10,7 @@ import ipaddress
 import itertools
 import re
 import socket
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -185,6 +185,7 @@ def _values(config: Config, kind: str, program: str, *, is_whole: bool) -> dict[
         "member": _member,
         "port_of": _port_of,
         "address_of": _address_of,
+        "by_port": _by_port,
         "strangers": list(_strangers(hosts, front.redirect)),
         "caddy_served_by": Pattern(front.served_by or "{system.hostname}"),
         "upstreams": _upstreams,
@@ -262,14 +263,21 @@ class Strangers:
 def _strangers(hosts: list[Host], redirect: tuple[str, ...]) -> Iterator[Strangers]:
     """One for each port. Over TLS they are shown the first certificate, which is none of theirs."""
     certified = next((host for host in hosts if host.is_tls), None)
-    places = [("https" if host.is_tls else "http", address) for host in hosts for address in host.listen]
-    places += [("http", address) for address in redirect if certified]
-    ports: dict[tuple[str, str], dict[str, None]] = {}
-    for scheme, address in places:
-        ports.setdefault((scheme, _port_of(address)), {})[_address_of(address)] = None
-    for (scheme, port), addresses in ports.items():
-        certificate = (certified.certificate, certified.certificate_key) if certified and scheme == "https" else ()
-        yield Strangers(scheme, port, tuple(addresses), *certificate)
+    plain = [*itertools.chain.from_iterable(host.listen for host in hosts if not host.is_tls)]
+    for port, addresses in _by_port([*plain, *(redirect if certified else ())]).items():
+        yield Strangers("http", port, addresses)
+    if certified:
+        tls = itertools.chain.from_iterable(host.listen for host in hosts if host.is_tls)
+        for port, addresses in _by_port(tls).items():
+            yield Strangers("https", port, addresses, certified.certificate, certified.certificate_key)
+
+
+def _by_port(listening: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The addresses at each port, each once."""
+    ports: dict[str, dict[str, None]] = {}
+    for address in listening:
+        ports.setdefault(_port_of(address), {})[_address_of(address)] = None
+    return {port: tuple(addresses) for port, addresses in ports.items()}
 
 
 def _port_of(address: str) -> str:

@@ -598,6 +598,7 @@ class Tls:
     plain_port: int
     authority: Authority
     lineage: Path
+    more_plain_ports: Sequence[int] = ()
 
     def ask(self, path: str, **fields: str) -> tuple[str, int, dict[str, str]]:
         """Version, status and header fields of an answer."""
@@ -653,7 +654,7 @@ def make_tls(
     if kind == "haproxy":
         seed = make_seed(directory, machines, running, hsts=hsts)
         return Tls(seed.balancer, seed.wordpress, seed.tls_port, seed.plain_port, seed.authority, seed.lineage)
-    port, plain_port = free_ports(2)
+    port, plain_port, *more = free_ports(3)
     authority = Authority(directory)
     authority.found()
     lineage = directory / "live" / HOST
@@ -662,7 +663,7 @@ def make_tls(
     tables = paths(directory) | {
         "front": {
             "listen": [f"127.0.0.1:{port}"],
-            "redirect": [f"127.0.0.1:{plain_port}"],
+            "redirect": [f"127.0.0.1:{one}" for one in (plain_port, *more)],
             "certificate": f"{directory}/live/{{host}}/fullchain.pem",
             "certificate_key": f"{directory}/live/{{host}}/privkey.pem",
             "hsts": hsts,
@@ -673,8 +674,8 @@ def make_tls(
     kinds: dict[str, type[OneWorker | Apache | Caddy]] = {"nginx": OneWorker, "apache": Apache, "caddy": Caddy}
     front = kinds[kind](directory, write_config(directory / "staticify.toml", tables))
     running.append(front)
-    front.start(port, plain_port)
-    return Tls(front, machines[0], port, plain_port, authority, lineage)
+    front.start(port, plain_port, *more)
+    return Tls(front, machines[0], port, plain_port, authority, lineage, more)
 
 
 HSTS = "max-age=31536000"
@@ -725,6 +726,16 @@ def test_caddy_tells_strangers_that_a_host_is_not_its_own(
         assert tls.ask("/key/", Host=host)[1] == 421
         assert send(tls.plain_port, request("/key/", host=host)).status == 421
     assert send(tls.plain_port, request("/key/")).status == 301
+
+
+@pytest.mark.parametrize("kind", ["nginx", "apache", "caddy"])
+def test_every_address_of_redirect_leads_to_https(
+    kind: str, directory: Path, machines: list[Machine], running: list[Front]
+) -> None:
+    tls = make_tls(kind, directory, machines, running, "")
+    for port in (tls.plain_port, *tls.more_plain_ports):
+        answer = send(port, request("/key/", Cookie="a=" + "x" * 20_000))
+        assert (answer.status, answer.headers["location"]) == (301, f"https://{HOST}:{tls.port}/key/")
 
 
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
