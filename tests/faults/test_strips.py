@@ -74,5 +74,10 @@ def test_no_page_ends_the_process() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_time_is_linear_in_the_size(shape: str) -> None:
     """Eight times the size: eight times the time, and nowhere near the 64 that a square would take."""
-    small, large = (seconds_of(shape, size) for size in (100_000, 800_000))
-    assert large < 20 * small + 0.1, f"{small:.4f} s and {large:.4f} s"
+    measured = []
+    for _ in range(4):  # A machine that is busy with something else makes one of them long; a square makes all.
+        small, large = (seconds_of(shape, size) for size in (100_000, 800_000))
+        measured.append(f"{small:.4f} s and {large:.4f} s")
+        if large < 20 * small + 0.1:
+            return
+    raise AssertionError(measured)
