@@ -115,7 +115,7 @@ def test_a_secret_is_in_nothing_that_staticify_says_or_writes(tmp_path: Path, lo
                 await running.logged("fault")
                 assert await running.stop() == 0
             assert {name: found for name, text in said.items() if (found := leaks(text))} == {}
-            assert said["purge told"] == "told\n"
+            assert said["purge told"] == "told: 3 pages\n"
             # The origin got signatures, and no secret either.
             assert any("webhook-signature" in request.headers for request in origin.requests)
             assert [one for one in origin.requests if leaks(repr(one.headers).encode() + one.body)] == []
