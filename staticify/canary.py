@@ -27,25 +27,57 @@ _GREETING_ENDS = (
 )  # fmt: skip
 _WORDS_AFTER = 3
 """So many words after a greeting may be the name."""
+_LOGIN = re.compile(
+    r"\b(?:log ?in|sign ?in|log ?on|register|anmelden|einloggen|connexion|se connecter|iniciar sesi\u00f3n|acceder|accedi"
+    r"|inloggen|entrar|zaloguj|logga in|log ind)\b",
+    re.IGNORECASE,
+)
 _TOKEN = re.compile(r"[^\s<>\"'=]+")
 _WORD = re.compile(r"[^\W_]+(?:[-'.@][^\W_]+)*")
-_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+# Begun only where a name can begin: else each character of a long word would be tried as its beginning. What ends as a
+# file does is one ("photo@2x.jpg"), and so is the version of a package ("swiper@8.4.5").
+_MAIL = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64}@(?!\d)[\w-]{1,63}(?:\.[\w-]{1,63}){0,5}"
+    r"\.(?!(?:png|jpe?g|webp|avif|gif|svg|ico|js|mjs|css|json|map|woff2?|mp4|webm|pdf)\b)[a-zA-Z]{2,24}(?![\w-])"
+)
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _TAGS = re.compile(r"<[^>]*>?")
 _MOST_SHOWN = 200
+_MOST_COMPARED = 100_000
+"""Characters: pages that differ in more than that differ in more than a name."""
+_PIECES_AROUND = 4
+"""Tags before a name, in which its greeting may stand."""
 
 
 def personal_difference(one: bytes, other: bytes) -> str:
     """What is personal in only one of the two pages, as it stands there; empty if nothing is."""
     if one == other:
         return ""
-    first, second = (html.unescape(body.decode("utf-8", "replace")) for body in (one, other))
+    first, second = _different_parts(one, other)
     return (_named(first, second) or _named(second, first))[:_MOST_SHOWN]
 
 
 def named_only_in(one: bytes, other: bytes) -> str:
     """What is personal in the first page and not in the other; empty if nothing is."""
-    return _named(*(html.unescape(body.decode("utf-8", "replace")) for body in (one, other)))[:_MOST_SHOWN]
+    return _named(*_different_parts(one, other))[:_MOST_SHOWN]
+
+
+def _different_parts(one: bytes, other: bytes) -> tuple[str, str]:
+    """Of each page what stands not in the other, with a little around it. Most of two pages is the same."""
+    pieces = [body.decode("utf-8", "replace").replace(">", ">\n").split("\n") for body in (one, other)]
+    common = set(pieces[0]) & set(pieces[1])
+    first, second = (html.unescape(_around(of_one, common)) for of_one in pieces)
+    return first, second
+
+
+def _around(pieces: list[str], common: set[str]) -> str:
+    wanted: dict[int, None] = {}
+    room = _MOST_COMPARED
+    for index, piece in enumerate(pieces):
+        if piece not in common and room > 0:
+            room -= len(piece)
+            wanted.update(dict.fromkeys(range(max(0, index - _PIECES_AROUND), min(len(pieces), index + 2))))
+    return " ".join(pieces[index][-_MOST_COMPARED:] for index in sorted(wanted))
 
 
 def differences(one: bytes, other: bytes) -> list[str]:
@@ -61,13 +93,19 @@ def _only_in(text: str, other: str) -> Iterator[str]:
 
 
 def _named(text: str, against: str) -> str:
-    """Somebody whom a text names and the other does not: a mail address, an address of the network, who is greeted."""
+    """Somebody whom a text names and the other does not: a mail address, an address of the network, who is greeted.
+
+    A greeting counts where the other page greets with the same word somebody else, or nobody at all and offers a login:
+    "Hello from Paris" in a list of posts that differs by chance is none.
+    """
     for pattern in (_MAIL, _ADDRESS):
         known = set(pattern.findall(against))
         if found := next((one for one in pattern.findall(text) if one not in known), ""):
             return found
-    greeted = set(_greeted(against))
-    return next((one for one in _greeted(text) if one not in greeted), "")
+    greeted, others = _greeted(text), _greeted(against)
+    words = {one.split()[0].casefold() for one in others if one not in greeted}
+    has_login = _LOGIN.search(against) is not None
+    return next((one for one in greeted if one not in others and (one.split()[0].casefold() in words or has_login)), "")
 
 
 def _greeted(text: str) -> list[str]:

@@ -50,6 +50,7 @@ _LOGIN_PATH = re.compile(r"log-?in|sign-?in|log-?on|account|anmeld|konto|connexi
 KIND_CHANGED = "kind-changed"
 STATUS = "status"
 FORBIDDEN = "forbidden"
+ENDS_THE_PARSER = "ends-the-parser"
 
 _SHOWN_CHARACTERS = 300
 

@@ -173,10 +173,14 @@ class Record:
     """Journeys in a row that were not good."""
     doubted_at: float = 0.0
     """When an answer first said that the page may not be public any more; 0 since the last good one."""
-    held_digest: str = ""
-    """Looks of an answer that is held back because too much of the page is gone; empty if none is."""
+    held_for: str = ""
+    """Why an answer is held back that could go out (a verdict); empty if none is."""
+    held_bytes: int = 0
+    """How much visible text it has."""
     held_count: int = 0
     """How many fetches in a row agreed on it."""
+    personal_at: float = 0.0
+    """When two fetches last differed in whom they name; 0 once two that were both good did not."""
     unlisted_at: float = 0.0
     """When a whole list first lacked the page; 0 while it is listed."""
     unchanged_count: int = 0

@@ -5,15 +5,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import signal
 import sys
+from pathlib import Path
 
 from staticify import wire
 from staticify.prepare import prepare
 
+MOST_BYTES = 768 * 2**20
+"""Of addresses. A page of 130 KB can be written that takes 1 GB in the parser; one of 8 MiB takes 744 MiB at most."""
+
 
 def main() -> None:
     """Answer until nobody asks any more."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+    with contextlib.suppress(OSError):
+        # Where memory runs out all the same, this goes first, and no daemon.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     # Who asks decides when this ends, and may still be waiting when everybody is told to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -10,11 +10,6 @@ from staticify.rules import Rules
 from staticify.strip import CannotCut, Stripped, strip
 
 
-def has_forbidden(body: bytes, kind: Kind | None, rules: Rules) -> bool:
-    """True if a body in the tree has what must never go out."""
-    return bool(standing_in(body, rules.gate.forbid, is_html=kind is Kind.HTML))
-
-
 def prepare(answer: Answer, rules: Rules) -> Prepared:
     """Decide on the content of an answer and strip it. Pure, and too slow for the event loop."""
     document = Document(answer.body) if kind_of(answer) is Kind.HTML else None

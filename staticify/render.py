@@ -15,8 +15,8 @@ from staticify.canary import ANOTHER_VISITOR, named_only_in, personal_difference
 from staticify.config import Group, Site
 from staticify.encode import encode
 from staticify.errors import OriginError, TreeError
-from staticify.gate import FORBIDDEN, KIND_CHANGED, decide_head, decide_kind, kind_of
-from staticify.looks import looks_of
+from staticify.gate import ENDS_THE_PARSER, FORBIDDEN, KIND_CHANGED, decide_head, decide_kind, kind_of
+from staticify.looks import is_about, is_shrunk, seen_bytes
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import Answer, Kind, Outcome, Prepared, Record, Result, Verdict
 from staticify.origin import OriginClient
@@ -134,30 +134,38 @@ class Renderer:
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
 
-        if is_twice or before.verdict == PERSONAL:
-            other = await self._for_another_visitor(page, answer)
-            if named := await self._workers.run(self._personal, page, answer.body, other):
-                return await self._workers.run(self._refuse_personal, page, seen, started, named, other)
+        if is_twice or before.personal_at:
+            other = await self._for_another_visitor(page)
+            if other is None and before.personal_at:
+                return self.conclude(seen, started, Verdict(PERSONAL, Outcome.KEPT, _UNCERTAIN))
+            if other is not None:
+                if named := await self._workers.run(self._personal, page, answer.body, other):
+                    return await self._workers.run(self._refuse_personal, page, seen, started, named, other)
+                seen = replace(seen, personal_at=0.0)
 
         source_digest = digest(answer.body)
         if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
             result = self.conclude(seen, started, UNCHANGED)
             await self._make_dense(page, result.record)
             return result
+        prepared = await self._workers.prepare(answer, rules)
+        if prepared.verdict.name == FORBIDDEN and await self._has_forbidden(page, before.kind, rules):
+            verdict = replace(prepared.verdict, outcome=Outcome.GONE)
+            return await self._workers.run(self.remove, page, seen, started, verdict)
         return await self._workers.run(
-            self._replace, page, seen, started, answer, source_digest, revocations, is_told=is_told
+            self._replace, page, seen, started, answer, prepared, source_digest, revocations, is_told=is_told
         )
 
     def _rules_for(self, page: Page) -> Rules:
         return self._rules[self.site.group_of(page)]
 
-    async def _for_another_visitor(self, page: Page, answer: Answer) -> bytes:
-        """The same page as somebody else gets it; the answer's own body where that cannot be had."""
+    async def _for_another_visitor(self, page: Page) -> bytes | None:
+        """The same page as somebody else gets it, or None if that cannot be had."""
         try:
             other = await self._origin.fetch(page.raw_path, visitor=ANOTHER_VISITOR)
         except OriginError:
-            return answer.body  # The first one stands for itself, as it would have.
-        return other.body if other.status == answer.status else answer.body
+            return None
+        return other.body if other.status == 200 else None
 
     def _personal(self, page: Page, body: bytes, other: bytes) -> str:
         """Whom one of two bodies names and the other does not. Pure, and too slow for the event loop."""
@@ -165,15 +173,15 @@ class Renderer:
         return "" if body == other else personal_difference(blank(body), blank(other))
 
     def _refuse_personal(self, page: Page, seen: Record, started: float, named: str, other: bytes) -> Result:
-        """Refuse it; what stands in the tree goes if it names somebody too. Blocks."""
+        """Refuse it. What stands in the tree goes when a second pair agrees, if it names somebody too. Blocks."""
         reason = (
             f"two anonymous fetches differ in whom they name, {named!r}: a plugin or a cache in WordPress mixes "
             "visitors up; if it is nobody, let `ignore` leave it out of comparisons"
         )
         blank = self._rules_for(page).noise.blank
-        if named_only_in(blank(self.body_of(page)), blank(other)):
+        if seen.personal_at and named_only_in(blank(self.body_of(page)), blank(other)):
             return self.remove(page, seen, started, Verdict(PERSONAL, Outcome.GONE, reason))
-        return self.conclude(seen, started, Verdict(PERSONAL, Outcome.REFUSED, reason))
+        return self.conclude(replace(seen, personal_at=started), started, Verdict(PERSONAL, Outcome.REFUSED, reason))
 
     def make_no_more_dense(self) -> None:
         """Begin no more dense variants: a daemon that is told to stop would wait for them."""
@@ -198,6 +206,7 @@ class Renderer:
         before: Record,
         started: float,
         answer: Answer,
+        prepared: Prepared,
         source_digest: str,
         revocations: int,
         *,
@@ -205,11 +214,8 @@ class Renderer:
     ) -> Result:
         """The second half of the journey, in a worker thread: other bytes than those of the last good page."""
         rules = self._rules_for(page)
-        prepared = self._workers.parsers.prepare(answer, rules)
         if prepared.verdict.outcome is Outcome.GONE:
             return self._let_go(page, before, started, prepared.verdict)
-        if prepared.verdict.name == FORBIDDEN and self._has_forbidden(page, before.kind, rules):
-            return self.remove(page, before, started, replace(prepared.verdict, outcome=Outcome.GONE))
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
         kind = kind_of(answer) or Kind.HTML
@@ -223,7 +229,8 @@ class Renderer:
             return self.conclude(record, started, verdict)
         found = replace(
             before,
-            held_digest="",
+            held_for="",
+            held_bytes=0,
             held_count=0,
             kind=kind,
             source_digest=source_digest,
@@ -259,11 +266,14 @@ class Renderer:
         )
         return self.conclude(published, started, prepared.verdict)
 
-    def _has_forbidden(self, page: Page, kind: Kind | None, rules: Rules) -> bool:
+    async def _has_forbidden(self, page: Page, kind: Kind | None, rules: Rules) -> bool:
         """True if the page in the tree has what must never go out; it may have been published before that was said."""
-        from staticify.prepare import has_forbidden  # A parser, which a daemon has no other use for.
-
-        return has_forbidden(self.body_of(page), kind, rules)
+        body = await self._workers.run(self.body_of, page)
+        if not body:
+            return False
+        content_type = "text/html" if kind is Kind.HTML else "text/plain"
+        standing = await self._workers.prepare(Answer(200, (("content-type", content_type),), body), rules)
+        return standing.verdict.name in {FORBIDDEN, ENDS_THE_PARSER}
 
     def _held(
         self, page: Page, before: Record, in_place: Found | None, kind: Kind, prepared: Prepared
@@ -272,23 +282,23 @@ class Renderer:
 
         None once two later fetches agreed on it: then WordPress means it.
         """
-        looks = looks_of(prepared.body)
+        left = seen_bytes(prepared.body)
         standing = self.body_of(page) if in_place is not None and in_place.kind is kind else b""
-        last_good = looks_of(standing) if standing else looks
+        before_bytes = seen_bytes(standing) if standing else left
         if prepared.missing:
             name, what = "required", f"the page lacks {prepared.missing[0]!r}"
-        elif looks.is_shrunk_from(last_good):
-            name = "shrunk"
-            what = f"of {last_good.seen_bytes} bytes of visible text {looks.seen_bytes} are left"
+        elif is_shrunk(left, before_bytes):
+            name, what = "shrunk", f"of {before_bytes} bytes of visible text {left} are left"
         else:
             return None
-        count = before.held_count + 1 if before.held_digest == looks.digest else 1
+        agrees = before.held_for == name and is_about(left, before.held_bytes)
+        count = before.held_count + 1 if agrees else 1
         if count > FETCHES_THAT_AGREE:
             return None
-        left = FETCHES_THAT_AGREE + 1 - count
-        later = "two later fetches agree" if left > 1 else "the next fetch agrees"
+        later = "two later fetches agree" if count < FETCHES_THAT_AGREE else "the next fetch agrees"
         reason = f"{what}; published if {later}, or if WordPress says that it changed (`staticify purge` says so too)"
-        return replace(before, held_digest=looks.digest, held_count=count), Verdict(name, Outcome.KEPT, reason)
+        held = replace(before, held_for=name, held_bytes=left, held_count=count)
+        return held, Verdict(name, Outcome.KEPT, reason)
 
     def _is_in_place(self, page: Page, record: Record, kind: Kind | None) -> bool:
         """True if the tree still holds what the record says, let out by today's rules."""
@@ -400,7 +410,8 @@ class Renderer:
             reason=verdict.reason,
             failures=0 if is_good else record.failures + 1,
             doubted_at=0.0 if is_good else record.doubted_at,
-            held_digest="" if is_good else record.held_digest,
+            held_for="" if is_good else record.held_for,
+            held_bytes=0 if is_good else record.held_bytes,
             held_count=0 if is_good else record.held_count,
             unchanged_count=record.unchanged_count + 1 if verdict.outcome is Outcome.UNCHANGED else 0,
         )
@@ -425,6 +436,7 @@ class Renderer:
             self._store.put(replace(record, is_dense=True))
 
 
+_UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"
 _OVERTAKEN = Verdict("revoked", Outcome.GONE, "WordPress took the page back while it was fetched")
 UNCHANGED = Verdict("ok", Outcome.UNCHANGED, "the origin says what the tree says")
 

@@ -26,7 +26,7 @@ from staticify.signature import TOLERANCE_SECONDS
 log = logging.getLogger(__name__)
 
 FILE_NAME = "state.db"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_SECONDS = 5.0
 """How long to wait for somebody else's lock when the database is opened."""
 FLUSH_BUSY_SECONDS = 1.0

@@ -61,7 +61,7 @@ async def fetch_twice(site: Site, page: Page) -> Twice:
         bodies = []
         for answer in answers:
             verdict = decide_head(answer, page, rules.gate)
-            prepared = workers.parsers.prepare(answer, rules) if verdict.is_publishable else Prepared(verdict)
+            prepared = await workers.prepare(answer, rules) if verdict.is_publishable else Prepared(verdict)
             if not prepared.verdict.is_publishable:
                 return Twice(fault=f"{prepared.verdict.name}: {prepared.verdict.reason}")
             bodies.append(rules.noise.blank(prepared.body))
@@ -151,9 +151,7 @@ async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, w
         return Difference(page.url, error.name, str(error))
     standing = tree.find(page.place)
     verdict = decide_head(answer, page, rules.gate)
-    prepared = (
-        await workers.run(workers.parsers.prepare, answer, rules) if verdict.is_publishable else Prepared(verdict)
-    )
+    prepared = await workers.prepare(answer, rules) if verdict.is_publishable else Prepared(verdict)
     verdict = prepared.verdict
     if not verdict.is_publishable:
         if verdict.outcome is Outcome.GONE and standing is None:

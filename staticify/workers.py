@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import functools
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from staticify import wire
+from staticify.gate import ENDS_THE_PARSER
 from staticify.nouns import Answer, Outcome, Prepared, Verdict
 from staticify.rules import Rules
 
@@ -32,64 +32,88 @@ PARSE_SECONDS = 30.0
 
 
 class Parsers:
-    """Processes that prepare answers, begun when they are needed, for half of the processors. Close them after use.
-
-    WordPress, which shares the machine, takes longer for a page than a parser does.
-    """
+    """Processes that prepare answers, begun when they are needed. Close them after use."""
 
     def __init__(self) -> None:
-        self._slots = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
         self._lock = threading.Lock()
         self._idle: list[subprocess.Popen[bytes]] = []
+        self._busy: set[subprocess.Popen[bytes]] = set()
         self._is_closed = False
 
     def prepare(self, answer: Answer, rules: Rules) -> Prepared:
         """What `prepare.prepare` says. An answer on which the parser ends, or goes on and on, is refused. Blocks."""
-        with self._slots:
-            process = self._taken()
-            try:
-                return self._asked(process, answer, rules)
-            finally:
-                self._put_back(process)
+        process = self._taken()
+        try:
+            prepared = self._asked(process, answer, rules)
+        except BaseException as error:
+            # Whatever it was: another answer may be on its way, and would be taken for that of the next page.
+            process.kill()
+            status = process.wait()
+            self._drop(process)
+            if isinstance(error, OSError | EOFError | ValueError):
+                return Prepared(Verdict(ENDS_THE_PARSER, Outcome.REFUSED, _reason(status)))
+            raise
+        self._put_back(process)
+        return prepared
 
     def _asked(self, process: subprocess.Popen[bytes], answer: Answer, rules: Rules) -> Prepared:
         assert process.stdin is not None  # noqa: S101  pipes, both
         assert process.stdout is not None  # noqa: S101
+        # All of it has one deadline: the question too is more than a pipe holds.
+        is_over = threading.Event()
+
+        def give_up() -> None:
+            is_over.set()
+            process.kill()
+
+        deadline = threading.Timer(PARSE_SECONDS, give_up)
+        deadline.start()
         try:
             wire.send(process.stdin, wire.packed_question(answer, rules))
-            if not select.select([process.stdout], [], [], PARSE_SECONDS)[0]:
-                process.kill()
-                return _refused(f"the parser was not done with this page after {PARSE_SECONDS:.0f} s")
-            return wire.unpacked_answer(wire.receive(process.stdout))
-        except (OSError, EOFError, ValueError):
-            process.kill()
-            return _refused(f"the parser ended on this page ({_ending(process.wait())})")
+            prepared = wire.unpacked_answer(wire.receive(process.stdout))
+        finally:
+            deadline.cancel()
+            deadline.join()
+        if is_over.is_set():
+            raise EOFError
+        return prepared
 
     def _taken(self) -> subprocess.Popen[bytes]:
         with self._lock:
             while self._idle:
                 process = self._idle.pop()
                 if process.poll() is None:
+                    self._busy.add(process)
                     return process
                 _end(process)
-        # Not in the directory that somebody happens to stand in, and not in the terminal's group of processes.
-        command = [sys.executable, "-P", "-m", PARSER]
-        return subprocess.Popen(  # noqa: S603  ourselves
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
+            # Not in the directory that somebody happens to stand in, and not in the terminal's group of processes.
+            command = [sys.executable, "-P", "-m", PARSER]
+            process = subprocess.Popen(  # noqa: S603  ourselves
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            )
+            self._busy.add(process)
+            return process
 
     def _put_back(self, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
+            self._busy.discard(process)
             if not self._is_closed and process.poll() is None:
                 self._idle.append(process)
                 return
         _end(process)
 
+    def _drop(self, process: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._busy.discard(process)
+        _end(process)
+
     def close(self) -> None:
-        """End them. One that is being asked ends when it has answered."""
+        """End them, those too that are being asked: nobody waits for what they say any more."""
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, []
+            for process in self._busy:
+                process.kill()
         for process in idle:
             _end(process)
 
@@ -103,19 +127,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _refused(what: str) -> Prepared:
-    return Prepared(Verdict("ends-the-parser", Outcome.REFUSED, f"{what}: please report it"))
-
-
-def _ending(status: int) -> str:
-    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+def _reason(status: int) -> str:
+    if status == -signal.SIGKILL:
+        how = f"it was killed: after {PARSE_SECONDS:.0f} s, or for want of memory"
+    else:
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    return f"the parser ended on this page ({how}): please report it"
 
 
 class Workers:
-    """Two pools: one for journeys, and one thread that yields to everything else. Close them after use."""
+    """Threads for journeys, for who waits for a parser, and one that yields to all else. Close them after use."""
 
     def __init__(self) -> None:
-        self.parsers = Parsers()
+        self._parsers = Parsers()
+        # For half of the processors: WordPress, which shares the machine, takes longer for a page than a parser does.
+        self._parsing = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2), "parsing")
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "worker")
         self._background = ThreadPoolExecutor(1, "background", initializer=_be_nice)
 
@@ -127,11 +153,16 @@ class Workers:
         """Run a pure function that may take long and must slow nothing else down."""
         return await _run(self._background, function, *args, **kwargs)
 
+    async def prepare(self, answer: Answer, rules: Rules) -> Prepared:
+        """What `prepare.prepare` says, by a process of its own. What writes or removes never waits behind it."""
+        return await _run(self._parsing, self._parsers.prepare, answer, rules)
+
     def close(self) -> None:
         """Wait for what runs, drop what has not begun. What yields to everything else could be waited for for long."""
+        self._parsers.close()
+        self._parsing.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._background.shutdown(wait=False, cancel_futures=True)
-        self.parsers.close()
 
 
 async def _run(executor: Executor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -44,8 +44,10 @@ FULL = Record(
     reason="a whole page for everybody: café, 日本, 'quotes' and \"more\"\n",
     failures=3,
     doubted_at=1_700_000_030.75,
-    held_digest="d" * 32,
+    held_for="shrunk",
+    held_bytes=1234,
     held_count=2,
+    personal_at=1_700_000_045.5,
     unlisted_at=1_700_000_040.875,
     unchanged_count=7,
     is_dense=True,
@@ -101,8 +103,10 @@ def test_the_columns_of_this_schema_version() -> None:
             "reason",
             "failures",
             "doubted_at",
-            "held_digest",
+            "held_for",
+            "held_bytes",
             "held_count",
+            "personal_at",
             "unlisted_at",
             "unchanged_count",
             "is_dense",
@@ -112,7 +116,7 @@ def test_the_columns_of_this_schema_version() -> None:
         *("headers", "cuts", "location"),
     )
     assert columns == module._COLUMNS
-    assert SCHEMA_VERSION == 4
+    assert SCHEMA_VERSION == 5
 
 
 def test_what_changes_is_written_and_what_is_forgotten_goes(tmp_path: Path) -> None:

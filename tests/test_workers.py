@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -183,12 +185,49 @@ def test_it_ends_when_nobody_asks_any_more_and_not_before() -> None:
     assert process.returncode == 0
 
 
-def test_a_process_for_two_processors_and_no_more(parsers: Parsers) -> None:
-    good = page((PAGES / "single.html").read_bytes())
-    with ThreadPoolExecutor(8) as threads:
-        verdicts = list(threads.map(lambda _: parsers.prepare(good, RULES).verdict.name, range(60)))
-    assert verdicts == ["ok"] * 60
-    assert 1 <= len(parsers._idle) <= max(1, (os.cpu_count() or 1) // 2)
+def test_one_answer_is_never_taken_for_another_ones(parsers: Parsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong after a question was sent, its answer may be on its way."""
+    first, second = (page(f"<html><body><p>{name}</p></body></html>".encode()) for name in ("first", "second"))
+    for error in (MemoryError(), KeyboardInterrupt(), OverflowError(), EOFError()):
+
+        def fails(stream: object, error: BaseException = error) -> bytes:
+            raise error
+
+        monkeypatch.setattr(wire, "receive", fails)
+        with contextlib.suppress(BaseException):
+            parsers.prepare(first, RULES)
+        monkeypatch.undo()
+        assert b"second" in parsers.prepare(second, RULES).body
+
+
+def test_a_question_that_nobody_reads_is_given_up_too(parsers: Parsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsers.prepare(page(b"x"), RULES)
+    (process,) = parsers._idle
+    os.kill(process.pid, signal.SIGSTOP)
+    monkeypatch.setattr("staticify.workers.PARSE_SECONDS", 0.2)
+    large = page(b"<html>" + b"more than a pipe holds " * 50_000)
+    assert parsers.prepare(large, RULES).verdict.name == "ends-the-parser"
+
+
+def test_who_closes_waits_for_no_parser() -> None:
+    parsers = Parsers()
+    parsers.prepare(page(b"x"), RULES)
+    (process,) = parsers._idle
+    os.kill(process.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(parsers.prepare, page(b"x"), RULES)
+        deadline = time.monotonic() + 10
+        while not parsers._busy:
+            assert time.monotonic() < deadline
+        parsers.close()
+        assert asked.result(10).verdict.name == "ends-the-parser"
+
+
+def test_a_page_that_takes_all_memory_is_refused(parsers: Parsers) -> None:
+    """Formatting elements that are made anew in each paragraph."""
+    body = "<html><body><p>" + "".join(f"<font a{number}>" for number in range(400)) + "</p>" + "<p>x</p>" * 20_000
+    verdict = parsers.prepare(page(body.encode()), RULES).verdict
+    assert verdict.name == "ends-the-parser"
 
 
 def test_a_process_ends_with_who_started_it() -> None:
