@@ -28,8 +28,8 @@ _GREETING_ENDS = (
 _WORDS_AFTER = 3
 """So many words after a greeting may be the name."""
 _LOGIN = re.compile(
-    r"\b(?:log ?in|sign ?in|log ?on|register|anmelden|einloggen|connexion|se connecter|iniciar sesi\u00f3n|acceder|accedi"
-    r"|inloggen|entrar|zaloguj|logga in|log ind)\b",
+    r"\b(?:log ?in|sign ?in|log ?on|register|anmelden|einloggen|connexion|se connecter|iniciar sesi\u00f3n|acceder"
+    r"|accedi|inloggen|entrar|zaloguj|logga in|log ind)\b",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[^\s<>\"'=]+")

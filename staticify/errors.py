@@ -73,6 +73,11 @@ class OriginPaused(OriginError):
 
     name = "paused"
 
+    def __init__(self, message: str, until: float) -> None:
+        super().__init__(message)
+        self.until = until
+        """When something may be asked again, by the monotonic clock."""
+
 
 class OriginUnreachable(OriginError):
     """No connection to any origin address, or the connection broke."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from staticify.changes import Changes, Entry, parse_changes, question
-from staticify.errors import AnswerMalformed, OriginError, UrlError
+from staticify.errors import AnswerMalformed, OriginError, OriginPaused, UrlError
 from staticify.keeper import Keeper
 from staticify.nouns import Answer, Mode
 from staticify.store import Store
@@ -82,6 +82,9 @@ class Follower:
                 await self._apply(changes)
         except OriginError as error:
             self._lose(error)
+            if isinstance(error, OriginPaused):
+                # The next probe is ours; what is public no more is heard of as soon as WordPress answers.
+                asyncio.get_running_loop().call_at(error.until, self.tell)
             return
         self._failures = 0
         self._keeper.confirm(started)

@@ -1,8 +1,9 @@
 """What a site's WordPress can bear: how many fetches at once, and when none at all. Decisions only; `origin` waits.
 
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
-(RFC 5681 section 3.1); when answers take twice as long as they use to, it shrinks by a quarter. After
-FAILURES_IN_A_ROW nothing is asked but one probe each PROBE_SECONDS; once that is good, one at a time, then more.
+(RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
+FAILURES_IN_A_ROW, and nothing good for PROBE_SECONDS, nothing is asked but one probe each PROBE_SECONDS; once that is
+good, one at a time, then more.
 All times are seconds of the monotonic clock.
 """
 
@@ -14,14 +15,18 @@ from email.utils import parsedate_to_datetime
 FAILURES_IN_A_ROW = 8
 """So many that chance hardly makes them: where 30 % fail, one in 15,000."""
 PROBE_SECONDS = 30.0
-MOST_RETRY_AFTER_SECONDS = 3600.0
+RESERVED_SECONDS = 5.0
+PAGES_FOR_ALL = 2
+"""So many pages must ask to be left alone before all are: one may be a "coming soon" page of a plugin's."""
+MOST_RETRY_AFTER_SECONDS = 600.0
 BACKOFF_SECONDS = 1.0
 """A page that failed once waits at most twice this long."""
 LEAST = 2
 """So many at once it goes on with, as long as any answer comes: one that hangs must not hold up all others."""
 _SLOW = 2.0
 """So many times as long as usual, and WordPress is taken to have too much to do."""
-_STEADY = 1.5
+_MOST_SLOW, _FEW_SLOW = 0.5, 0.35
+"""Shares of the last answers. A cache in WordPress makes one in five slow, and that is no sign of anything."""
 _SLACK_SECONDS = 0.05
 """Added to both sides of the comparison: a page of 4 ms that takes 9 says nothing."""
 _LONG_MEMORY, _SHORT_MEMORY = 0.05, 0.2
@@ -50,8 +55,14 @@ class Guard:
         self._shrunk_at = float("-inf")
         self._usual: dict[str, float] = {}
         """How long each page takes, as a mean that forgets slowly."""
-        self._slowness = 1.0
-        """How much longer than usual the last answers took."""
+        self._slow_share = 0.0
+        """Of the last answers, those that took much longer than usual."""
+        self._good_at = float("-inf")
+        """When the last good answer came."""
+        self._asked_for_rest: set[str] = set()
+        """The pages whose answers said Retry-After, since the last good one."""
+        self._reserved_until = float("-inf")
+        """Until then the next probe is for a question to the journal."""
         self._pause: Pause | None = None
         self._is_broken = False
         """True if failures made the pause: it ends with a probe."""
@@ -66,12 +77,17 @@ class Guard:
         """True if one more fetch may begin."""
         return self.in_flight < self.limit
 
-    def admit(self, now: float) -> Pause | None:
-        """None if something may be asked now; else why not. Once in PROBE_SECONDS the one that asks is the probe."""
+    def admit(self, now: float, *, is_question: bool = False) -> Pause | None:
+        """None if something may be asked now; else why not. Once in PROBE_SECONDS the one that asks is the probe.
+
+        A question to the journal goes first: pages, of which many wait, would always be there before it.
+        """
         pause = self._pause
-        if pause is None:
-            return None
-        if now < pause.until:
+        if pause is None or (is_question and not self._is_broken):
+            return None  # It is small, and what is public no more must be heard of.
+        if now < pause.until or (not is_question and now < self._reserved_until):
+            if is_question:
+                self._reserved_until = pause.until + RESERVED_SECONDS
             return pause
         # Those beside the probe do not wait for what it finds.
         self._pause = Pause(now + PROBE_SECONDS, pause.reason) if self._is_broken else None
@@ -93,39 +109,49 @@ class Guard:
         """A good answer for a page. True if it is the first after a pause."""
         was_broken, self._is_broken = self._is_broken, False
         self.failures = 0
+        self._good_at = started + seconds
+        self._asked_for_rest.clear()
         if was_broken:
             # One at a time, then more: all who waited would come at once.
-            self._pause, self._limit, self._slowness = None, 1.0, 1.0
+            self._pause, self._limit, self._slow_share = None, 1.0, 0.0
             return True
         usual = self._usual.get(page, seconds)
         self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
-        slowness = (seconds + _SLACK_SECONDS) / (usual + _SLACK_SECONDS)
-        self._slowness += _SHORT_MEMORY * (slowness - self._slowness)
-        if self._slowness > _SLOW:
+        is_slow = seconds + _SLACK_SECONDS > _SLOW * (usual + _SLACK_SECONDS)
+        self._slow_share += _SHORT_MEMORY * (is_slow - self._slow_share)
+        if self._slow_share > _MOST_SLOW:
             self._shrink(0.75, started, started + seconds)
-        elif self._slowness < _STEADY:
+        elif self._slow_share < _FEW_SLOW:
             self._limit = min(float(self.most), self._limit + 1 / self._limit)
         return False
 
-    def fail(self, reason: str, started: float, now: float, *, retry_after: float = 0.0) -> bool:
+    def fail(
+        self, page: str, reason: str, started: float, now: float, *, retry_after: float = 0.0, is_answer: bool = True
+    ) -> bool:
         """No answer, or one that says that WordPress cannot. True if a pause begins with it.
 
-        `retry_after` is how long WordPress asks to be left alone, in seconds.
+        `retry_after` is how long WordPress asks to be left alone, in seconds. `is_answer` is false where nobody
+        answered: that is no matter of the page.
         """
         self.failures += 1
         self._shrink(0.5, started, now)
+        had_pause = self.pause(now) is not None
+        until, why = 0.0, ""
         if retry_after > 0:
-            self._limit = 1.0
-            until = now + min(retry_after, MOST_RETRY_AFTER_SECONDS)
-            is_new = self._pause is None
-            if self._pause is None or until > self._pause.until:
-                self._pause = Pause(until, f"{reason}; it asks for {retry_after:.0f} s (Retry-After)")
-            return is_new
-        if self.is_armed and self.failures >= FAILURES_IN_A_ROW and not self._is_broken:
+            self._asked_for_rest.add(page)
+            if len(self._asked_for_rest) >= PAGES_FOR_ALL:
+                seconds = min(retry_after, MOST_RETRY_AFTER_SECONDS)
+                until, why = now + seconds, f"{reason}; it asks for {seconds:.0f} s (Retry-After)"
+                self._limit = 1.0
+        # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
+        is_dead = not is_answer or now - self._good_at >= PROBE_SECONDS
+        if self.is_armed and self.failures >= FAILURES_IN_A_ROW and is_dead:
             self._is_broken = True
-            self._pause = Pause(now + PROBE_SECONDS, f"{self.failures} failures in a row, the last: {reason}")
-            return True
-        return False
+            until = max(until, now + PROBE_SECONDS)
+            why = f"{self.failures} failures in a row, the last: {reason}"
+        if until and (self._pause is None or until > self._pause.until):
+            self._pause = Pause(until, why)
+        return bool(until) and not had_pause
 
     def _shrink(self, factor: float, started: float, now: float) -> None:
         # Those that were under way when it shrank last say nothing about what it is now.

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from staticify.config import Site
 from staticify.discover import Listing
-from staticify.errors import AnswerIncomplete, OriginTimeout, OriginUnreachable
+from staticify.errors import AnswerIncomplete, OriginPaused, OriginTimeout, OriginUnreachable
 from staticify.gate import STATUS
 from staticify.guard import backoff_seconds
 from staticify.listing import list_pages
@@ -38,6 +38,8 @@ CHANGES_SECONDS = 1500.0
 """How long a change is remembered for journeys that began before it; none takes longer (`deadline` and a queue)."""
 _PASSING = frozenset({STATUS, *(kind.name for kind in (OriginUnreachable, OriginTimeout, AnswerIncomplete))})
 """Verdicts of answers that may be another in a moment."""
+CANARY_SECONDS = 300.0
+"""After a start: what has just been rendered is not fetched twice."""
 JOURNEYS_PER_FETCH = 2
 """While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
 
@@ -234,14 +236,17 @@ class Keeper:
     def follow(self, *, is_following: bool) -> None:
         """From now on the journal says what changes, or does so no more."""
         self.is_following = is_following
-        # While it does, comments and the sweep leave a connection to WordPress for what an editor has just changed.
-        journeys = self.site.concurrency * JOURNEYS_PER_FETCH
-        self._queue.let_patient(max(1, self.site.concurrency - 1) if is_following else journeys)
+        self._let_patient()
         now = asyncio.get_running_loop().time()
         for page in self._followed:
             self._queue.cancel(page)
             # Everything is due within an interval, or a sweep, spread over the whole of it.
             self._queue.schedule(page, self._next_due(page, now, shortest=0.0))
+
+    def _let_patient(self) -> None:
+        """While the journal speaks, comments and the sweep leave a connection for what an editor has just changed."""
+        journeys = self.site.concurrency * JOURNEYS_PER_FETCH
+        self._queue.let_patient(max(1, self._origin.guard.limit - 1) if self.is_following else journeys)
 
     def take_missed(self, asked_at: float) -> list[Page]:
         """The pages that the sweep found changed before a question, and that no row of the answer named."""
@@ -448,6 +453,7 @@ class Keeper:
         before, mark = self._store.get(page.url), self._store.due_mark(page.url)
         is_swept = self.is_following and page in self._followed
         is_twice = self._is_canary_due(page, started)
+        self._let_patient()
         self._rendered_at[page] = started
         self.journeys += 1
         try:
@@ -463,21 +469,42 @@ class Keeper:
                 self._purge_if_overtaken(page, result.record, started)
             if result.outcome.is_good or not result.record.is_published:
                 self._pages[page] = started
-            is_named = self._store.is_due(page.url)  # By a row that came while it was fetched.
-            is_other = result.outcome is Outcome.PUBLISHED and before is not None and before.is_published
-            if is_swept and is_other and not is_named:
+            if is_swept and self._is_unheard_of(page, before, result):
                 self._suspects[page] = started
             if self._is_repeating:
-                self._queue.schedule(page, self._next_due(page, started))
-                if result.verdict in _PASSING:
-                    # Sooner than that, if chance will have it; never together with all that failed beside it.
-                    longest = self.site.interval_for(page)
-                    wait = backoff_seconds(result.record.failures, longest, random.random())  # noqa: S311  no secret
-                    self._queue.schedule(page, asyncio.get_running_loop().time() + wait)
+                self._schedule_next(page, result, started)
         if result.record.unlisted_at and result.outcome.is_good:
             verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
             result = self._renderer.conclude(result.record, result.record.checked_at, verdict)
         self._report(result)
+
+    def _is_unheard_of(self, page: Page, before: Record | None, result: Result) -> bool:
+        """True if a page was found changed, in more than its noise, and no row has named it while it was fetched."""
+        return (
+            result.outcome is Outcome.PUBLISHED
+            and before is not None
+            and before.is_published
+            and before.output_digest != result.record.output_digest
+            and not self._store.is_due(page.url)
+        )
+
+    def _schedule_next(self, page: Page, result: Result, started: float) -> None:
+        """At its place in the interval; what may be another answer in a moment sooner than that."""
+        self._queue.schedule(page, self._next_due(page, started))
+        if result.verdict == OriginPaused.name:
+            self._queue.schedule(page, self._after_pause(page))
+        elif result.verdict in _PASSING and "retry-after" not in result.record.headers:
+            # If chance will have it; never together with all that failed beside it.
+            longest = self.site.interval_for(page)
+            wait = backoff_seconds(result.record.failures, longest, random.random())  # noqa: S311  no secret
+            self._queue.schedule(page, asyncio.get_running_loop().time() + wait)
+
+    def _after_pause(self, page: Page) -> float:
+        """When a page that was not asked for is asked for: first what somebody waits for, all others spread."""
+        now = asyncio.get_running_loop().time()
+        pause = self._origin.guard.pause(now)
+        spread = 1.0 if self._store.is_due(page.url) else self.site.interval_for(page)
+        return (now if pause is None else pause.until) + random.random() * spread  # noqa: S311  no secret
 
     def _is_canary_due(self, page: Page, now: float) -> bool:
         """True once in a sweep's time, for each page at another moment: then it is fetched for two visitors."""
@@ -485,10 +512,7 @@ class Keeper:
             return False
         due_at = self._canary_due.get(page)
         if due_at is None:
-            # After a start in the second sweep's time, so that nobody pays twice for a restart.
-            due_at = self._timetable.next_due(
-                page, self.site.sweep_seconds, now + self.site.sweep_seconds, shortest=0.0
-            )
+            due_at = self._timetable.next_due(page, self.site.sweep_seconds, now + CANARY_SECONDS, shortest=0.0)
             self._canary_due[page] = due_at
         if now < due_at:
             return False

@@ -255,11 +255,21 @@ class OriginClient:
         Waits for one of the slots that the guard allows, `concurrency` at most; the deadline and `Answer.seconds` begin
         after that. The body of any status but 200 is left out.
         """
+        await self._sit_out()
         async with self._slot(), self.stream(raw_path, self._site.max_bytes, visitor) as stream:
             if stream.status == 200:
                 return await _whole(stream, self._large)
             await stream.drop_body()
             return _answer(stream, b"")
+
+    async def _sit_out(self) -> None:
+        """A single pass waits for a short pause: what it leaves out, nobody tries again."""
+        while not self.guard.is_armed:
+            now = time.monotonic()
+            pause = self.guard.pause(now)
+            if pause is None or pause.until - now > self._site.deadline_seconds:
+                return
+            await asyncio.sleep(pause.until - now)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncGenerator[None]:
@@ -312,9 +322,11 @@ class OriginClient:
         self, method: str, raw_path: str, max_bytes: int, fields: Mapping[str, str], body: bytes
     ) -> AsyncGenerator[Stream]:
         started = time.monotonic()
-        pause = self.guard.admit(started)
+        name, is_question = f"{method} {raw_path}", method == "POST"
+        pause = self.guard.admit(started, is_question=is_question)
         if pause is not None:
-            raise OriginPaused(f"not asked for another {pause.until - started:.0f} s: {pause.reason}")
+            seconds = max(0.0, pause.until - started)
+            raise OriginPaused(f"not asked for another {seconds:.0f} s: {pause.reason}", pause.until)
         try:
             async with self._guarded_stream(method, raw_path, max_bytes, fields, body, started) as stream:
                 yield stream
@@ -323,11 +335,11 @@ class OriginClient:
         except OriginError as error:
             # What was under way when this process was stopped is too late when it goes on, whatever WordPress did.
             if time.monotonic() - started < self._site.deadline_seconds + STOPPED_SECONDS:
-                self._note_failure(f"{error.name}: {error}", started)
+                self._note_failure(name, f"{error.name}: {error}", started, is_answer=False)
             raise
         if stream.status >= 500 or stream.status == 429:
-            self._note_failure(f"WordPress answers {stream.status}", started, self._retry_after(stream))
-        elif self.guard.succeed(f"{method} {raw_path}", started, time.monotonic() - started):
+            self._note_failure(name, f"WordPress answers {stream.status}", started, self._retry_after(stream))
+        elif self.guard.succeed(name, started, time.monotonic() - started):
             log.info("WordPress answers again: one fetch at a time, then more", extra={"site": self._site.url})
 
     @asynccontextmanager
@@ -347,9 +359,12 @@ class OriginClient:
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
 
-    def _note_failure(self, reason: str, started: float, retry_after: float = 0.0) -> None:
+    def _note_failure(
+        self, name: str, reason: str, started: float, retry_after: float = 0.0, *, is_answer: bool = True
+    ) -> None:
         now = time.monotonic()
-        if self.guard.fail(reason, started, now, retry_after=retry_after) and (pause := self.guard.pause(now)):
+        begins = self.guard.fail(name, reason, started, now, retry_after=retry_after, is_answer=is_answer)
+        if begins and (pause := self.guard.pause(now)):
             log.warning(
                 "WordPress is left alone, but for a probe now and then; the pages in the tree stay",
                 extra={"site": self._site.url, "reason": pause.reason},

@@ -68,8 +68,9 @@ class Queue:
 
     def let_patient(self, most: int) -> None:
         """From now on so many that are not urgent may be in flight."""
-        self._most_patient = most
-        self._changed.set()
+        if most != self._most_patient:
+            self._most_patient = most
+            self._changed.set()
 
     def cancel(self, page: Page) -> None:
         """Take a page out of the queue. A journey that is under way goes on."""

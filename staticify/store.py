@@ -93,6 +93,12 @@ class Store:
                     "staticify render --all",
                 )
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            if connection.execute("pragma user_version").fetchone()[0] not in {0, SCHEMA_VERSION}:
+                connection.close()
+                raise StoreError(
+                    f"the state database {path} is of another version of staticify",
+                    hint="A daemon of this version makes it anew when it starts; without one: staticify render --all",
+                )
             return cls._loaded(connection, path)
         except (OSError, sqlite3.Error) as error:
             hint = "Run this as the user that runs the daemon"

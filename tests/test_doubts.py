@@ -315,6 +315,7 @@ def test_the_daemon_asks_for_two_visitors_once_in_a_sweep(tmp_path: Path, monkey
 
     async def main() -> None:
         async with origin_of("/a/").running() as origin, kept(tmp_path, origin, pages=["/a/"], interval="1s") as one:
+            monkeypatch.setattr("staticify.keeper.CANARY_SECONDS", 1.0)
             site = one.keeper.site.model_copy(update={"sweep_seconds": 1.0})
             monkeypatch.setattr(one.keeper, "site", site)
             one.keeper.start()

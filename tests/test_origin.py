@@ -854,9 +854,13 @@ def test_a_wordpress_that_always_fails_is_left_alone_and_probed(
             assert 0 <= state.paused_until - time.time() + 1 < 3
             await asyncio.sleep(0.25)
             origin.pages["/"] = html()
-            assert (await client.fetch("/")).status == 200
+            # The next probe is the journal's, which has been refused.
+            with pytest.raises(OriginPaused):
+                await client.fetch("/")
+            assert (await client.ask(b"{}")).status == 404
             assert len(origin.requests) == FAILURES_IN_A_ROW + 1
             assert (client.state.limit, client.state.paused_until, client.state.failures) == (1, 0, 0)
+            assert (await client.fetch("/")).status == 200
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
     run(test)
@@ -918,12 +922,26 @@ def test_what_a_process_that_stood_still_found_too_late_is_no_failure_of_wordpre
 def test_retry_after_is_kept(status: int, interval: str, seconds: int) -> None:
     async def test() -> None:
         busy = answer(b"", status, Retry_After="600")
-        async with asked({"/": busy}, interval=interval) as (origin, client):
-            await client.fetch("/")
+        async with asked({"/": busy, "/b/": busy}, interval=interval) as (origin, client):
+            for page in ("/", "/", "/b/"):  # One page speaks for itself.
+                await client.fetch(page)
             with pytest.raises(OriginPaused, match="Retry-After"):
-                await client.fetch("/")
-            assert len(origin.requests) == 1
+                await client.fetch("/c/")
+            assert len(origin.requests) == 3
             assert seconds - 3 < client.state.paused_until - time.time() < seconds + 3
+
+    run(test)
+
+
+def test_a_single_pass_sits_a_short_pause_out() -> None:
+    async def test() -> None:
+        busy = answer(b"", 429, Retry_After="1")
+        async with asked({"/": busy, "/b/": busy, "/c/": html()}) as (_origin, client):
+            for page in ("/", "/b/"):
+                await client.fetch(page)
+            started = time.monotonic()
+            assert (await client.fetch("/c/")).status == 200
+            assert time.monotonic() - started > 0.8
 
     run(test)
 
