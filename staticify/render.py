@@ -282,9 +282,10 @@ class Renderer:
 
         None once two later fetches agreed on it: then WordPress means it.
         """
-        left = seen_bytes(prepared.body)
         standing = self.body_of(page) if in_place is not None and in_place.kind is kind else b""
-        before_bytes = seen_bytes(standing) if standing else left
+        if not standing and not prepared.missing:
+            return None
+        left, before_bytes = seen_bytes(prepared.body), seen_bytes(standing)
         if prepared.missing:
             name, what = "required", f"the page lacks {prepared.missing[0]!r}"
         elif is_shrunk(left, before_bytes):
