@@ -102,7 +102,7 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
         reason = f" ({site.reason})" if site.reason else ""
         console.print(_text(f"{site.mode} mode: {_MODES[site.mode]}{reason}"))
         for line in _origin_lines(site.origin, now):
-            console.print(_text(line))
+            console.print(Text(printable(line), "yellow"))
 
 
 def _print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
