@@ -2,8 +2,9 @@
 
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
 (RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
-FAILURES_IN_A_ROW, and nothing good for PROBE_SECONDS, nothing is asked but one probe each PROBE_SECONDS; once that is
-good, one at a time, then more.
+FAILURES_IN_A_ROW, where nobody answers or nothing was good for PROBE_SECONDS, nothing is asked but one probe each
+PROBE_SECONDS; once that is good, one at a time, then more.
+
 All times are seconds of the monotonic clock.
 """
 
