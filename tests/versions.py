@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -60,7 +61,7 @@ def decoded(coding: str, body: bytes) -> bytes:
     """What was encoded, if all of it is there."""
     try:
         return DECODERS[coding](body)
-    except (OSError, EOFError, brotli.error) as error:
+    except (OSError, EOFError, zlib.error, brotli.error) as error:
         raise Torn(f"{len(body)} bytes of {coding}: {error}") from error
 
 
@@ -84,5 +85,5 @@ def _body(directory: int, suffix: str) -> bytes:
         raw = file.read()
     try:
         return _DECODERS_OF_FILES[suffix](raw)
-    except (OSError, EOFError, brotli.error) as error:
+    except (OSError, EOFError, zlib.error, brotli.error) as error:
         raise Torn(f"index.html{suffix}: {error}") from error
