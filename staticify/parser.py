@@ -1,6 +1,6 @@
 """A process that prepares answers for another one: what ends the HTML parser ends this, and no daemon.
 
-`python -P -m staticify.parser`, started by `workers` alone: questions on standard input, answers on standard output.
+`python -P -m staticify.parser`, started by `workers` alone. Its standard input is the socket on which it is asked.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import signal
-import sys
+import socket
 from pathlib import Path
 
 from staticify import wire
@@ -28,12 +28,10 @@ def main() -> None:
     # Who asks decides when this ends, and may still be waiting when everybody is told to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
+    with contextlib.suppress(EOFError, OSError), socket.socket(fileno=0) as peer:
         while True:
-            answer, rules = wire.unpacked_question(wire.receive(sys.stdin.buffer))
-            wire.send(sys.stdout.buffer, wire.packed_answer(prepare(answer, rules)))
-    except (EOFError, BrokenPipeError):
-        return
+            answer, rules = wire.question(peer)
+            wire.send(peer, wire.packed_answer(prepare(answer, rules)))
 
 
 if __name__ == "__main__":

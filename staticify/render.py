@@ -148,12 +148,8 @@ class Renderer:
             result = self.conclude(seen, started, UNCHANGED)
             await self._make_dense(page, result.record)
             return result
-        prepared = await self._workers.prepare(answer, rules)
-        if prepared.verdict.name == FORBIDDEN and await self._has_forbidden(page, before.kind, rules):
-            verdict = replace(prepared.verdict, outcome=Outcome.GONE)
-            return await self._workers.run(self.remove, page, seen, started, verdict)
-        return await self._workers.run(
-            self._replace, page, seen, started, answer, prepared, source_digest, revocations, is_told=is_told
+        return await self._workers.run_parsing(
+            self._replace, page, seen, started, answer, source_digest, revocations, is_told=is_told
         )
 
     def _rules_for(self, page: Page) -> Rules:
@@ -206,14 +202,16 @@ class Renderer:
         before: Record,
         started: float,
         answer: Answer,
-        prepared: Prepared,
         source_digest: str,
         revocations: int,
         *,
         is_told: bool,
     ) -> Result:
-        """The second half of the journey, in a worker thread: other bytes than those of the last good page."""
+        """The second half of the journey: other bytes than those of the last good page. Blocks."""
         rules = self._rules_for(page)
+        prepared = self._workers.parsers.prepare(answer, rules)
+        if prepared.verdict.name == FORBIDDEN and self._has_forbidden(page, before.kind, rules):
+            return self.remove(page, before, started, replace(prepared.verdict, outcome=Outcome.GONE))
         if prepared.verdict.outcome is Outcome.GONE:
             return self._let_go(page, before, started, prepared.verdict)
         if not prepared.verdict.is_publishable:
@@ -266,13 +264,13 @@ class Renderer:
         )
         return self.conclude(published, started, prepared.verdict)
 
-    async def _has_forbidden(self, page: Page, kind: Kind | None, rules: Rules) -> bool:
+    def _has_forbidden(self, page: Page, kind: Kind | None, rules: Rules) -> bool:
         """True if the page in the tree has what must never go out; it may have been published before that was said."""
-        body = await self._workers.run(self.body_of, page)
+        body = self.body_of(page)
         if not body:
             return False
         content_type = "text/html" if kind is Kind.HTML else "text/plain"
-        standing = await self._workers.prepare(Answer(200, (("content-type", content_type),), body), rules)
+        standing = self._workers.parsers.prepare(Answer(200, (("content-type", content_type),), body), rules)
         return standing.verdict.name in {FORBIDDEN, ENDS_THE_PARSER}
 
     def _held(

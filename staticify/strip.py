@@ -82,7 +82,7 @@ def strip(document: Document, rules: tuple[Rule, ...]) -> Stripped:
     if not found:
         return Stripped(document.body, ())
     cuts = _merged(found)
-    body = _without(document.body, cuts)
+    body = left_of(document.body, cuts)
     _verify(document, Document(body))
     return Stripped(body, cuts)
 
@@ -209,10 +209,15 @@ def _merged(cuts: list[Cut]) -> tuple[Cut, ...]:
     return tuple(merged)
 
 
-def _without(body: bytes, cuts: tuple[Cut, ...]) -> bytes:
+def left_of(body: bytes, cuts: tuple[Cut, ...]) -> bytes:
+    """A body without what is cut; without cuts the very same object. Raises ValueError for cuts out of order."""
+    if not cuts:
+        return body
     pieces = []
     position = 0
     for cut in cuts:
+        if not position <= cut.start <= cut.end <= len(body):
+            raise ValueError(f"bytes {cut.start} to {cut.end} cannot be cut out of {len(body)} after {position}")
         pieces.append(body[position : cut.start])
         position = cut.end
     pieces.append(body[position:])

@@ -14,7 +14,7 @@ from staticify.config import Config, Site
 from staticify.errors import OriginError
 from staticify.gate import decide_head, kind_of
 from staticify.listing import list_pages, page_at, sites_inside
-from staticify.nouns import Outcome, Prepared
+from staticify.nouns import Answer, Outcome, Prepared
 from staticify.origin import OriginClient
 from staticify.queue import Queue
 from staticify.render import rules_of
@@ -60,8 +60,7 @@ async def fetch_twice(site: Site, page: Page) -> Twice:
         answers = [await origin.fetch(page.raw_path, visitor=visitor) for visitor in (ONE_VISITOR, ANOTHER_VISITOR)]
         bodies = []
         for answer in answers:
-            verdict = decide_head(answer, page, rules.gate)
-            prepared = await workers.prepare(answer, rules) if verdict.is_publishable else Prepared(verdict)
+            prepared = await _prepared(answer, page, rules, workers)
             if not prepared.verdict.is_publishable:
                 return Twice(fault=f"{prepared.verdict.name}: {prepared.verdict.reason}")
             bodies.append(rules.noise.blank(prepared.body))
@@ -144,14 +143,21 @@ async def _verify_site(
     return found
 
 
+async def _prepared(answer: Answer, page: Page, rules: Rules, workers: Workers) -> Prepared:
+    """What an answer would come to, if it were a journey's."""
+    verdict = decide_head(answer, page, rules.gate)
+    if not verdict.is_publishable:
+        return Prepared(verdict)
+    return await workers.run_parsing(workers.parsers.prepare, answer, rules)
+
+
 async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, workers: Workers) -> Difference | None:
     try:
         answer = await origin.fetch(page.raw_path)
     except OriginError as error:
         return Difference(page.url, error.name, str(error))
     standing = tree.find(page.place)
-    verdict = decide_head(answer, page, rules.gate)
-    prepared = await workers.prepare(answer, rules) if verdict.is_publishable else Prepared(verdict)
+    prepared = await _prepared(answer, page, rules, workers)
     verdict = prepared.verdict
     if not verdict.is_publishable:
         if verdict.outcome is Outcome.GONE and standing is None:

@@ -1,55 +1,96 @@
-"""What `workers` and a process of `parser` say to each other, as bytes in frames.
+"""What `workers` and a process of `parser` say to each other, as bytes in frames on a socket.
 
-A question is a pickle, of who started the process. An answer is JSON and bytes: what a parser makes of a hostile page
-is not to be believed more than the page.
+A question is pickles and the body, of who started the process. An answer is JSON: what a parser makes of a hostile page
+is not to be believed more than the page. It may say what is cut, and cannot add a byte to what goes out.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
+import socket
 import struct
-from typing import IO, Any
+import time
+from typing import Any
 
 from staticify.nouns import Answer, Cut, Outcome, Prepared, Verdict
 from staticify.rules import Rules
+from staticify.strip import left_of
 
 _LENGTH = struct.Struct("!Q")
+MAX_BYTES = 256 * 2**20
+"""Of a frame. A page of 8 MiB with a cut at every tag makes an answer of 100 MB."""
 
 
-def send(stream: IO[bytes], content: bytes) -> None:
-    """Write one frame. Raises OSError if nobody reads it."""
-    stream.write(_LENGTH.pack(len(content)))
-    stream.write(content)
-    stream.flush()
+def send(peer: socket.socket, *frames: bytes, until: float | None = None) -> None:
+    """Write frames. Raises OSError if nobody reads them, TimeoutError if not `until` a time of the monotonic clock."""
+    for frame in frames:
+        for data in (_LENGTH.pack(len(frame)), frame):
+            _set_deadline(peer, until)
+            peer.sendall(data)
 
 
-def receive(stream: IO[bytes]) -> bytes:
-    """Read one frame. Raises EOFError if there is no whole one."""
-    (length,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
-    return _exactly(stream, length)
+def receive(peer: socket.socket, *, until: float | None = None) -> bytes:
+    """Read one frame. Raises EOFError if there is no whole one, OSError as above, ValueError if it is too long."""
+    (length,) = _LENGTH.unpack(_exactly(peer, _LENGTH.size, until))
+    if length > MAX_BYTES:
+        raise ValueError(f"a frame of {length} bytes")
+    return _exactly(peer, length, until)
 
 
-def _exactly(stream: IO[bytes], count: int) -> bytes:
-    data = stream.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
+def _exactly(peer: socket.socket, count: int, until: float | None) -> bytes:
+    pieces = []
+    while count:
+        _set_deadline(peer, until)
+        piece = peer.recv(min(count, 2**20), socket.MSG_WAITALL)
+        if not piece:
+            raise EOFError
+        pieces.append(piece)
+        count -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def packed_question(answer: Answer, rules: Rules) -> bytes:
-    """An answer of WordPress, and the rules for it."""
-    return pickle.dumps((answer, rules), protocol=pickle.HIGHEST_PROTOCOL)
+def _set_deadline(peer: socket.socket, until: float | None) -> None:
+    if until is None:
+        return
+    seconds = until - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    peer.settimeout(seconds)
 
 
-def unpacked_question(content: bytes) -> tuple[Answer, Rules]:
-    """The same, in the process that was started."""
-    answer, rules = pickle.loads(content)  # noqa: S301  of who started this process
-    return answer, rules
+def ask(peer: socket.socket, answer: Answer, rules: Rules, until: float) -> Prepared:
+    """What the process at the other end makes of an answer of WordPress.
+
+    Raises EOFError or OSError if it ends, TimeoutError if it is late, ValueError if it says what makes no sense.
+    """
+    head = pickle.dumps((answer.status, answer.headers, answer.is_framed), pickle.HIGHEST_PROTOCOL)
+    send(peer, _packed_rules(rules), head, answer.body, until=until)
+    return unpacked_answer(receive(peer, until=until), answer.body)
+
+
+def question(peer: socket.socket) -> tuple[Answer, Rules]:
+    """The next one, in the process that was started. Raises EOFError or OSError when nobody asks any more."""
+    rules, head, body = receive(peer), receive(peer), receive(peer)
+    status, headers, is_framed = pickle.loads(head)  # noqa: S301  of who started this process
+    return Answer(status, headers, body, is_framed), _unpacked_rules(rules)
+
+
+# The same few rules go with every page, and take longer to pack and to unpack than the page does to be sent.
+@functools.lru_cache(maxsize=256)
+def _packed_rules(rules: Rules) -> bytes:
+    return pickle.dumps(rules, pickle.HIGHEST_PROTOCOL)
+
+
+@functools.lru_cache(maxsize=256)
+def _unpacked_rules(content: bytes) -> Rules:
+    rules: Rules = pickle.loads(content)  # noqa: S301  of who started this process
+    return rules
 
 
 def packed_answer(prepared: Prepared) -> bytes:
-    """What an answer of WordPress comes to."""
+    """What an answer of WordPress comes to, without the body: the asker has that, and cuts it."""
     said: dict[str, Any] = {
         "name": prepared.verdict.name,
         "outcome": prepared.verdict.outcome,
@@ -58,21 +99,18 @@ def packed_answer(prepared: Prepared) -> bytes:
         "output_digest": prepared.output_digest,
         "missing": prepared.missing,
     }
-    head = json.dumps(said).encode()
-    return _LENGTH.pack(len(head)) + head + prepared.body
+    return json.dumps(said).encode()
 
 
-def unpacked_answer(content: bytes) -> Prepared:
-    """The same, in the daemon. Raises ValueError for what is none."""
+def unpacked_answer(content: bytes, body: bytes) -> Prepared:
+    """The same, in the daemon, which cuts its `body` itself. Raises ValueError for what is no answer."""
     try:
-        (length,) = _LENGTH.unpack_from(content)
-        said = json.loads(content[_LENGTH.size : _LENGTH.size + length])
-        return Prepared(
-            Verdict(str(said["name"]), Outcome(said["outcome"]), str(said["reason"])),
-            content[_LENGTH.size + length :],
-            tuple(Cut(int(start), int(end), str(rule)) for start, end, rule in said["cuts"]),
-            str(said["output_digest"]),
-            tuple(map(str, said["missing"])),
-        )
-    except (struct.error, KeyError, TypeError) as error:
+        said = json.loads(content)
+        verdict = Verdict(str(said["name"]), Outcome(said["outcome"]), str(said["reason"]))
+        cuts = tuple(Cut(int(start), int(end), str(rule)) for start, end, rule in said["cuts"])
+        output_digest, missing = str(said["output_digest"]), tuple(map(str, said["missing"]))
+    except (KeyError, TypeError) as error:
         raise ValueError(f"not an answer of a parser: {error}") from None
+    if not verdict.is_publishable:
+        return Prepared(verdict)
+    return Prepared(verdict, left_of(body, cuts), cuts, output_digest, missing)

@@ -10,11 +10,14 @@ import contextlib
 import functools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from staticify import wire
@@ -31,100 +34,92 @@ PARSE_SECONDS = 30.0
 """A page of 8 MiB takes two."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parser:
+    """A process of `parser`, and the socket to it."""
+
+    process: subprocess.Popen[bytes]
+    peer: socket.socket
+
+    def end(self) -> int:
+        """Close the socket, on which it ends by itself, and wait for that. Returns its exit status."""
+        self.peer.close()
+        return self.process.wait()
+
+
 class Parsers:
     """Processes that prepare answers, begun when they are needed. Close them after use."""
 
     def __init__(self) -> None:
+        # For half of the processors: WordPress, which shares the machine, takes longer for a page than a parser does.
+        self._slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
         self._lock = threading.Lock()
-        self._idle: list[subprocess.Popen[bytes]] = []
-        self._busy: set[subprocess.Popen[bytes]] = set()
+        self._idle: list[_Parser] = []
+        self._busy: set[_Parser] = set()
         self._is_closed = False
 
     def prepare(self, answer: Answer, rules: Rules) -> Prepared:
         """What `prepare.prepare` says. An answer on which the parser ends, or goes on and on, is refused. Blocks."""
-        process = self._taken()
-        try:
-            prepared = self._asked(process, answer, rules)
-        except BaseException as error:
-            # Whatever it was: another answer may be on its way, and would be taken for that of the next page.
-            process.kill()
-            status = process.wait()
-            self._drop(process)
-            if isinstance(error, OSError | EOFError | ValueError):
-                return Prepared(Verdict(ENDS_THE_PARSER, Outcome.REFUSED, _reason(status)))
-            raise
-        self._put_back(process)
-        return prepared
+        with self._slots:
+            parser = self._taken()
+            try:
+                prepared = wire.ask(parser.peer, answer, rules, time.monotonic() + PARSE_SECONDS)
+            except BaseException as error:
+                # Whatever it was: another answer may be on its way, and would be taken for that of the next page.
+                parser.process.kill()
+                with self._lock:
+                    self._busy.discard(parser)
+                status = parser.end()
+                if isinstance(error, OSError | EOFError | ValueError):
+                    return Prepared(Verdict(ENDS_THE_PARSER, Outcome.REFUSED, _reason(status)))
+                raise
+            self._put_back(parser)
+            return prepared
 
-    def _asked(self, process: subprocess.Popen[bytes], answer: Answer, rules: Rules) -> Prepared:
-        assert process.stdin is not None  # noqa: S101  pipes, both
-        assert process.stdout is not None  # noqa: S101
-        # All of it has one deadline: the question too is more than a pipe holds.
-        is_over = threading.Event()
-
-        def give_up() -> None:
-            is_over.set()
-            process.kill()
-
-        deadline = threading.Timer(PARSE_SECONDS, give_up)
-        deadline.start()
-        try:
-            wire.send(process.stdin, wire.packed_question(answer, rules))
-            prepared = wire.unpacked_answer(wire.receive(process.stdout))
-        finally:
-            deadline.cancel()
-            deadline.join()
-        if is_over.is_set():
-            raise EOFError
-        return prepared
-
-    def _taken(self) -> subprocess.Popen[bytes]:
+    def _taken(self) -> _Parser:
         with self._lock:
             while self._idle:
-                process = self._idle.pop()
-                if process.poll() is None:
-                    self._busy.add(process)
-                    return process
-                _end(process)
-            # Not in the directory that somebody happens to stand in, and not in the terminal's group of processes.
-            command = [sys.executable, "-P", "-m", PARSER]
-            process = subprocess.Popen(  # noqa: S603  ourselves
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-            )
-            self._busy.add(process)
-            return process
+                parser = self._idle.pop()
+                if parser.process.poll() is None:
+                    self._busy.add(parser)
+                    return parser
+                parser.end()
+            parser = _begun()
+            self._busy.add(parser)
+            return parser
 
-    def _put_back(self, process: subprocess.Popen[bytes]) -> None:
+    def _put_back(self, parser: _Parser) -> None:
         with self._lock:
-            self._busy.discard(process)
-            if not self._is_closed and process.poll() is None:
-                self._idle.append(process)
+            self._busy.discard(parser)
+            if not self._is_closed:
+                self._idle.append(parser)
                 return
-        _end(process)
-
-    def _drop(self, process: subprocess.Popen[bytes]) -> None:
-        with self._lock:
-            self._busy.discard(process)
-        _end(process)
+        parser.end()
 
     def close(self) -> None:
         """End them, those too that are being asked: nobody waits for what they say any more."""
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, []
-            for process in self._busy:
-                process.kill()
-        for process in idle:
-            _end(process)
+            for parser in self._busy:
+                parser.process.kill()
+        for parser in idle:
+            parser.end()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Close its pipes, on which it ends by itself, and wait for that."""
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
-    process.wait()
+def _begun() -> _Parser:
+    # Not in the directory that somebody happens to stand in, and not in the terminal's group of processes.
+    command = [sys.executable, "-P", "-m", PARSER]
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603  ourselves
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
+            )
+        except BaseException:
+            ours.close()
+            raise
+    return _Parser(process, ours)
 
 
 def _reason(status: int) -> str:
@@ -139,9 +134,8 @@ class Workers:
     """Threads for journeys, for who waits for a parser, and one that yields to all else. Close them after use."""
 
     def __init__(self) -> None:
-        self._parsers = Parsers()
-        # For half of the processors: WordPress, which shares the machine, takes longer for a page than a parser does.
-        self._parsing = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2), "parsing")
+        self.parsers = Parsers()
+        self._parsing = ThreadPoolExecutor(os.cpu_count() or 1, "parsing")
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "worker")
         self._background = ThreadPoolExecutor(1, "background", initializer=_be_nice)
 
@@ -153,13 +147,13 @@ class Workers:
         """Run a pure function that may take long and must slow nothing else down."""
         return await _run(self._background, function, *args, **kwargs)
 
-    async def prepare(self, answer: Answer, rules: Rules) -> Prepared:
-        """What `prepare.prepare` says, by a process of its own. What writes or removes never waits behind it."""
-        return await _run(self._parsing, self._parsers.prepare, answer, rules)
+    async def run_parsing(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that asks `parsers`, which may take long: what only removes never waits behind it."""
+        return await _run(self._parsing, function, *args, **kwargs)
 
     def close(self) -> None:
         """Wait for what runs, drop what has not begun. What yields to everything else could be waited for for long."""
-        self._parsers.close()
+        self.parsers.close()
         self._parsing.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._background.shutdown(wait=False, cancel_futures=True)

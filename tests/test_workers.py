@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -156,7 +157,7 @@ def test_a_parser_that_goes_on_and_on_is_ended(parsers: Parsers, monkeypatch: py
     good = page((PAGES / "single.html").read_bytes())
     parsers.prepare(good, RULES)
     monkeypatch.setattr("staticify.workers.PARSE_SECONDS", 0.2)
-    (process,) = parsers._idle
+    (process,) = (parser.process for parser in parsers._idle)
     os.kill(process.pid, signal.SIGSTOP)
     verdict = parsers.prepare(good, RULES).verdict
     assert (verdict.name, verdict.outcome) == ("ends-the-parser", Outcome.REFUSED)
@@ -168,7 +169,7 @@ def test_a_parser_that_goes_on_and_on_is_ended(parsers: Parsers, monkeypatch: py
 def test_a_parser_that_somebody_killed_costs_nothing(parsers: Parsers) -> None:
     good = page((PAGES / "single.html").read_bytes())
     parsers.prepare(good, RULES)
-    (process,) = parsers._idle
+    (process,) = (parser.process for parser in parsers._idle)
     os.kill(process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert parsers.prepare(good, RULES).verdict.name == "ok"
@@ -177,11 +178,11 @@ def test_a_parser_that_somebody_killed_costs_nothing(parsers: Parsers) -> None:
 def test_it_ends_when_nobody_asks_any_more_and_not_before() -> None:
     with closing(Parsers()) as parsers:
         parsers.prepare(page(b"x"), RULES)
-        (process,) = parsers._idle
+        (process,) = (parser.process for parser in parsers._idle)
         for number in (signal.SIGTERM, signal.SIGINT):
             os.kill(process.pid, number)
         parsers.prepare(page(b"x"), RULES)
-        assert parsers._idle == [process]
+        assert [parser.process for parser in parsers._idle] == [process]
     assert process.returncode == 0
 
 
@@ -190,7 +191,7 @@ def test_one_answer_is_never_taken_for_another_ones(parsers: Parsers, monkeypatc
     first, second = (page(f"<html><body><p>{name}</p></body></html>".encode()) for name in ("first", "second"))
     for error in (MemoryError(), KeyboardInterrupt(), OverflowError(), EOFError()):
 
-        def fails(stream: object, error: BaseException = error) -> bytes:
+        def fails(*_: object, error: BaseException = error, **__: object) -> bytes:
             raise error
 
         monkeypatch.setattr(wire, "receive", fails)
@@ -202,7 +203,7 @@ def test_one_answer_is_never_taken_for_another_ones(parsers: Parsers, monkeypatc
 
 def test_a_question_that_nobody_reads_is_given_up_too(parsers: Parsers, monkeypatch: pytest.MonkeyPatch) -> None:
     parsers.prepare(page(b"x"), RULES)
-    (process,) = parsers._idle
+    (process,) = (parser.process for parser in parsers._idle)
     os.kill(process.pid, signal.SIGSTOP)
     monkeypatch.setattr("staticify.workers.PARSE_SECONDS", 0.2)
     large = page(b"<html>" + b"more than a pipe holds " * 50_000)
@@ -212,7 +213,7 @@ def test_a_question_that_nobody_reads_is_given_up_too(parsers: Parsers, monkeypa
 def test_who_closes_waits_for_no_parser() -> None:
     parsers = Parsers()
     parsers.prepare(page(b"x"), RULES)
-    (process,) = parsers._idle
+    (process,) = (parser.process for parser in parsers._idle)
     os.kill(process.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(parsers.prepare, page(b"x"), RULES)
@@ -234,7 +235,7 @@ def test_a_process_ends_with_who_started_it() -> None:
     async def main() -> None:
         code = (
             "import os, signal; from staticify.workers import Parsers; from test_workers import RULES, page;"
-            "parsers = Parsers(); parsers.prepare(page(b'x'), RULES); print(parsers._idle[0].pid, flush=True);"
+            "parsers = Parsers(); parsers.prepare(page(b'x'), RULES); print(parsers._idle[0].process.pid, flush=True);"
             "os.kill(os.getpid(), signal.SIGKILL)"
         )
         started = await asyncio.create_subprocess_exec(
@@ -255,14 +256,55 @@ def _is_running(number: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 8, wire._LENGTH.pack(2) + b"{}", wire._LENGTH.pack(2) + b"[]x", b"x"])
+NO_ANSWERS = (
+    b"",
+    b"{}",
+    b"[]",
+    b"\0",
+    b'{"name": "ok", "outcome": "published", "reason": "", "cuts": [1], "output_digest": "", "missing": []}',
+    b'{"name": "ok", "outcome": "such", "reason": "", "cuts": [], "output_digest": "", "missing": []}',
+)
+
+
+@pytest.mark.parametrize("content", NO_ANSWERS)
 def test_what_is_no_answer_is_said_to_be_none(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"answer of a parser|Expecting"):
-        wire.unpacked_answer(content)
+    with pytest.raises(ValueError, match=r"answer of a parser|Expecting|valid"):
+        wire.unpacked_answer(content, b"")
 
 
 def test_every_field_of_an_answer_survives() -> None:
-    prepared = Prepared(
-        Verdict("ok", Outcome.PUBLISHED, "caf\u00e9 \udce9"), b"\0body", (Cut(1, 2, ".ad"),), "digest", ("#a", "text:b")
-    )
-    assert wire.unpacked_answer(wire.packed_answer(prepared)) == prepared
+    verdict = Verdict("ok", Outcome.PUBLISHED, "caf\u00e9 \udce9")
+    prepared = Prepared(verdict, b"\0ody", (Cut(1, 2, ".ad"),), "digest", ("#a", "text:b"))
+    assert wire.unpacked_answer(wire.packed_answer(prepared), b"\0body") == prepared
+
+
+@pytest.mark.parametrize("cuts", [((3, 2),), ((0, 6),), ((-1, 1),), ((0, 3), (2, 4)), ((3, 4), (0, 1))])
+def test_a_parser_cannot_add_a_byte_to_what_goes_out(cuts: tuple[tuple[int, int], ...]) -> None:
+    said = Prepared(Verdict("ok", Outcome.PUBLISHED, ""), b"evil", tuple(Cut(*cut, "") for cut in cuts), "digest")
+    with pytest.raises(ValueError, match="cannot be cut"):
+        wire.unpacked_answer(wire.packed_answer(said), b"01234")
+
+
+def test_a_frame_that_is_too_long_is_not_waited_for() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"\xff" * 8)
+        with pytest.raises(ValueError, match="a frame of"):
+            wire.receive(theirs)
+
+
+def test_a_frame_longer_than_the_kernel_holds_comes_whole_and_one_cut_short_does_not() -> None:
+    ours, theirs = socket.socketpair()
+    content = os.urandom(3 * 2**20 + 1)
+    with theirs, ThreadPoolExecutor(1) as threads:
+        with ours:
+            sent = threads.submit(wire.send, ours, content, b"", content[:5])
+            until = time.monotonic() + 10
+            assert wire.receive(theirs, until=until) == content
+            assert (wire.receive(theirs, until=until), wire.receive(theirs, until=until)) == (b"", content[:5])
+            sent.result(10)
+            ours.sendall(wire._LENGTH.pack(2) + b"x")
+        with pytest.raises(EOFError):
+            wire.receive(theirs, until=until)
+        with pytest.raises(TimeoutError):
+            wire.receive(theirs, until=time.monotonic())

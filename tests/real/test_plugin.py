@@ -1060,7 +1060,7 @@ class Listener:
                 connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     def positions(self) -> list[int]:
-        """What was told of the journal. A request before may have told it only now: the author does not wait for that."""
+        """What was told of the journal; a request before may tell it only now, because its author has not waited."""
         bodies = (json.loads(request.partition(b"\r\n\r\n")[2]) for _, request in self.heard)
         return [body["data"]["position"] for body in bodies if body["type"] == "changes"]
 
