@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from staticify.tags import ANY, SITE, is_tag
 VERSION = 1
 MAX_TAGS = 5000
 """Of one row. One with more is read as if everything had changed."""
+_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~%/@:+,=-]{1,1000}")
 _MAX_NUMBER = 2**63 - 1
 """MySQL's largest signed integer. Python's own have no end, and its floats do."""
 
@@ -43,6 +45,8 @@ class Changes:
     entries: tuple[Entry, ...]
     cron_due_at: float | None
     """Seconds since the epoch."""
+    direct: str = ""
+    """The path at which the same is answered with less of WordPress; empty if the plugin names none."""
 
 
 def question(journal: str, since: int, since_time: int = 0) -> bytes:
@@ -69,7 +73,13 @@ def parse_changes(body: bytes) -> Changes:
         is_more=answer.flag("more"),
         entries=tuple(sorted((_entry(row) for row in rows), key=lambda entry: entry.position)),
         cron_due_at=None if cron_due_at is None else float(answer.integer("cron_due_at")),
+        direct=_path(data.get("direct")),
     )
+
+
+def _path(value: object) -> str:
+    """A path on the site's own host; what is none is not asked for, and nothing is lost."""
+    return value if isinstance(value, str) and _PATH.fullmatch(value) else ""
 
 
 def _entry(row: object) -> Entry:

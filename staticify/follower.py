@@ -29,6 +29,8 @@ CRON_SECONDS = 15.0
 ROW_SECONDS = 20.0
 """After what it tells of may a row come: a request writes it at its end, and a page may be seen changed before."""
 MAX_ROUNDS = 100
+USUAL_SECONDS = 3600.0
+"""For so long a site is asked the usual way after the address that it named for questions gave no answer."""
 FAILURES_UNTIL_BLIND = 2
 
 
@@ -47,6 +49,8 @@ class Follower:
         self._cron: asyncio.TimerHandle | None = None
         self._turning: set[asyncio.Task[None]] = set()
         self._cron_asked_at = float("-inf")
+        self._direct = ""
+        self._usual_until = float("-inf")
 
     def start(self) -> asyncio.Task[None]:
         """Ask now, and then whenever told. The task ends after `stop`."""
@@ -101,10 +105,24 @@ class Follower:
     async def _read(self) -> AsyncIterator[Changes]:
         for _ in range(MAX_ROUNDS):
             state = self._state
-            changes = _understood(await self._keeper.ask(question(state.journal, state.since, state.since_time)))
+            changes = await self._ask(question(state.journal, state.since, state.since_time))
             yield changes
             if not changes.is_more or not changes.entries:
                 return
+
+    async def _ask(self, body: bytes) -> Changes:
+        """Ask at the address that the plugin has named for it, and the usual way where that gives no answer of it."""
+        now = asyncio.get_running_loop().time()
+        if self._direct:
+            try:
+                return _understood(await self._keeper.ask(body, self._direct))
+            except AnswerMalformed as error:
+                log.info("the journal is asked by way of all of WordPress", extra=self._because(error))
+                self._direct, self._usual_until = "", now + USUAL_SECONDS
+        changes = _understood(await self._keeper.ask(body))
+        if now >= self._usual_until:
+            self._direct = changes.direct
+        return changes
 
     async def _apply(self, changes: Changes) -> None:
         """Act on an answer. What is due is in the store before the position is: a crash between them loses nothing."""

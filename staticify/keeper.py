@@ -255,9 +255,9 @@ class Keeper:
             del self._suspects[page]
         return missed
 
-    async def ask(self, body: bytes) -> Answer:
-        """What the plugin answers to a signed question. Raises OriginError."""
-        return await self._origin.ask(body)
+    async def ask(self, body: bytes, direct: str = "") -> Answer:
+        """What the plugin answers to a signed question, at the path that it has named. Raises OriginError."""
+        return await self._origin.ask(body, direct)
 
     async def fetch_aside(self, raw_path: str) -> Answer:
         """An answer that is for no page. Raises OriginError."""
@@ -311,8 +311,10 @@ class Keeper:
     async def _let_go_of_unlisted(self, listed: set[str]) -> None:
         """Take pages out of the tree that nobody wants there any more, when two lists in a row lack them.
 
-        After the first such list they are fetched at once: most are gone, and their own answer says so.
+        After the first such list they are fetched at once: most are gone, and their own answer says so. Of many few go
+        at a time: a list that lost most of them is a fault more often than not.
         """
+        too_many = 0
         for record in self._store.of_site(self.site.url):
             if record.url in listed:
                 if record.unlisted_at:
@@ -324,16 +326,21 @@ class Keeper:
             elif not record.is_published:
                 self._let_go(page)
                 self._store.forget([record.url])
-            elif record.unlisted_at or self.site.is_excluded(page):
+            elif self.site.is_excluded(page) or (record.unlisted_at and self._renderer.may_lose_one()):
                 self._let_go(page)
                 result = await self._workers.run(
                     self._renderer.remove, page, record, time.time(), Verdict(UNLISTED, Outcome.GONE, _UNLISTED_REASON)
                 )
                 self._report(result)
+            elif record.unlisted_at:
+                too_many += 1
             else:
                 self._store.put(replace(record, unlisted_at=time.time()))
                 self._add([page])
                 self._queue.schedule(page)
+        if too_many:
+            left = {"site": self.site.url, "pages": too_many}
+            log.warning("many pages are listed no more: a few go at a time", extra=left)
 
     def _is_ours(self, page: Page) -> bool:
         return not self.site.is_excluded(page) and not any(is_inside(other, page) for other in self._others)

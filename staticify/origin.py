@@ -232,18 +232,21 @@ class OriginClient:
         self._retry_at: dict[Origin, float] = {}
         """By the monotonic clock, of each address that could not be reached."""
 
-    async def ask(self, body: bytes) -> Answer:
-        """What the site's plugin answers to a signed question. Raises OriginError. Waits for no slot: it is small."""
+    async def ask(self, body: bytes, direct: str = "") -> Answer:
+        """What the site's plugin answers to a signed question. Raises OriginError. Waits for no slot: it is small.
+
+        `direct` is the path at which it may be asked with less of WordPress, if it has named one.
+        """
+        path = direct or f"{self._site.base.raw_path}?{QUESTION}"
         try:
-            return await self._ask(body)
+            return await self._ask(path, body)
         except OriginUnreachable:
             # The server may have closed the idle connection in the same moment. A fetch is sent again by itself; this
             # is a POST, and only its sender knows that it changes nothing.
-            return await self._ask(body)
+            return await self._ask(path, body)
 
-    async def _ask(self, body: bytes) -> Answer:
+    async def _ask(self, path: str, body: bytes) -> Answer:
         fields = sign(self._site.secrets, secrets.token_hex(16), time.time(), body)
-        path = f"{self._site.base.raw_path}?{QUESTION}"
         async with self._stream("POST", path, MAX_JOURNAL_BYTES, fields, body) as stream:
             return await _whole(stream, self._large)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from staticify.encode import encode
 from staticify.errors import OriginError, TreeError
 from staticify.gate import ENDS_THE_PARSER, FORBIDDEN, KIND_CHANGED, decide_head, decide_kind, kind_of
 from staticify.looks import is_about, is_shrunk, seen_bytes
+from staticify.losses import Losses
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import Answer, Kind, Outcome, Prepared, Record, Result, Verdict
 from staticify.origin import OriginClient
@@ -39,6 +41,8 @@ MAX_DENSE_BYTES = 256 * 1024
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({"moved", "not-public", "password", "do-not-cache"})
+# What a fault of WordPress may look like on all pages at once. What is private goes at once, however much it is.
+_LOSSES = frozenset({"gone", "moved"})
 # Header fields that `explain` shows; the rest is the server's own business, and Set-Cookie nobody's.
 _SHOWN_HEADERS = frozenset(
     {
@@ -103,6 +107,8 @@ class Renderer:
         self._dense_lock = asyncio.Lock()
         self._revocations: Counter[str] = Counter()
         """How often WordPress took a page back, by URL: an answer from before is not published after it."""
+        self._losses = Losses(site.interval_seconds)
+        self._losing = threading.Lock()
         self._rules = {group: rules_of(site, group) for group in (None, *site.groups)}
 
     async def render(self, page: Page, *, is_twice: bool = False) -> Result:
@@ -130,7 +136,7 @@ class Renderer:
 
         verdict = decide_head(answer, page, rules.gate)
         if verdict.outcome is Outcome.GONE:
-            return await self._workers.run(self._let_go, page, seen, started, verdict)
+            return await self._workers.run(self._let_go, page, seen, started, verdict, is_told=is_told)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
 
@@ -213,7 +219,7 @@ class Renderer:
         if prepared.verdict.name == FORBIDDEN and self._has_forbidden(page, before.kind, rules):
             return self.remove(page, before, started, replace(prepared.verdict, outcome=Outcome.GONE))
         if prepared.verdict.outcome is Outcome.GONE:
-            return self._let_go(page, before, started, prepared.verdict)
+            return self._let_go(page, before, started, prepared.verdict, is_told=is_told)
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
         kind = kind_of(answer) or Kind.HTML
@@ -331,7 +337,7 @@ class Renderer:
         is_recent = abs(now - (before.changed_at or found.mtime)) < MAX_NOISE_SECONDS
         return (found, False) if is_noise and is_recent else None
 
-    def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict) -> Result:
+    def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict, *, is_told: bool) -> Result:
         """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice. Blocks.
 
         Two different signs agree as well as two of a kind, and an error between them takes nothing back.
@@ -339,7 +345,20 @@ class Renderer:
         if verdict.name in _NEEDS_CONFIRMATION and not seen.doubted_at and seen.is_published:
             kept = Verdict(verdict.name, Outcome.KEPT, f"{verdict.reason}; removed if the next fetch agrees")
             return self.conclude(replace(seen, doubted_at=started), started, kept)
+        if verdict.name in _LOSSES and seen.is_published and not is_told:
+            # A site that has lost its home page has lost more than that.
+            why = "it is the home page" if page == self.site.base else "many pages went at once"
+            if page == self.site.base or not self.may_lose_one():
+                reason = f"{verdict.reason}; kept, because {why} (`staticify purge` says that it is meant)"
+                return self.conclude(seen, started, Verdict(verdict.name, Outcome.KEPT, reason))
         return self.remove(page, seen, started, verdict)
+
+    def may_lose_one(self) -> bool:
+        """Count one more page that goes without a word. False if too many do."""
+        with self._losing:
+            return self._losses.admit(
+                time.monotonic(), lambda: sum(one.is_published for one in self._store.of_site(self.site.url))
+            )
 
     def remove(self, page: Page, before: Record, started: float, verdict: Verdict) -> Result:
         """Take the page out of the tree and record why. Blocks."""

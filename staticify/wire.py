@@ -9,10 +9,9 @@ from __future__ import annotations
 import functools
 import json
 import pickle
-import socket
 import struct
-import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from staticify.nouns import Answer, Cut, Outcome, Prepared, Verdict
 from staticify.rules import Rules
@@ -23,54 +22,67 @@ MAX_BYTES = 256 * 2**20
 """Of a frame. A page of 8 MiB with a cut at every tag makes an answer of 100 MB."""
 
 
-def send(peer: socket.socket, *frames: bytes, until: float | None = None) -> None:
-    """Write frames. Raises OSError if nobody reads them, TimeoutError if not `until` a time of the monotonic clock."""
+class Peer(Protocol):
+    """The socket to the other end."""
+
+    def settimeout(self, seconds: float, /) -> None:
+        """From now on raise TimeoutError from what takes longer."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all of it."""
+
+    def recv(self, count: int, /) -> bytes:
+        """Some bytes, so many at most; none at the end."""
+
+
+def send(peer: Peer, *frames: bytes, left: Callable[[], float] | None = None) -> None:
+    """Write frames. Raises OSError if nobody reads them, TimeoutError when no seconds are `left`."""
     for frame in frames:
         for data in (_LENGTH.pack(len(frame)), frame):
-            _set_deadline(peer, until)
+            _set_deadline(peer, left)
             peer.sendall(data)
 
 
-def receive(peer: socket.socket, *, until: float | None = None) -> bytes:
+def receive(peer: Peer, *, left: Callable[[], float] | None = None) -> bytes:
     """Read one frame. Raises EOFError if there is no whole one, OSError as above, ValueError if it is too long."""
-    (length,) = _LENGTH.unpack(_exactly(peer, _LENGTH.size, until))
+    (length,) = _LENGTH.unpack(_exactly(peer, _LENGTH.size, left))
     if length > MAX_BYTES:
         raise ValueError(f"a frame of {length} bytes")
-    return _exactly(peer, length, until)
+    return _exactly(peer, length, left)
 
 
-def _exactly(peer: socket.socket, count: int, until: float | None) -> bytes:
+def _exactly(peer: Peer, count: int, left: Callable[[], float] | None) -> bytes:
     pieces = []
     while count:
-        _set_deadline(peer, until)
-        piece = peer.recv(min(count, 2**20), socket.MSG_WAITALL)
+        _set_deadline(peer, left)
+        piece = peer.recv(min(count, 2**20))
         if not piece:
             raise EOFError
         pieces.append(piece)
         count -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return b"".join(pieces)
 
 
-def _set_deadline(peer: socket.socket, until: float | None) -> None:
-    if until is None:
+def _set_deadline(peer: Peer, left: Callable[[], float] | None) -> None:
+    if left is None:
         return
-    seconds = until - time.monotonic()
+    seconds = left()
     if seconds <= 0:
         raise TimeoutError
     peer.settimeout(seconds)
 
 
-def ask(peer: socket.socket, answer: Answer, rules: Rules, until: float) -> Prepared:
+def ask(peer: Peer, answer: Answer, rules: Rules, left: Callable[[], float]) -> Prepared:
     """What the process at the other end makes of an answer of WordPress.
 
     Raises EOFError or OSError if it ends, TimeoutError if it is late, ValueError if it says what makes no sense.
     """
     head = pickle.dumps((answer.status, answer.headers, answer.is_framed), pickle.HIGHEST_PROTOCOL)
-    send(peer, _packed_rules(rules), head, answer.body, until=until)
-    return unpacked_answer(receive(peer, until=until), answer.body)
+    send(peer, _packed_rules(rules), head, answer.body, left=left)
+    return unpacked_answer(receive(peer, left=left), answer.body)
 
 
-def question(peer: socket.socket) -> tuple[Answer, Rules]:
+def question(peer: Peer) -> tuple[Answer, Rules]:
     """The next one, in the process that was started. Raises EOFError or OSError when nobody asks any more."""
     rules, head, body = receive(peer), receive(peer), receive(peer)
     status, headers, is_framed = pickle.loads(head)  # noqa: S301  of who started this process

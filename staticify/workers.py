@@ -62,8 +62,9 @@ class Parsers:
         """What `prepare.prepare` says. An answer on which the parser ends, or goes on and on, is refused. Blocks."""
         with self._slots:
             parser = self._taken()
+            until = time.monotonic() + PARSE_SECONDS
             try:
-                prepared = wire.ask(parser.peer, answer, rules, time.monotonic() + PARSE_SECONDS)
+                prepared = wire.ask(parser.peer, answer, rules, lambda: until - time.monotonic())
             except BaseException as error:
                 # Whatever it was: another answer may be on its way, and would be taken for that of the next page.
                 parser.process.kill()

@@ -27,6 +27,8 @@ class ScriptedJournal:
     position: int = 0
     cron_due_at: int | None = None
     per_answer: int = 500
+    direct: str | None = None
+    """Where else it may be asked, as it says; absent in answers of an older plugin."""
     status: int = 200
     questions: list[dict[str, Any]] = field(default_factory=list)
 
@@ -38,6 +40,11 @@ class ScriptedJournal:
         self.position = max(self.position, position or self.position + 1)
         row = {"position": position or self.position, "time": int(time.time()), "tags": list(tags)}
         self.rows.append({**row, "urls": list(urls), "gone": list(gone)})
+
+    def open_direct(self, path: str) -> None:
+        """Answer at a path of its own as well, and say so."""
+        self.direct = path
+        self.origin.pages[path] = self._answer
 
     def page(self, path: str, text: str, *tags: str) -> None:
         """What the site answers for a path, and the label that a signed fetch gets."""
@@ -74,7 +81,7 @@ class ScriptedJournal:
             "more": len(rows) > self.per_answer,
             "entries": given,
             "cron_due_at": self.cron_due_at,
-        }
+        } | ({} if self.direct is None else {"direct": self.direct})
         await exchange.send(answer(json.dumps(body), content_type="application/json"))
 
 

@@ -249,3 +249,23 @@ def test_any_json_is_an_answer_or_malformed(changed: dict[str, Any], row: dict[s
 @given(st.binary(max_size=40))
 def test_any_bytes_are_malformed(body: bytes) -> None:
     assert refused(body)
+
+
+@pytest.mark.parametrize(
+    ("direct", "path"),
+    [
+        ("/wp-content/mu-plugins/staticify/direct.php", "/wp-content/mu-plugins/staticify/direct.php"),
+        ("/blog/wp-content/plugins/staticify/direct.php", "/blog/wp-content/plugins/staticify/direct.php"),
+        ("", ""),
+        (None, ""),
+        (7, ""),
+        ("//elsewhere.example/direct.php", ""),
+        ("http://elsewhere.example/direct.php", ""),
+        ("/direct.php?x=1", ""),
+        ("/direct.php\r\nHost: x", ""),
+        ("/direct.php\n", ""),
+        ("/" + "x" * 2000, ""),
+    ],
+)
+def test_the_shorter_way_is_a_path_of_the_site_or_none(direct: object, path: str) -> None:
+    assert parse_changes(json.dumps(GOOD | {"direct": direct}).encode()).direct == path

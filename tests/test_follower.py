@@ -93,7 +93,7 @@ def followed(directory: Path, test: Test, **keys: Any) -> None:
 
 
 def renders(one: Followed, since: list[str]) -> list[str]:
-    return sorted(path for path in one.origin.paths()[len(since) :] if path != QUESTION)
+    return sorted(path for path in one.origin.paths()[len(since) :] if path not in {QUESTION, DIRECT})
 
 
 @pytest.mark.parametrize(
@@ -402,6 +402,68 @@ def test_without_the_plugin_every_page_is_fetched_each_interval_and_it_is_said(
         assert one.count("/one/") == before
 
     followed(tmp_path, test, interval="1s")
+
+
+DIRECT = "/wp-content/mu-plugins/staticify/direct.php"
+
+
+def test_where_the_plugin_names_a_shorter_way_the_next_questions_go_there(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.open_direct(DIRECT)
+        await one.read()
+        before = one.origin.paths()
+        one.journal.write("term:5")
+        for _ in range(3):
+            await one.read()
+        asked = one.origin.paths()[len(before) :]
+        assert (asked.count(DIRECT), asked.count(QUESTION), asked.count("/one/")) == (3, 0, 1)
+        assert one.is_in(Mode.JOURNAL)
+
+    followed(tmp_path, test)
+
+
+NO_ANSWERS_OF_THE_PLUGIN = {
+    "forbidden": answer(b"no PHP here", 403),
+    "gone": answer(b"", 404),
+    "failed": answer(b"", 500),
+    "its source": answer(b"<?php", content_type="text/plain"),
+    "another one": answer(b"{}", content_type="application/json"),
+}
+
+
+@pytest.mark.parametrize("no_answer", NO_ANSWERS_OF_THE_PLUGIN.values(), ids=NO_ANSWERS_OF_THE_PLUGIN.keys())
+def test_where_the_shorter_way_leads_nowhere_nothing_is_missed(tmp_path: Path, no_answer: bytes) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.direct = DIRECT
+        one.origin.pages[DIRECT] = no_answer
+        await one.read()
+        before = one.origin.paths()
+        one.journal.write("term:5")
+        for _ in range(3):
+            await one.read()
+        asked = one.origin.paths()[len(before) :]
+        assert (asked.count(DIRECT), asked.count(QUESTION), asked.count("/one/")) == (1, 3, 1)
+        assert one.is_in(Mode.JOURNAL)
+
+    followed(tmp_path, test)
+
+
+def test_the_shorter_way_is_tried_again_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.direct = DIRECT
+        one.origin.pages[DIRECT] = answer(b"", 404)
+        for _ in range(2):
+            await one.read()
+        monkeypatch.setattr("staticify.follower.USUAL_SECONDS", 0.0)
+        one.follower._usual_until = 0.0
+        one.journal.open_direct(DIRECT)
+        before = one.origin.paths()
+        for _ in range(3):
+            await one.read()
+        asked = one.origin.paths()[len(before) :]
+        assert (asked.count(DIRECT), asked.count(QUESTION)) == (2, 1)
+
+    followed(tmp_path, test)
 
 
 def test_one_failure_to_ask_is_chance(tmp_path: Path) -> None:

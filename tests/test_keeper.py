@@ -18,6 +18,7 @@ from staticify.config import Config
 from staticify.discover import Listing, Note
 from staticify.keeper import UNLISTED, Keeper
 from staticify.listing import list_pages, sites_inside
+from staticify.losses import ALWAYS
 from staticify.nouns import Outcome, Result
 from staticify.origin import OriginClient
 from staticify.store import Store
@@ -352,6 +353,29 @@ def test_an_unlisted_page_that_is_gone_goes_with_the_first_list(tmp_path: Path) 
                 await one.keeper.update_list()
                 await until(lambda: one.told("/b/")[-1] == (Outcome.GONE, "gone"))
                 assert one.paths() == {"/a/"}
+
+    asyncio.run(main())
+
+
+def test_of_many_that_are_listed_no_more_a_few_go_at_a_time(tmp_path: Path) -> None:
+    """A plugin that makes the sitemap is switched off, say, and another one lists a page and nothing else."""
+    paths = [f"/{number}/" for number in range(20)]
+
+    async def main() -> None:
+        async with origin_of("/a/", *paths).running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", *paths)
+            async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="1h") as one:
+                one.keeper.start()
+                await one.keeper.update_list()
+                await until(lambda: one.paths() == {"/a/", *paths})
+                origin.pages["/map.xml"] = urlset("/a/")
+                for _ in range(3):
+                    await one.keeper.update_list()
+                assert len(one.paths()) == 21 - ALWAYS
+                # Those that are left are kept as fresh as ever.
+                origin.pages["/map.xml"] = urlset("/a/", *paths)
+                await one.keeper.update_list()
+                await until(lambda: one.paths() == {"/a/", *paths})
 
     asyncio.run(main())
 

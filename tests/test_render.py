@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import os
 import shutil
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -323,6 +324,48 @@ def test_what_was_never_good_is_not_published(tmp_path: Path, name: str) -> None
 
 
 # --- Gone ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_site_that_loses_its_pages_loses_a_few_at_a_time(tmp_path: Path) -> None:
+    """A table of the database is gone, say: WordPress answers 404 to everything, and nobody told it to."""
+    paths = [f"/{number}/" for number in range(80)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", *paths):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+        for path in ("/", *paths):
+            origin.pages[path] = answer(b"nothing found", 404)
+        results = [await stage.render(path) for path in ("/", *paths)]
+        outcomes = [result.outcome for result in results]
+        assert outcomes == [Outcome.KEPT, *[Outcome.GONE] * 8, *[Outcome.KEPT] * 72]
+        assert "it is the home page" in results[0].reason
+        assert "many pages went at once" in results[-1].reason
+        assert all(undone(stage.leaf(path)) == variants("html", html(path)) for path in ("/", *paths[8:]))
+        # Later some more, and what somebody speaks of at once.
+        stage.renderer._losses._times.clear()
+        again = Counter([(await stage.render(path)).outcome for path in ("/", *paths[8:])])
+        assert again == {Outcome.GONE: 7, Outcome.KEPT: 66}
+        for path in ("/", *paths):
+            stage.store.set_due(stage.page(path).url, is_told=True)
+        assert {(await stage.render(path)).outcome for path in ("/", *paths)} == {Outcome.GONE}
+        assert files(stage.tree.path) == {}
+
+    journey(tmp_path, test)
+
+
+def test_of_a_small_site_five_go_at_once(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        paths = [f"/{number}/" for number in range(8)]
+        for path in paths:
+            await stage.render(path)
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = answer(b"", 410)
+        outcomes = [(await stage.render(path)).outcome for path in paths]
+        assert outcomes == [*[Outcome.GONE] * 5, *[Outcome.KEPT] * 3]
+
+    journey(tmp_path, test)
 
 
 @pytest.mark.parametrize("status", [404, 410])

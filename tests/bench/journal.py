@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -245,10 +245,15 @@ def requests_in(stack: Stack, since: int) -> list[tuple[str, float]]:
     return [(f"{part[4][1:]} {part[5]}", float(part[2])) for part in parts]
 
 
-def seconds_of_php(stack: Stack, what: str, since: int) -> list[float]:
-    """What each request for a path took by PHP's own clock, since a line of its log."""
+def is_question(what: str) -> bool:
+    """True for a request to the journal, by either way."""
+    return "staticify=changes" in what or "/staticify/direct.php" in what
+
+
+def seconds_of_php(stack: Stack, is_meant: Callable[[str], bool], since: int) -> list[float]:
+    """What each request that is meant took by PHP's own clock, since a line of its log."""
     lines = (stack.directory / "log/fpm.log").read_text().splitlines()[since:]
-    return [int(line.split()[0]) / 1e6 for line in lines if what in line]
+    return [int(line.split()[0]) / 1e6 for line in lines if is_meant(line)]
 
 
 def lines_logged(stack: Stack, name: str = "access") -> int:
@@ -272,13 +277,13 @@ def idle(count: int, seconds: float) -> None:
         asked = requests_in(stack, since)
         swept = one.health()["journeys"] - journeys
         cycles = lasted / 60
-        questions = [took for what, took in asked if "staticify=changes" in what]
-        others = Counter(what for what, _ in asked if "staticify=changes" not in what)
+        questions = [took for what, took in asked if is_question(what)]
+        others = Counter(what for what, _ in asked if not is_question(what))
         renders = sum(others.values())
         print(f"{pages} pages, {lasted:.0f} s at rest, {cycles:.1f} cycles of 60 s")
         print(f"questions to the journal: {len(questions)}, {len(questions) / cycles:.2f} a cycle")
         row("one of them, ms (median, p95, max)", questions)
-        row("the same by PHP's own clock", seconds_of_php(stack, "staticify=changes", since_in_php))
+        row("the same by PHP's own clock", seconds_of_php(stack, is_question, since_in_php))
         print(f"the sweep (each page once an hour): {swept} journeys, {swept / cycles:.1f} a cycle")
         print(f"other requests: {renders - swept}, of which for WP-Cron {others['GET /wp-cron.php']}")
         each = seconds_of_render(stack, "/")

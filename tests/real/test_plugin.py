@@ -123,6 +123,7 @@ def test_a_reader_who_knows_nothing_starts_over(wordpress: Wordpress) -> None:
     assert abs(answer.pop("time") - time.time()) < 100_000
     assert answer == {
         "version": 1, "journal": journal, "position": position, "start_over": True, "more": False, "entries": [],
+        "direct": "/wp-content/mu-plugins/staticify/direct.php",
     }  # fmt: skip
     assert abs(due - time.time()) < 100_000
 
@@ -317,6 +318,80 @@ def test_the_answer_takes_a_small_part_of_a_render(wordpress: Wordpress) -> None
         answers.append(half - began)
         renders.append(time.perf_counter() - half)
     assert sorted(answers)[15] < sorted(renders)[15] / 2
+
+
+@pytest.fixture
+def direct(wordpress: Wordpress) -> str:
+    """The path at which the plugin says that it answers with less of WordPress."""
+    path: str = wordpress.changes("", 0)["direct"]
+    return path
+
+
+def test_the_shorter_way_answers_the_same_by_a_tenth_of_wordpress(wordpress: Wordpress, direct: str) -> None:
+    assert direct == "/wp-content/mu-plugins/staticify/direct.php"
+    append(wordpress, 3)
+    journal, position = wordpress.now()
+    # The third is a backup's: the row of that number is of another time.
+    for question in ((journal, position), (journal, position - 3), (journal, position, 1), ("", 0), (journal, 10**9)):
+        asked = dict(zip(("journal", "since", "time"), question, strict=False))
+        usual, short = (wordpress.ask(asked, path) for path in ("/?staticify=changes", direct))
+        assert (short.status, short.headers["content-type"]) == (200, "application/json")
+        assert short.headers["cache-control"] == "no-store"
+        assert json.loads(short.body) == json.loads(usual.body) | {"direct": ""}
+    files = wordpress.stack.directory / "wordpress/wp-content/mu-plugins/loaded.php"
+    files.write_text("<?php header( 'Loaded: yes' );")
+    try:
+        assert wordpress.ask({"journal": "", "since": 0}).headers["loaded"] == "yes"
+        assert "loaded" not in wordpress.ask({"journal": "", "since": 0}, direct).headers
+    finally:
+        files.unlink()
+
+
+def test_the_shorter_way_too_answers_nobody_else(wordpress: Wordpress, direct: str) -> None:
+    body = json.dumps({"journal": "", "since": 0}).encode()
+    assert wordpress.send("GET", direct).status == 401
+    assert wordpress.send("POST", direct, body).status == 401
+    assert wordpress.send("POST", direct, body + b" ", wordpress.signed("one", body)).status == 401
+    assert wordpress.ask({}, direct).status == 400
+
+
+def test_a_plugin_that_wordpress_does_not_load_says_nothing_by_the_shorter_way(
+    wordpress: Wordpress, direct: str
+) -> None:
+    """It writes no journal: an answer would say that nothing changes."""
+    plugins = wordpress.stack.directory / "wordpress/wp-content/mu-plugins"
+    loader = plugins / "staticify-loader.php"
+    loader.rename(plugins / "away")
+    try:
+        wait_for(
+            "PHP sees that the loader is gone",
+            lambda: wordpress.ask({"journal": "", "since": 0}, direct).status == 404,
+            seconds=10,
+        )
+    finally:
+        (plugins / "away").rename(loader)
+    assert wordpress.ask({"journal": "", "since": 0}, direct).status == 200
+
+
+def test_the_shorter_way_makes_no_journal(wordpress: Wordpress, direct: str) -> None:
+    name, _ = wordpress.now()
+    wordpress.stack.php("global $wpdb; $wpdb->query( 'DROP TABLE ' . Staticify\\Journal::table() );")
+    refused = wordpress.ask({"journal": name, "since": 0}, direct)
+    assert (refused.status, json.loads(refused.body)) == (404, {"error": "the journal is not made yet"})
+    anew = wordpress.changes(name, 0)
+    assert (anew["start_over"], anew["journal"] != name) == (True, True)
+    assert wordpress.ask({"journal": anew["journal"], "since": 0}, direct).status == 200
+
+
+def test_where_plugins_are_elsewhere_no_shorter_way_is_named(wordpress: Wordpress) -> None:
+    code = """
+        require_once WPMU_PLUGIN_DIR . '/staticify/endpoint.php';
+        echo json_encode( array_map( 'Staticify\\is_plugin_loaded', json_decode( $argv[1] ) ) );
+    """
+    content = wordpress.stack.directory / "wordpress/wp-content"
+    folders = [content / "mu-plugins", content / "plugins", content / "themes", content.parent / "mu-plugins"]
+    answers = wordpress.stack.php(code, json.dumps([str(folder) for folder in folders]))
+    assert json.loads(answers) == [True, False, False, False]
 
 
 def test_plain_permalinks_do_as_well(wordpress: Wordpress) -> None:

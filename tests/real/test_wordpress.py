@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +18,7 @@ import pytest
 
 from real.conftest import MakePost, MakeSite
 from real.helpers import Running, Site, Stack, snapshot, stop, wait_for
+from staticify.losses import ALWAYS, SHARE
 from staticify.nouns import Kind
 from staticify.urls import Page, parse_page
 
@@ -241,6 +243,31 @@ def test_in_maintenance_mode_every_page_stays(stack: Stack, whole: Site) -> None
     finally:
         flag.unlink()
     assert_all_unchanged(whole, before)
+
+
+def test_when_the_posts_are_lost_most_pages_stay(stack: Stack, whole: Site) -> None:
+    """WordPress goes on, and answers 404 to nearly everything: no answer of its is wrong by itself."""
+    before = snapshot(whole.tree)
+    rename = "global $wpdb; $wpdb->query( 'RENAME TABLE ' . $argv[1] . ' TO ' . $argv[2] );"
+    try:
+        stack.php(rename, "wp_posts", "wp_lost")
+        assert stack.from_origin("/about/").status == 404
+        results = whole.render()
+        home = stack.from_front("/")
+    finally:
+        stack.php(rename, "wp_lost", "wp_posts")
+    gone = [path for path, (outcome, _) in results.items() if outcome == "gone"]
+    kept = Counter(verdict for outcome, verdict in results.values() if outcome == "kept")
+    assert 0 < len(gone) <= max(ALWAYS, len(whole.records()) // SHARE)
+    assert kept["gone"] > 40
+    assert results["/"][0] == "kept"
+    assert (home.is_hit, home.body) == (True, before[parse_page(f"{stack.url}/").tree_path(Kind.HTML)][2])
+    # What is back comes back by itself.
+    again = whole.render()
+    assert {outcome for outcome, _ in again.values()} == {"published", "unchanged"}
+    assert {path: body for path, (_, _, body) in snapshot(whole.tree).items()} == {
+        path: body for path, (_, _, body) in before.items()
+    }
 
 
 # --- what changes ---

@@ -29,7 +29,69 @@ function answer_changes(): void {
 	if ( ! is_array( $question ) || ! is_string( $question['journal'] ?? null ) || ! is_int( $question['since'] ?? null ) || $question['since'] < 0 || ! is_int( $time ) ) {
 		answer( 400, array( 'error' => 'a JSON object with journal and since is needed' ) );
 	}
-	answer( 200, Journal::read( $question['journal'], $question['since'], $time ) + array( 'cron_due_at' => cron_due_at() ) );
+	$also = array(
+		'cron_due_at' => cron_due_at(),
+		'direct'      => direct_path(),
+	);
+	answer( 200, Journal::read( $question['journal'], $question['since'], $time ) + $also );
+}
+
+/**
+ * The path of direct.php in the site's address; nothing where it could not answer, or where that is not certain.
+ */
+function direct_path(): string {
+	// With SHORTINIT nothing says yet where plugins are, and only what WordPress itself has by then is in its place.
+	if ( SHORTINIT || is_multisite() || ! is_same_file( ABSPATH, dirname( WP_CONTENT_DIR ) ) ) {
+		return '';
+	}
+	foreach ( array( WPMU_PLUGIN_DIR, WP_PLUGIN_DIR ) as $plugins ) {
+		if ( is_same_file( __DIR__, "$plugins/staticify" ) && is_plugin_loaded( $plugins ) ) {
+			$below = basename( WP_CONTENT_DIR ) . '/' . basename( $plugins ) . '/staticify/direct.php';
+			return (string) wp_parse_url( site_url( $below ), PHP_URL_PATH );
+		}
+	}
+	return '';
+}
+
+/**
+ * Does WordPress load the plugin from a folder of plugins? One that is only still there writes no journal: an answer
+ * out of that would say that nothing changes.
+ *
+ * @param string $plugins The folder.
+ */
+function is_plugin_loaded( string $plugins ): bool {
+	if ( ! is_same_file( WP_CONTENT_DIR, dirname( $plugins ) ) ) {
+		return false;
+	}
+	switch ( basename( $plugins ) ) {
+		case 'mu-plugins':
+			return is_used( 'WPMU_PLUGIN_DIR', $plugins ) && is_file( "$plugins/staticify-loader.php" );
+		case 'plugins':
+			return is_used( 'WP_PLUGIN_DIR', $plugins ) && in_array( 'staticify/staticify.php', (array) get_option( 'active_plugins' ), true );
+		default:
+			return false;
+	}
+}
+
+/**
+ * Is a folder the one that a constant names? With SHORTINIT the constant is there only if wp-config.php has set it.
+ *
+ * @param string $constant Its name.
+ * @param string $folder   The folder, at its usual place.
+ */
+function is_used( string $constant, string $folder ): bool {
+	return ! defined( $constant ) || is_same_file( constant( $constant ), $folder );
+}
+
+/**
+ * Do two paths lead to the same place, whatever links are on the way?
+ *
+ * @param string $one   A path.
+ * @param string $other Another one.
+ */
+function is_same_file( string $one, string $other ): bool {
+	$real = realpath( $one );
+	return false !== $real && realpath( $other ) === $real;
 }
 
 /**

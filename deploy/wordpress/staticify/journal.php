@@ -10,6 +10,11 @@ namespace Staticify;
 defined( 'ABSPATH' ) || exit;
 
 /**
+ * Something that WordPress can do only when it is loaded as a whole.
+ */
+final class NeedsWordPress extends \Exception {}
+
+/**
  * The table, and the option that names its incarnation.
  */
 final class Journal {
@@ -47,9 +52,14 @@ final class Journal {
 
 	/**
 	 * Make the table, if there is none, and begin a new incarnation: whoever reads starts over.
+	 *
+	 * @throws NeedsWordPress With SHORTINIT.
 	 */
 	public static function create(): string {
 		global $wpdb;
+		if ( SHORTINIT ) {
+			throw new NeedsWordPress();
+		}
 		$table   = self::table();
 		$charset = $wpdb->get_charset_collate();
 		// phpcs:disable WordPress.DB -- a table of our own.

@@ -68,6 +68,7 @@ function cron_due_at(): ?int {
 	if ( $is_elsewhere && ! setting( 'run_cron' ) ) {
 		return null;
 	}
-	$events = _get_cron_array();
+	// Not by _get_cron_array(), which SHORTINIT does not load; beside the events there is a version number.
+	$events = array_filter( (array) get_option( 'cron' ), 'is_array' );
 	return $events ? (int) min( array_keys( $events ) ) : null;
 }

@@ -1,0 +1,32 @@
+"""How many pages may go in a while."""
+
+from __future__ import annotations
+
+from staticify.losses import ALWAYS, SHARE, Losses
+
+
+def admitted(losses: Losses, now: float, count: int, standing: int) -> int:
+    return sum(losses.admit(now, lambda: standing) for _ in range(count))
+
+
+def test_a_few_go_always_and_of_many_a_share() -> None:
+    assert admitted(Losses(60), 0, 100, 0) == ALWAYS
+    assert admitted(Losses(60), 0, 100, ALWAYS * SHARE + SHARE) == ALWAYS + 1
+    assert admitted(Losses(60), 0, 1000, 5000) == 5000 // SHARE
+
+
+def test_each_makes_room_for_another_when_its_time_is_over() -> None:
+    losses = Losses(60)
+    assert admitted(losses, 0, 2, 10) == 2
+    assert admitted(losses, 30, 100, 10) == ALWAYS - 2
+    assert admitted(losses, 59.9, 1, 10) == 0
+    assert admitted(losses, 60, 100, 10) == 2
+    assert admitted(losses, 200, 100, 10) == ALWAYS
+
+
+def test_how_many_there_are_is_asked_once_in_a_while() -> None:
+    asked: list[int] = []
+    losses = Losses(60)
+    for _ in range(100):
+        losses.admit(0, lambda: len(asked) or asked.append(1) or 1000)  # type: ignore[func-returns-value]
+    assert asked == [1]
