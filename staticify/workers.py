@@ -62,6 +62,8 @@ class Parsers:
         """What `prepare.prepare` says. An answer on which the parser ends, or goes on and on, is refused. Blocks."""
         with self._slots:
             parser = self._taken()
+            if parser is None:
+                return Prepared(Verdict(ENDS_THE_PARSER, Outcome.REFUSED, _reason(-signal.SIGKILL)))
             until = time.monotonic() + PARSE_SECONDS
             try:
                 prepared = wire.ask(parser.peer, answer, rules, lambda: until - time.monotonic())
@@ -77,8 +79,11 @@ class Parsers:
             self._put_back(parser)
             return prepared
 
-    def _taken(self) -> _Parser:
+    def _taken(self) -> _Parser | None:
+        """One that is asked by nobody else; none after `close`, for who has waited for one until then."""
         with self._lock:
+            if self._is_closed:
+                return None
             while self._idle:
                 parser = self._idle.pop()
                 if parser.process.poll() is None:

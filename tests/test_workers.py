@@ -224,6 +224,22 @@ def test_who_closes_waits_for_no_parser() -> None:
         assert asked.result(10).verdict.name == "ends-the-parser"
 
 
+def test_who_waits_for_a_parser_when_it_is_closed_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    parsers = Parsers()
+    parsers.prepare(page(b"x"), RULES)
+    (process,) = (parser.process for parser in parsers._idle)
+    os.kill(process.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(parsers.prepare, page(b"x"), RULES) for _ in range(2)]
+        deadline = time.monotonic() + 10
+        while not parsers._busy:
+            assert time.monotonic() < deadline
+        parsers.close()
+        assert [one.result(10).verdict.name for one in asked] == ["ends-the-parser"] * 2
+    assert (parsers._idle, parsers._busy) == ([], set())
+
+
 def test_a_page_that_takes_all_memory_is_refused(parsers: Parsers) -> None:
     """Formatting elements that are made anew in each paragraph."""
     body = "<html><body><p>" + "".join(f"<font a{number}>" for number in range(400)) + "</p>" + "<p>x</p>" * 20_000
