@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import turbohtml
 
+from staticify.cuts import left_of
 from staticify.html import Document
 from staticify.nouns import Cut
 from staticify.rules import Part, Rule
@@ -207,21 +208,6 @@ def _merged(cuts: list[Cut]) -> tuple[Cut, ...]:
             continue
         merged.append(cut)
     return tuple(merged)
-
-
-def left_of(body: bytes, cuts: tuple[Cut, ...]) -> bytes:
-    """A body without what is cut; without cuts the very same object. Raises ValueError for cuts out of order."""
-    if not cuts:
-        return body
-    pieces = []
-    position = 0
-    for cut in cuts:
-        if not position <= cut.start <= cut.end <= len(body):
-            raise ValueError(f"bytes {cut.start} to {cut.end} cannot be cut out of {len(body)} after {position}")
-        pieces.append(body[position : cut.start])
-        position = cut.end
-    pieces.append(body[position:])
-    return b"".join(pieces)
 
 
 def _verify(expected: Document, actual: Document) -> None:

@@ -13,9 +13,9 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from staticify.cuts import left_of
 from staticify.nouns import Answer, Cut, Outcome, Prepared, Verdict
 from staticify.rules import Rules
-from staticify.strip import left_of
 
 _LENGTH = struct.Struct("!Q")
 MAX_BYTES = 256 * 2**20
