@@ -40,11 +40,13 @@ _MAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}@(?!\d)[\w-]{1,63}(?:\.[\w-]{1,63}){0,5}"
     r"\.(?!(?:png|jpe?g|webp|avif|gif|svg|ico|js|mjs|css|json|map|woff2?|mp4|webm|pdf)\b)[a-zA-Z]{2,24}(?![\w-])"
 )
-_ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+# No other address of the network: a balancer may write which machine made the page.
+_ADDRESS = re.compile(rf"(?<![\d.])(?:{re.escape(ONE_VISITOR)}|{re.escape(ANOTHER_VISITOR)})(?![\d.])")
 _TAGS = re.compile(r"<[^>]*>?")
 _MOST_SHOWN = 200
 _MOST_COMPARED = 100_000
 """Characters: pages that differ in more than that differ in more than a name."""
+_MOST_GREETINGS = 1000
 _PIECES_AROUND = 4
 """Tags before a name, in which its greeting may stand."""
 
@@ -103,20 +105,22 @@ def _named(text: str, against: str) -> str:
         if found := next((one for one in pattern.findall(text) if one not in known), ""):
             return found
     greeted, others = _greeted(text), _greeted(against)
-    words = {one.split()[0].casefold() for one in others if one not in greeted}
+    words = {one.split()[0].casefold() for one in others.keys() - greeted.keys()}
     has_login = _LOGIN.search(against) is not None
     return next((one for one in greeted if one not in others and (one.split()[0].casefold() in words or has_login)), "")
 
 
-def _greeted(text: str) -> list[str]:
-    """Each greeting in a text, and the words after it."""
+def _greeted(text: str) -> dict[str, None]:
+    """Each greeting in a text, and the words after it, in its order; so many at most."""
     words = _WORD.findall(_TAGS.sub(" ", text))
     folded = [word.casefold() for word in words]
-    found = []
+    found: dict[str, None] = {}
     for index, word in enumerate(folded):
+        if len(found) >= _MOST_GREETINGS:
+            break
         before = " ".join(folded[max(0, index - 3) : index + 1])
         if word in _GREETINGS or before.endswith(_GREETING_ENDS):
             following = [name for name in words[index + 1 : index + 1 + _WORDS_AFTER] if not name.isdigit()]
             if following:
-                found.append(" ".join((words[index], *following)))
+                found[" ".join((words[index], *following))] = None
     return found

@@ -73,10 +73,11 @@ class OriginPaused(OriginError):
 
     name = "paused"
 
-    def __init__(self, message: str, until: float) -> None:
-        super().__init__(message)
+    def __init__(self, seconds: float, until: float, reason: str) -> None:
+        super().__init__(f"not asked for another {seconds:.0f} s: {reason}")
         self.until = until
         """When something may be asked again, by the monotonic clock."""
+        self.reason = reason
 
 
 class OriginUnreachable(OriginError):

@@ -30,7 +30,9 @@ ROW_SECONDS = 20.0
 """After what it tells of may a row come: a request writes it at its end, and a page may be seen changed before."""
 MAX_ROUNDS = 100
 USUAL_SECONDS = 3600.0
-"""For so long a site is asked the usual way after the address that it named for questions gave no answer."""
+"""So often a site is asked the usual way, although it has named a shorter one."""
+NOT_DIRECT_SECONDS = 24 * 3600.0
+"""For so long it is asked in no other way, after the shorter one gave no answer or a wrong one."""
 FAILURES_UNTIL_BLIND = 2
 
 
@@ -50,7 +52,10 @@ class Follower:
         self._turning: set[asyncio.Task[None]] = set()
         self._cron_asked_at = float("-inf")
         self._direct = ""
-        self._usual_until = float("-inf")
+        self._usual_at = float("-inf")
+        """When it is asked the usual way next, by the event loop's clock."""
+        self._not_direct_until = float("-inf")
+        self._is_cron_ours = False
 
     def start(self) -> asyncio.Task[None]:
         """Ask now, and then whenever told. The task ends after `stop`."""
@@ -105,24 +110,34 @@ class Follower:
     async def _read(self) -> AsyncIterator[Changes]:
         for _ in range(MAX_ROUNDS):
             state = self._state
-            changes = await self._ask(question(state.journal, state.since, state.since_time))
+            changes = await self._ask(question(state.journal, state.since, state.since_time), state.journal)
             yield changes
             if not changes.is_more or not changes.entries:
                 return
 
-    async def _ask(self, body: bytes) -> Changes:
-        """Ask at the address that the plugin has named for it, and the usual way where that gives no answer of it."""
+    async def _ask(self, body: bytes, journal: str) -> Changes:
+        """Ask at the address that the plugin has named for it, and the usual way where that does not answer well."""
         now = asyncio.get_running_loop().time()
-        if self._direct:
-            try:
-                return _understood(await self._keeper.ask(body, self._direct))
-            except AnswerMalformed as error:
-                log.info("the journal is asked by way of all of WordPress", extra=self._because(error))
-                self._direct, self._usual_until = "", now + USUAL_SECONDS
+        direct = await self._ask_direct(body) if self._direct and now < self._usual_at else None
+        if direct is not None and direct.journal == journal and not direct.is_start_over:
+            return direct if self._is_cron_ours else replace(direct, cron_due_at=None)
         changes = _understood(await self._keeper.ask(body))
-        if now >= self._usual_until:
-            self._direct = changes.direct
+        if self._direct and now < self._usual_at and (direct is None or direct.journal != changes.journal):
+            # It may even speak of another blog, where a plugin chooses between several.
+            self._not_direct_until = now + NOT_DIRECT_SECONDS
+        self._usual_at = now + USUAL_SECONDS
+        self._is_cron_ours = changes.cron_due_at is not None
+        self._direct = changes.direct if now >= self._not_direct_until else ""
         return changes
+
+    async def _ask_direct(self, body: bytes) -> Changes | None:
+        try:
+            return _understood(await self._keeper.ask(body, self._direct))
+        except OriginPaused:
+            raise
+        except OriginError as error:
+            log.info("the journal is asked by way of all of WordPress", extra=self._because(error))
+            return None
 
     async def _apply(self, changes: Changes) -> None:
         """Act on an answer. What is due is in the store before the position is: a crash between them loses nothing."""
@@ -166,11 +181,13 @@ class Follower:
         """No usable answer. One may be chance; what is no answer of the plugin is not."""
         self._failures += 1
         is_following = self._keeper.is_following
+        # Not for how long: that is another number each time.
+        reason = error.reason if isinstance(error, OriginPaused) else str(error)
         if is_following and self._failures < FAILURES_UNTIL_BLIND and not isinstance(error, AnswerMalformed):
             return
-        if is_following or self._state.reason != str(error):
+        if is_following or self._state.reason != reason:
             log.warning("blind mode: every page is fetched each interval", extra=self._because(error))
-        self._remember(mode=Mode.BLIND, reason=str(error))
+        self._remember(mode=Mode.BLIND, reason=reason)
         if is_following:
             self._keeper.follow(is_following=False)
 

@@ -28,6 +28,8 @@ _SLOW = 2.0
 """So many times as long as usual, and WordPress is taken to have too much to do."""
 _MOST_SLOW, _FEW_SLOW = 0.5, 0.35
 """Shares of the last answers. A cache in WordPress makes one in five slow, and that is no sign of anything."""
+_MOST_USUAL = 100_000
+"""Pages: a sitemap's address may change each time."""
 _SLACK_SECONDS = 0.05
 """Added to both sides of the comparison: a page of 4 ms that takes 9 says nothing."""
 _LONG_MEMORY, _SHORT_MEMORY = 0.05, 0.2
@@ -64,6 +66,8 @@ class Guard:
         """The pages whose answers said Retry-After, since the last good one."""
         self._reserved_until = float("-inf")
         """Until then the next probe is for a question to the journal."""
+        self._is_pages_turn = False
+        """True if the last probe was a question: where nothing but that fails, no page would ever be asked for."""
         self._pause: Pause | None = None
         self._is_broken = False
         """True if failures made the pause: it ends with a probe."""
@@ -86,10 +90,13 @@ class Guard:
         pause = self._pause
         if pause is None or (is_question and not self._is_broken):
             return None  # It is small, and what is public no more must be heard of.
+        if is_question and self._is_pages_turn and now < pause.until + RESERVED_SECONDS:
+            return Pause(pause.until + RESERVED_SECONDS, pause.reason)
         if now < pause.until or (not is_question and now < self._reserved_until):
             if is_question:
                 self._reserved_until = pause.until + RESERVED_SECONDS
             return pause
+        self._is_pages_turn = is_question and self._is_broken
         # Those beside the probe do not wait for what it finds.
         self._pause = Pause(now + PROBE_SECONDS, pause.reason) if self._is_broken else None
         return None
@@ -108,7 +115,7 @@ class Guard:
 
     def succeed(self, page: str, started: float, seconds: float) -> bool:
         """A good answer for a page. True if it is the first after a pause."""
-        was_broken, self._is_broken = self._is_broken, False
+        was_broken, self._is_broken, self._is_pages_turn = self._is_broken, False, False
         self.failures = 0
         self._good_at = started + seconds
         self._asked_for_rest.clear()
@@ -116,8 +123,10 @@ class Guard:
             # One at a time, then more: all who waited would come at once.
             self._pause, self._limit, self._slow_share = None, 1.0, 0.0
             return True
-        usual = self._usual.get(page, seconds)
+        usual = self._usual.pop(page, seconds)  # To the end: the first is the one that was asked for longest ago.
         self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
+        if len(self._usual) > _MOST_USUAL:
+            del self._usual[next(iter(self._usual))]
         is_slow = seconds + _SLACK_SECONDS > _SLOW * (usual + _SLACK_SECONDS)
         self._slow_share += _SHORT_MEMORY * (is_slow - self._slow_share)
         if self._slow_share > _MOST_SLOW:

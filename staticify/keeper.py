@@ -39,6 +39,7 @@ CHANGES_SECONDS = 1500.0
 _PASSING = frozenset({STATUS, *(kind.name for kind in (OriginUnreachable, OriginTimeout, AnswerIncomplete))})
 """Verdicts of answers that may be another in a moment."""
 CANARY_SECONDS = 300.0
+CANARY_SHARE = 0.9
 """After a start: what has just been rendered is not fetched twice."""
 JOURNEYS_PER_FETCH = 2
 """While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
@@ -154,10 +155,12 @@ class Keeper:
         bodies = ((page, self._renderer.body_of(page)) for page in pages)
         return {page for page, body in bodies if any(needle in body for needle in needles)}
 
-    def purge(self, pages: Iterable[Page], *, is_for_visitors: bool = False, is_told: bool = True) -> int:
+    def purge(
+        self, pages: Iterable[Page], *, is_for_visitors: bool = False, is_told: bool = True, is_meant: bool = False
+    ) -> int:
         """Render pages anew, now. Returns how many are kept here.
 
-        `is_told` says that WordPress, or an operator, says that they changed.
+        `is_told` says that WordPress says that they changed, `is_meant` that an operator does.
 
         What visitors did (comments) waits its turn: once in COMMENT_SECONDS a page, and behind what editors did.
         """
@@ -168,7 +171,7 @@ class Keeper:
             if page in self._followed:
                 self._note_last_right(page, now)
                 self._followed.discard(page)
-            self._store.set_due(page.url, is_told=is_told)
+            self._store.set_due(page.url, is_told=is_told, is_meant=is_meant)
             due = max(now, self._rendered_at.get(page, float("-inf")) + COMMENT_SECONDS) if is_for_visitors else URGENT
             self._queue.schedule(page, due)
         return len(kept)
@@ -204,16 +207,18 @@ class Keeper:
         if concerning:
             self.purge([page], is_for_visitors=all(map(is_from_visitors, concerning)))
 
-    def purge_everything(self, *, is_told: bool = False) -> int:
+    def purge_everything(self, *, is_told: bool = False, is_meant: bool = False) -> int:
         """Render every page of the site anew, and look which pages it has."""
         self._is_list_due = True
-        return self.purge(self._pages, is_told=is_told)
+        return self.purge(self._pages, is_told=is_told, is_meant=is_meant)
 
     async def revoke(self, pages: Iterable[Page]) -> None:
         """Take pages out of the tree that are public no more, now; then ask what WordPress answers for them."""
         for page in pages:
-            record = self._store.get(page.url)
-            if not self._is_ours(page) or (record is None and page not in self._pages):
+            if not self._is_ours(page):
+                continue
+            record = await self._workers.run(self._renderer.record_of, page)
+            if record is None and page not in self._pages:
                 continue
             self._renderer.overtake(page)
             if record is not None and record.is_published:
@@ -304,6 +309,7 @@ class Keeper:
         # Lists that could not be read whole take no page away: together they must not go over the bound either.
         new = [page for page in listing.pages if page not in self._pages]
         self._add(new if listing.is_complete else new[: max(0, self.site.max_pages - len(self._pages))])
+        await self._let_go_of_excluded()
         if listing.is_complete:
             await self._let_go_of_unlisted({page.url for page in listing.pages})
         return listing
@@ -315,7 +321,12 @@ class Keeper:
         at a time: a list that lost most of them is a fault more often than not.
         """
         too_many = 0
-        for record in self._store.of_site(self.site.url):
+        urls = [record.url for record in self._store.of_site(self.site.url)]
+        # The home page last: only where all others went.
+        for url in sorted(urls, key=self.site.base.url.__eq__):
+            record = self._store.get(url)  # Of now: journeys go on meanwhile.
+            if record is None:
+                continue
             if record.url in listed:
                 if record.unlisted_at:
                     self._store.put(replace(record, unlisted_at=0.0))
@@ -326,21 +337,31 @@ class Keeper:
             elif not record.is_published:
                 self._let_go(page)
                 self._store.forget([record.url])
-            elif self.site.is_excluded(page) or (record.unlisted_at and self._renderer.may_lose_one()):
-                self._let_go(page)
-                result = await self._workers.run(
-                    self._renderer.remove, page, record, time.time(), Verdict(UNLISTED, Outcome.GONE, _UNLISTED_REASON)
-                )
-                self._report(result)
-            elif record.unlisted_at:
-                too_many += 1
-            else:
+            elif not record.unlisted_at:
                 self._store.put(replace(record, unlisted_at=time.time()))
                 self._add([page])
                 self._queue.schedule(page)
+            elif (page == self.site.base and too_many) or not self._renderer.may_lose(page):
+                too_many += 1
+            else:
+                await self._remove_unlisted(page, record)
         if too_many:
             left = {"site": self.site.url, "pages": too_many}
             log.warning("many pages are listed no more: a few go at a time", extra=left)
+
+    async def _let_go_of_excluded(self) -> None:
+        """Take pages out of the tree that the configuration excludes. No list is needed for that."""
+        for record in self._store.of_site(self.site.url):
+            page = parse_page(record.url)
+            if any(is_inside(other, page) for other in self._others):
+                continue
+            if record.is_published and self.site.is_excluded(page):
+                await self._remove_unlisted(page, record)
+
+    async def _remove_unlisted(self, page: Page, record: Record) -> None:
+        self._let_go(page)
+        verdict = Verdict(UNLISTED, Outcome.GONE, _UNLISTED_REASON)
+        self._report(await self._workers.run(self._renderer.remove, page, record, time.time(), verdict))
 
     def _is_ours(self, page: Page) -> bool:
         return not self.site.is_excluded(page) and not any(is_inside(other, page) for other in self._others)
@@ -364,7 +385,7 @@ class Keeper:
 
     def adopt(self, standing: Iterable[tuple[Page, Found]]) -> int:
         """Make records of this site's pages that stand in the tree and that the store does not know. Blocks."""
-        unknown = [(page, found) for page, found in standing if self._store.get(page.url) is None]
+        unknown = [(page, found) for page, found in standing if not self._renderer.is_published(page)]
         for page, found in unknown:
             self._renderer.adopt(page, found)
         return len(unknown)
@@ -523,7 +544,8 @@ class Keeper:
             self._canary_due[page] = due_at
         if now < due_at:
             return False
-        self._canary_due[page] = now + self.site.sweep_seconds
+        # A little less: its next turn in the interval may come a moment before a whole sweep is over.
+        self._canary_due[page] = now + self.site.sweep_seconds * CANARY_SHARE
         return True
 
     def _take_label(self, record: Record, page: Page) -> None:

@@ -13,6 +13,7 @@ _UNSEEN = re.compile(
     rb"<(script|style|template|noscript)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<(?=[a-z/!?])[^>]*(?:>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+_SPACES = re.compile(rb"\s+")
 LEAST_LEFT = 0.5
 """Of the visible text. A page that is left with less is doubted."""
 LIKENESS, LIKENESS_BYTES = 0.1, 60
@@ -40,4 +41,5 @@ def text_of(body: bytes) -> str:
 
 
 def _visible(body: bytes) -> bytes:
-    return b" ".join(_UNSEEN.sub(b" ", body).split())
+    # Not by split(): eight megabytes of words would be hundreds of megabytes of objects.
+    return _SPACES.sub(b" ", _UNSEEN.sub(b" ", body)).strip()

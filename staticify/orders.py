@@ -31,14 +31,14 @@ async def carry_out(order: Order, keeper: Keeper) -> int:
     if order.is_everything or not order.uploads:
         return carry_out_at_once(order, keeper)
     pages = _pages_of(order, keeper) | await keeper.pages_showing(_spellings(order.uploads))
-    return keeper.purge(pages, is_told=not order.is_hint)
+    return keeper.purge(pages, is_told=not order.is_hint, is_meant=not order.is_hint)
 
 
 def carry_out_at_once(order: Order, keeper: Keeper) -> int:
     """The same without uploads, for which the tree has to be searched."""
     if order.is_everything:
-        return keeper.purge_everything(is_told=not order.is_hint)
-    return keeper.purge(_pages_of(order, keeper), is_told=not order.is_hint)
+        return keeper.purge_everything(is_told=not order.is_hint, is_meant=not order.is_hint)
+    return keeper.purge(_pages_of(order, keeper), is_told=not order.is_hint, is_meant=not order.is_hint)
 
 
 def _pages_of(order: Order, keeper: Keeper) -> set[Page]:

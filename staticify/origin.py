@@ -325,11 +325,13 @@ class OriginClient:
         self, method: str, raw_path: str, max_bytes: int, fields: Mapping[str, str], body: bytes
     ) -> AsyncGenerator[Stream]:
         started = time.monotonic()
-        name, is_question = f"{method} {raw_path}", method == "POST"
+        is_question = method == "POST"
+        # There are two ways to ask the same.
+        name = QUESTION if is_question else f"{method} {raw_path}"
         pause = self.guard.admit(started, is_question=is_question)
         if pause is not None:
             seconds = max(0.0, pause.until - started)
-            raise OriginPaused(f"not asked for another {seconds:.0f} s: {pause.reason}", pause.until)
+            raise OriginPaused(seconds, pause.until, pause.reason)
         try:
             async with self._guarded_stream(method, raw_path, max_bytes, fields, body, started) as stream:
                 yield stream

@@ -17,6 +17,9 @@ from staticify.prepare import prepare
 MOST_BYTES = 768 * 2**20
 """Of addresses. A page of 130 KB can be written that takes 1 GB in the parser; one of 8 MiB takes 744 MiB at most."""
 
+MOST_SECONDS = 60
+"""For one page."""
+
 
 def main() -> None:
     """Answer until nobody asks any more."""
@@ -31,7 +34,10 @@ def main() -> None:
     with contextlib.suppress(EOFError, OSError), socket.socket(fileno=0) as peer:
         while True:
             answer, rules = wire.question(peer)
+            # Who asks gives up long before; but whoever was killed meanwhile does not.
+            signal.alarm(MOST_SECONDS)
             wire.send(peer, wire.packed_answer(prepare(answer, rules)))
+            signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ import aiofiles
 
 from staticify.canary import ANOTHER_VISITOR, named_only_in, personal_difference
 from staticify.config import Group, Site
-from staticify.encode import encode
+from staticify.encode import Variants, encode
 from staticify.errors import OriginError, TreeError
-from staticify.gate import ENDS_THE_PARSER, FORBIDDEN, KIND_CHANGED, decide_head, decide_kind, kind_of
+from staticify.gate import FORBIDDEN, KIND_CHANGED, decide_head, decide_kind, kind_of
 from staticify.looks import is_about, is_shrunk, seen_bytes
-from staticify.losses import Losses
+from staticify.losses import ALWAYS, Losses
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import Answer, Kind, Outcome, Prepared, Record, Result, Verdict
 from staticify.origin import OriginClient
@@ -118,7 +118,7 @@ class Renderer:
         """
         started = self._now()
         before = self._before(page, started)
-        is_told = self._store.is_told(page.url)
+        is_told, is_meant = self._store.is_told(page.url), self._store.is_meant(page.url)
         rules = self._rules_for(page)
         revocations = self._revocations[page.url]
         try:
@@ -136,52 +136,62 @@ class Renderer:
 
         verdict = decide_head(answer, page, rules.gate)
         if verdict.outcome is Outcome.GONE:
-            return await self._workers.run(self._let_go, page, seen, started, verdict, is_told=is_told)
+            return await self._workers.run(self._let_go, page, seen, started, verdict, is_meant=is_meant)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
 
         if is_twice or before.personal_at:
-            other = await self._for_another_visitor(page)
-            if other is None and before.personal_at:
+            other = await self._for_another_visitor(page, rules)
+            named = await self._workers.run_parsing(self._personal, answer, other, rules)
+            if named is None and before.personal_at:
                 return self.conclude(seen, started, Verdict(PERSONAL, Outcome.KEPT, _UNCERTAIN))
-            if other is not None:
-                if named := await self._workers.run(self._personal, page, answer.body, other):
-                    return await self._workers.run(self._refuse_personal, page, seen, started, named, other)
+            if named:
+                bodies = (answer.body, other.body if other is not None else b"")
+                return await self._workers.run(self._refuse_personal, page, seen, started, named, bodies)
+            if named is not None:
                 seen = replace(seen, personal_at=0.0)
 
         source_digest = digest(answer.body)
         if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
             result = self.conclude(seen, started, UNCHANGED)
-            await self._make_dense(page, result.record)
+            await self._make_dense(page, result.record, revocations)
             return result
         return await self._workers.run_parsing(
-            self._replace, page, seen, started, answer, source_digest, revocations, is_told=is_told
+            self._replace, page, seen, started, answer, source_digest, revocations, is_told=is_told, is_meant=is_meant
         )
 
     def _rules_for(self, page: Page) -> Rules:
         return self._rules[self.site.group_of(page)]
 
-    async def _for_another_visitor(self, page: Page) -> bytes | None:
+    async def _for_another_visitor(self, page: Page, rules: Rules) -> Answer | None:
         """The same page as somebody else gets it, or None if that cannot be had."""
         try:
             other = await self._origin.fetch(page.raw_path, visitor=ANOTHER_VISITOR)
         except OriginError:
             return None
-        return other.body if other.status == 200 else None
+        return other if decide_head(other, page, rules.gate).is_publishable else None
 
-    def _personal(self, page: Page, body: bytes, other: bytes) -> str:
-        """Whom one of two bodies names and the other does not. Pure, and too slow for the event loop."""
-        blank = self._rules_for(page).noise.blank
-        return "" if body == other else personal_difference(blank(body), blank(other))
+    def _personal(self, answer: Answer, other: Answer | None, rules: Rules) -> str | None:
+        """Whom one of two answers would name, if both went out, and the other not. None if not both may. Blocks."""
+        if other is None:
+            return None
+        one, two = (self._workers.parsers.prepare(each, rules) for each in (answer, other))
+        if not (one.verdict.is_publishable and two.verdict.is_publishable):
+            return None
+        return "" if one.body == two.body else personal_difference(*map(rules.noise.blank, (one.body, two.body)))
 
-    def _refuse_personal(self, page: Page, seen: Record, started: float, named: str, other: bytes) -> Result:
+    def _refuse_personal(
+        self, page: Page, seen: Record, started: float, named: str, bodies: tuple[bytes, bytes]
+    ) -> Result:
         """Refuse it. What stands in the tree goes when a second pair agrees, if it names somebody too. Blocks."""
         reason = (
             f"two anonymous fetches differ in whom they name, {named!r}: a plugin or a cache in WordPress mixes "
             "visitors up; if it is nobody, let `ignore` leave it out of comparisons"
         )
         blank = self._rules_for(page).noise.blank
-        if seen.personal_at and named_only_in(blank(self.body_of(page)), blank(other)):
+        standing = blank(self.body_of(page))
+        # What stands there may be one of the two.
+        if seen.personal_at and any(named_only_in(standing, blank(body)) for body in bodies):
             return self.remove(page, seen, started, Verdict(PERSONAL, Outcome.GONE, reason))
         return self.conclude(replace(seen, personal_at=started), started, Verdict(PERSONAL, Outcome.REFUSED, reason))
 
@@ -199,8 +209,19 @@ class Renderer:
 
     def _before(self, page: Page, started: float) -> Record:
         """What is known of the page; it may have been another site's until now."""
-        record = self._store.get(page.url) or Record(page.url, self.site.url, first_seen_at=started)
+        record = self.record_of(page) or Record(page.url, self.site.url, first_seen_at=started)
         return record if record.site == self.site.url else replace(record, site=self.site.url)
+
+    def is_published(self, page: Page) -> bool:
+        """True if the store knows that the tree has the page."""
+        record = self._store.get(page.url)
+        return record is not None and record.is_published
+
+    def record_of(self, page: Page) -> Record | None:
+        """What is known of a page. What the tree has and the store has not is adopted: the tree is right. Blocks."""
+        if not self.is_published(page) and (found := self._tree.find(page.place)) is not None:
+            self.adopt(page, found)
+        return self._store.get(page.url)
 
     def _replace(
         self,
@@ -212,6 +233,7 @@ class Renderer:
         revocations: int,
         *,
         is_told: bool,
+        is_meant: bool,
     ) -> Result:
         """The second half of the journey: other bytes than those of the last good page. Blocks."""
         rules = self._rules_for(page)
@@ -219,7 +241,7 @@ class Renderer:
         if prepared.verdict.name == FORBIDDEN and self._has_forbidden(page, before.kind, rules):
             return self.remove(page, before, started, replace(prepared.verdict, outcome=Outcome.GONE))
         if prepared.verdict.outcome is Outcome.GONE:
-            return self._let_go(page, before, started, prepared.verdict, is_told=is_told)
+            return self._let_go(page, before, started, prepared.verdict, is_meant=is_meant)
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
         kind = kind_of(answer) or Kind.HTML
@@ -277,7 +299,7 @@ class Renderer:
             return False
         content_type = "text/html" if kind is Kind.HTML else "text/plain"
         standing = self._workers.parsers.prepare(Answer(200, (("content-type", content_type),), body), rules)
-        return standing.verdict.name in {FORBIDDEN, ENDS_THE_PARSER}
+        return standing.verdict.name == FORBIDDEN
 
     def _held(
         self, page: Page, before: Record, in_place: Found | None, kind: Kind, prepared: Prepared
@@ -298,12 +320,20 @@ class Renderer:
             return None
         agrees = before.held_for == name and is_about(left, before.held_bytes)
         count = before.held_count + 1 if agrees else 1
-        if count > FETCHES_THAT_AGREE:
+        if count > FETCHES_THAT_AGREE and self._may_shrink(page):
             return None
         later = "two later fetches agree" if count < FETCHES_THAT_AGREE else "the next fetch agrees"
         reason = f"{what}; published if {later}, or if WordPress says that it changed (`staticify purge` says so too)"
         held = replace(before, held_for=name, held_bytes=left, held_count=count)
         return held, Verdict(name, Outcome.KEPT, reason)
+
+    def _may_shrink(self, page: Page) -> bool:
+        """False where all that agrees may be a fault of all pages: then it is for somebody to say."""
+        if page != self.site.base:
+            return self.may_lose(page)
+        # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
+        records = self._store.of_site(self.site.url)
+        return sum(record.is_published and _is_loss(record) for record in records) <= ALWAYS
 
     def _is_in_place(self, page: Page, record: Record, kind: Kind | None) -> bool:
         """True if the tree still holds what the record says, let out by today's rules."""
@@ -337,7 +367,7 @@ class Renderer:
         is_recent = abs(now - (before.changed_at or found.mtime)) < MAX_NOISE_SECONDS
         return (found, False) if is_noise and is_recent else None
 
-    def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict, *, is_told: bool) -> Result:
+    def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict, *, is_meant: bool) -> Result:
         """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice. Blocks.
 
         Two different signs agree as well as two of a kind, and an error between them takes nothing back.
@@ -345,16 +375,19 @@ class Renderer:
         if verdict.name in _NEEDS_CONFIRMATION and not seen.doubted_at and seen.is_published:
             kept = Verdict(verdict.name, Outcome.KEPT, f"{verdict.reason}; removed if the next fetch agrees")
             return self.conclude(replace(seen, doubted_at=started), started, kept)
-        if verdict.name in _LOSSES and seen.is_published and not is_told:
+        if verdict.name in _LOSSES and seen.is_published and not is_meant:
             # A site that has lost its home page has lost more than that.
             why = "it is the home page" if page == self.site.base else "many pages went at once"
-            if page == self.site.base or not self.may_lose_one():
+            if page == self.site.base or not self.may_lose(page):
                 reason = f"{verdict.reason}; kept, because {why} (`staticify purge` says that it is meant)"
                 return self.conclude(seen, started, Verdict(verdict.name, Outcome.KEPT, reason))
         return self.remove(page, seen, started, verdict)
 
-    def may_lose_one(self) -> bool:
-        """Count one more page that goes without a word. False if too many do."""
+    def may_lose(self, page: Page) -> bool:
+        """Count one more page that goes without a word. False if too many do, or if the home page would go too."""
+        home = self._store.get(self.site.base.url)
+        if home is not None and page != self.site.base and home.is_published and (_is_loss(home) or home.held_for):
+            return False
         with self._losing:
             return self._losses.admit(
                 time.monotonic(), lambda: sum(one.is_published for one in self._store.of_site(self.site.url))
@@ -436,7 +469,7 @@ class Renderer:
         self._store.put(record)
         return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)
 
-    async def _make_dense(self, page: Page, record: Record) -> None:
+    async def _make_dense(self, page: Page, record: Record, revocations: int) -> None:
         """Give a stable page its densest variants, one page at a time; the identity bytes and mtime stay."""
         if self._dense_after is None or record.is_dense or record.unchanged_count < self._dense_after:
             return
@@ -447,11 +480,26 @@ class Renderer:
                 async with aiofiles.open(self._tree.path / page.tree_path(record.kind), "rb") as file:
                     body = await file.read()
                 variants = await self._workers.run_in_background(encode, body, is_dense=True)
-                await self._workers.run(self._tree.publish, page.place, record.kind, variants, mtime=record.mtime)
+                await self._workers.run(self._publish_dense, page, record, variants, revocations)
             except (TreeError, OSError) as error:
                 log.warning("dense variants not written", extra={"url": page.url, "reason": str(error)})
-                return
-            self._store.put(replace(record, is_dense=True))
+
+    def _publish_dense(self, page: Page, record: Record, variants: Variants, revocations: int) -> None:
+        """Put them in place of those that are there, unless the page was taken back meanwhile. Blocks."""
+        if record.kind is None or self._revocations[page.url] != revocations:
+            return
+        self._tree.publish(page.place, record.kind, variants, mtime=record.mtime)
+        if self._revocations[page.url] != revocations:
+            self._tree.remove(page.place)
+            return
+        now = self._store.get(page.url)
+        if now is not None and now.mtime == record.mtime:
+            self._store.put(replace(now, is_dense=True))
+
+
+def _is_loss(record: Record) -> bool:
+    """True if the page stands in the tree and WordPress says that it has it no more."""
+    return record.outcome is Outcome.KEPT and record.verdict in _LOSSES
 
 
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"

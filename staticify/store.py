@@ -44,7 +44,7 @@ _INSERT = f"insert or replace into page ({', '.join(_COLUMNS)}) values ({', '.jo
 
 _DUE, _SITE, _ORIGIN, _SEEN = "due", "site", "origin", "seen"
 """Kinds of notes."""
-_TOLD = "told"
+_TOLD, _MEANT = "told", "meant"
 
 _Batch = dict[str, list[tuple[Any, ...]]]
 """Statements, and the rows for each."""
@@ -183,14 +183,16 @@ class Store:
 
     # --- What is due, and what is known of sites ---------------------------------------------------------------------
 
-    def set_due(self, url: str, *, is_told: bool = False) -> None:
+    def set_due(self, url: str, *, is_told: bool = False, is_meant: bool = False) -> None:
         """Remember that a page has to be rendered anew, restarts included.
 
-        `is_told` says that WordPress, or an operator, says that the page changed: it may look quite another way.
+        `is_told` says that WordPress says that the page changed: it may look quite another way. `is_meant` says that an
+        operator does: it may be there no more.
         """
         with self._lock:
             self._marks_of_due[url] = self._marks_of_due.get(url, 0) + 1
-            self._note(_DUE, url, _TOLD if is_told or self.is_told(url) else "")
+            is_told = is_told or self.is_told(url)
+            self._note(_DUE, url, _MEANT if is_meant or self.is_meant(url) else _TOLD if is_told else "")
 
     def due_mark(self, url: str) -> int:
         """What `clear_due` needs to know of the moment when a journey begins."""
@@ -209,7 +211,11 @@ class Store:
 
     def is_told(self, url: str) -> bool:
         """True if the page is due because somebody says that it changed."""
-        return self._notes.get((_DUE, url)) == _TOLD
+        return self._notes.get((_DUE, url)) in {_TOLD, _MEANT}
+
+    def is_meant(self, url: str) -> bool:
+        """True if an operator says so."""
+        return self._notes.get((_DUE, url)) == _MEANT
 
     def due(self) -> list[str]:
         """Every URL that has to be rendered anew."""

@@ -57,6 +57,10 @@ _VOID = frozenset(
 )
 
 
+MAX_CUTS = 10_000
+"""Of one page. Each is kept with it, to be told by `explain`."""
+
+
 class CannotCut(Exception):
     """The page cannot be published without what the rule should take away. The message is the reason."""
 
@@ -83,6 +87,8 @@ def strip(document: Document, rules: tuple[Rule, ...]) -> Stripped:
     if not found:
         return Stripped(document.body, ())
     cuts = _merged(found)
+    if len(cuts) > MAX_CUTS:
+        raise CannotCut(f"there are {len(cuts)} places to cut; more than {MAX_CUTS} are no page of WordPress's")
     body = left_of(document.body, cuts)
     _verify(document, Document(body))
     return Stripped(body, cuts)

@@ -77,3 +77,15 @@ def test_a_large_page_that_is_another_one_takes_no_time_to_speak_of(piece: str) 
     started = time.process_time()
     personal_difference(b"<p>1</p>" + body, b"<p>2</p>" + body[::-1])
     assert time.process_time() - started < 4
+
+
+def test_which_machine_of_a_balancer_made_the_page_names_nobody() -> None:
+    one, other = (page(f"<!-- rendered by 10.0.3.{number} -->") for number in (1, 2))
+    assert personal_difference(one, other) == ""
+
+
+def test_many_greetings_take_no_time() -> None:
+    one, other = (page("hi " + " ".join(f"hi {name}{number}" for number in range(50_000))) for name in "ab")
+    started = time.process_time()
+    personal_difference(one, other)
+    assert time.process_time() - started < 5

@@ -47,6 +47,11 @@ class Followed:
         """How often a path was asked for."""
         return self.origin.paths().count(path)
 
+    async def read_anew(self) -> None:
+        """The same, by the usual way, which says whether there is a shorter one."""
+        self.follower._usual_at = float("-inf")
+        await self.read()
+
     async def read(self) -> None:
         """Tell the follower, and wait until a round that began after it is over and the queue is empty."""
         told_at = time.time()
@@ -410,7 +415,7 @@ DIRECT = "/wp-content/mu-plugins/staticify/direct.php"
 def test_where_the_plugin_names_a_shorter_way_the_next_questions_go_there(tmp_path: Path) -> None:
     async def test(one: Followed) -> None:
         one.journal.open_direct(DIRECT)
-        await one.read()
+        await one.read_anew()
         before = one.origin.paths()
         one.journal.write("term:5")
         for _ in range(3):
@@ -428,6 +433,8 @@ NO_ANSWERS_OF_THE_PLUGIN = {
     "failed": answer(b"", 500),
     "its source": answer(b"<?php", content_type="text/plain"),
     "another one": answer(b"{}", content_type="application/json"),
+    "too busy": answer(b"", 429, Retry_After="600"),
+    "nothing": b"",
 }
 
 
@@ -435,8 +442,28 @@ NO_ANSWERS_OF_THE_PLUGIN = {
 def test_where_the_shorter_way_leads_nowhere_nothing_is_missed(tmp_path: Path, no_answer: bytes) -> None:
     async def test(one: Followed) -> None:
         one.journal.direct = DIRECT
-        one.origin.pages[DIRECT] = no_answer
-        await one.read()
+        # A connection that was closed without an answer is tried once more.
+        one.origin.pages[DIRECT] = no_answer or hang_up
+        await one.read_anew()
+        before = one.origin.paths()
+        one.journal.write("term:5")
+        for _ in range(3):
+            await one.read()
+        asked = one.origin.paths()[len(before) :]
+        assert (asked.count(DIRECT), asked.count(QUESTION), asked.count("/one/")) == (1 if no_answer else 2, 3, 1)
+        assert one.is_in(Mode.JOURNAL)
+
+    followed(tmp_path, test)
+
+
+def test_a_shorter_way_that_hangs_costs_one_deadline(tmp_path: Path) -> None:
+    async def hang(_: Exchange) -> None:
+        await asyncio.sleep(60)
+
+    async def test(one: Followed) -> None:
+        one.journal.direct = DIRECT
+        one.origin.pages[DIRECT] = hang
+        await one.read_anew()
         before = one.origin.paths()
         one.journal.write("term:5")
         for _ in range(3):
@@ -445,23 +472,73 @@ def test_where_the_shorter_way_leads_nowhere_nothing_is_missed(tmp_path: Path, n
         assert (asked.count(DIRECT), asked.count(QUESTION), asked.count("/one/")) == (1, 3, 1)
         assert one.is_in(Mode.JOURNAL)
 
-    followed(tmp_path, test)
+    followed(tmp_path, test, deadline="1s")
 
 
-def test_the_shorter_way_is_tried_again_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shorter_way_to_another_blog_is_not_gone(tmp_path: Path) -> None:
+    """Where a plugin chooses between tables, the file that loads no plugin may answer out of the wrong one."""
+
     async def test(one: Followed) -> None:
-        one.journal.direct = DIRECT
-        one.origin.pages[DIRECT] = answer(b"", 404)
-        for _ in range(2):
-            await one.read()
-        monkeypatch.setattr("staticify.follower.USUAL_SECONDS", 0.0)
-        one.follower._usual_until = 0.0
+        other = ScriptedJournal(ScriptedOrigin(), name="another blog")
         one.journal.open_direct(DIRECT)
+        one.origin.pages[DIRECT] = other.origin.pages[QUESTION]
+        await one.read_anew()
+        one.journal.write("term:5", gone=("/two/",))
         before = one.origin.paths()
         for _ in range(3):
             await one.read()
         asked = one.origin.paths()[len(before) :]
-        assert (asked.count(DIRECT), asked.count(QUESTION)) == (2, 1)
+        assert asked.count(QUESTION) >= 1
+        assert asked.count("/one/") == 1
+        assert "/two/" in asked
+
+    followed(tmp_path, test)
+
+
+def test_a_journal_that_starts_over_is_heard_by_the_shorter_way_too(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.open_direct(DIRECT)
+        await one.read_anew()
+        await one.read()
+        one.journal.name = "incarnation-2"
+        before = one.origin.paths()
+        await one.read()
+        await until(lambda: {"/", "/one/", "/two/", "/map/"} <= set(one.origin.paths()[len(before) :]))
+        # It said the same as the usual way: it goes on being asked.
+        before = one.origin.paths()
+        await one.read()
+        assert one.origin.paths()[len(before) :].count(DIRECT) == 1
+
+    followed(tmp_path, test)
+
+
+def test_once_in_a_while_the_usual_way_is_gone_all_the_same(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.open_direct(DIRECT)
+        await one.read_anew()
+        before = one.origin.paths()
+        await one.read()
+        one.follower._usual_at = 0.0
+        await one.read()
+        await one.read()
+        asked = [path for path in one.origin.paths()[len(before) :] if path in {DIRECT, QUESTION}]
+        assert asked == [DIRECT, QUESTION, DIRECT]
+
+    followed(tmp_path, test)
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_whether_cron_is_ours_the_usual_answer_says(tmp_path: Path, is_ours: bool) -> None:  # noqa: FBT001
+    async def test(one: Followed) -> None:
+        one.origin.pages[CRON] = answer(b"")
+        due = int(time.time()) + 3600
+        one.journal.cron_due_at = due if is_ours else None
+        one.journal.open_direct(DIRECT)
+        await one.read_anew()
+        one.journal.cron_due_at = int(time.time())
+        await one.read()
+        await asyncio.sleep(0.5)
+        assert (one.count(CRON) > 0) is is_ours
 
     followed(tmp_path, test)
 

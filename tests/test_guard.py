@@ -213,3 +213,19 @@ def test_full_jitter_is_anything_up_to_twice_as_long_each_time() -> None:
 )  # fmt: skip
 def test_retry_after_in_both_of_its_forms(value: str, expected: float) -> None:
     assert retry_after_seconds(value, NOW) == expected
+
+
+def test_a_question_that_fails_leaves_the_next_probe_to_a_page() -> None:
+    """Where POST alone is refused, no page would ever be asked for."""
+    guard = broken()
+    now = PROBE_SECONDS + 1
+    assert guard.admit(now, is_question=True) is None
+    guard.fail("question", "reset", now, now, is_answer=False)
+    pause = guard.admit(now + 1, is_question=True)
+    assert pause is not None
+    # The question comes at the first moment, as it was told, and a page a little later.
+    after = guard.admit(pause.until, is_question=True)
+    assert after is None or after.until > pause.until
+    assert guard.admit(now + PROBE_SECONDS + 1) is None
+    guard.fail("page", "reset", now, now + PROBE_SECONDS + 1, is_answer=False)
+    assert guard.admit(now + 2 * PROBE_SECONDS + 2, is_question=True) is None

@@ -26,7 +26,12 @@ def test_each_makes_room_for_another_when_its_time_is_over() -> None:
 
 def test_how_many_there_are_is_asked_once_in_a_while() -> None:
     asked: list[int] = []
+
+    def standing() -> int:
+        asked.append(1)
+        return 1000
+
     losses = Losses(60)
     for _ in range(100):
-        losses.admit(0, lambda: len(asked) or asked.append(1) or 1000)  # type: ignore[func-returns-value]
+        losses.admit(0, standing)
     assert asked == [1]

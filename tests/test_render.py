@@ -17,8 +17,9 @@ import pytest
 from scripted_origin import ScriptedOrigin, answer, html
 from stage import Stage, files, marks, staged
 
+from staticify.encode import Variants, encode
 from staticify.noise import MAX_NOISE_SECONDS
-from staticify.nouns import Cut, Kind, Outcome, Record, Result
+from staticify.nouns import Cut, Kind, Outcome, Record, Result, Verdict
 from staticify.render import MAX_DENSE_BYTES, rules_of
 
 Journey = Callable[[ScriptedOrigin, Stage], Awaitable[None]]
@@ -327,29 +328,73 @@ def test_what_was_never_good_is_not_published(tmp_path: Path, name: str) -> None
 
 
 def test_a_site_that_loses_its_pages_loses_a_few_at_a_time(tmp_path: Path) -> None:
-    """A table of the database is gone, say: WordPress answers 404 to everything, and nobody told it to."""
+    """A plugin changed all addresses, say, and nobody told."""
     paths = [f"/{number}/" for number in range(80)]
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         for path in ("/", *paths):
             origin.pages[path] = html(path)
             await stage.render(path)
-        for path in ("/", *paths):
+        for path in paths:
             origin.pages[path] = answer(b"nothing found", 404)
         results = [await stage.render(path) for path in ("/", *paths)]
         outcomes = [result.outcome for result in results]
-        assert outcomes == [Outcome.KEPT, *[Outcome.GONE] * 8, *[Outcome.KEPT] * 72]
-        assert "it is the home page" in results[0].reason
+        assert outcomes == [Outcome.UNCHANGED, *[Outcome.GONE] * 8, *[Outcome.KEPT] * 72]
         assert "many pages went at once" in results[-1].reason
         assert all(undone(stage.leaf(path)) == variants("html", html(path)) for path in ("/", *paths[8:]))
-        # Later some more, and what somebody speaks of at once.
+        # Later some more. That something changed is not to say that pages are gone; an operator may mean it.
         stage.renderer._losses._times.clear()
-        again = Counter([(await stage.render(path)).outcome for path in ("/", *paths[8:])])
-        assert again == {Outcome.GONE: 7, Outcome.KEPT: 66}
-        for path in ("/", *paths):
+        for path in paths:
             stage.store.set_due(stage.page(path).url, is_told=True)
-        assert {(await stage.render(path)).outcome for path in ("/", *paths)} == {Outcome.GONE}
-        assert files(stage.tree.path) == {}
+        again = Counter([(await stage.render(path)).outcome for path in paths[8:]])
+        assert again == {Outcome.GONE: 7, Outcome.KEPT: 65}
+        for path in paths:
+            stage.store.set_due(stage.page(path).url, is_meant=True)
+        assert {(await stage.render(path)).outcome for path in paths} == {Outcome.GONE}
+
+    journey(tmp_path, test)
+
+
+@pytest.mark.parametrize("home", [answer(b"", 404), answer(b"", 301, Location="/new/"), html("Nothing found.")])
+def test_a_site_that_loses_its_home_page_loses_nothing(tmp_path: Path, home: bytes | str) -> None:
+    """A table of the database is gone, say: WordPress answers 404 to all that is no list, and lists nothing."""
+    paths = [f"/{number}/" for number in range(30)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = html("many words about the launch " * 20)
+        await stage.render("/")
+        for path in paths:
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = answer(b"", 404)
+        before, origin.pages["/"] = marks(stage.tree.path), home
+        for _ in range(8):
+            stage.renderer._losses._times.clear()
+            outcomes = [(await stage.render(path)).outcome for path in ("/", *paths)]
+            assert set(outcomes) == {Outcome.KEPT}
+            assert marks(stage.tree.path) == before
+        # An operator says that it is meant.
+        for path in ("/", *paths):
+            stage.store.set_due(stage.page(path).url, is_meant=True)
+        results = [await stage.render(path) for path in ("/", *paths)]
+        if results[0].outcome is Outcome.KEPT:  # A redirect must be seen twice.
+            results = [await stage.render(path) for path in ("/", *paths)]
+        assert {result.outcome for result in results} <= {Outcome.GONE, Outcome.PUBLISHED}
+
+    journey(tmp_path, test)
+
+
+def test_a_home_page_that_shrank_is_published_although_a_page_or_two_are_gone(tmp_path: Path) -> None:
+    """Each waits for the other, and neither for ever."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = html("many words about the launch " * 20)
+        origin.pages["/a/"] = html("a")
+        for path in ("/", "/a/"):
+            await stage.render(path)
+        origin.pages["/"], origin.pages["/a/"] = html("few"), answer(b"", 404)
+        seen = [((await stage.render("/")).outcome, (await stage.render("/a/")).outcome) for _ in range(3)]
+        assert seen == [*[(Outcome.KEPT, Outcome.KEPT)] * 2, (Outcome.PUBLISHED, Outcome.GONE)]
 
     journey(tmp_path, test)
 
@@ -404,9 +449,10 @@ GONE_WITH_A_BAD_BODY = {
 @pytest.mark.parametrize("name", GONE_WITH_A_BAD_BODY)
 def test_a_page_goes_whatever_is_wrong_with_the_body_that_says_so(tmp_path: Path, name: str) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
-        await stage.render()
-        origin.pages["/"] = GONE_WITH_A_BAD_BODY[name]
-        assert told(await stage.render()) == (Outcome.GONE, "gone")
+        origin.pages["/a/"] = html()
+        await stage.render("/a/")
+        origin.pages["/a/"] = GONE_WITH_A_BAD_BODY[name]
+        assert told(await stage.render("/a/")) == (Outcome.GONE, "gone")
         assert files(stage.tree.path) == {}
 
     journey(tmp_path, test, max_bytes="10KiB")
@@ -430,14 +476,15 @@ def test_a_doubtful_sign_must_be_seen_twice(tmp_path: Path, name: str) -> None:
     answered, verdict = DOUBTFUL[name]
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
-        await stage.render()
+        origin.pages["/a/"] = html()
+        await stage.render("/a/")
         before = marks(stage.tree.path)
-        origin.pages["/"] = answered
-        first = await stage.render()
+        origin.pages["/a/"] = answered
+        first = await stage.render("/a/")
         assert told(first) == (Outcome.KEPT, verdict)
         assert "removed if the next fetch agrees" in first.reason
         assert marks(stage.tree.path) == before
-        assert told(await stage.render()) == (Outcome.GONE, verdict)
+        assert told(await stage.render("/a/")) == (Outcome.GONE, verdict)
         assert files(stage.tree.path) == {}
 
     journey(tmp_path, test)
@@ -745,13 +792,51 @@ def test_dense_variants_that_cannot_be_written_are_no_failure(tmp_path: Path, ca
         record = stage.store.get("https://example.org/")
         assert record is not None
         shutil.rmtree(stage.leaf())
-        await stage.renderer._make_dense(stage.page(), replace(record, unchanged_count=1))
+        await stage.renderer._make_dense(stage.page(), replace(record, unchanged_count=1), 0)
         assert [entry.message for entry in caplog.records] == ["dense variants not written"]
 
     journey(tmp_path, test, dense_after=1)
 
 
+def test_dense_variants_do_not_bring_back_what_was_taken_back_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        first = (await stage.render()).record
+
+        def encode_slowly(body: bytes, *, is_dense: bool = False) -> Variants:
+            # As the keeper does it when the journal says that the page is public no more.
+            stage.renderer.overtake(stage.page())
+            stage.renderer.remove(stage.page(), first, stage.seconds, Verdict("revoked", Outcome.GONE, ""))
+            return encode(body, is_dense=is_dense)
+
+        monkeypatch.setattr("staticify.render.encode", encode_slowly)
+        await stage.render()
+        assert files(stage.tree.path) == {}
+        record = stage.store.get(first.url)
+        assert record is not None
+        assert not record.is_published
+
+    journey(tmp_path, test, dense_after=1)
+
+
 # --- Adopted from the tree -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_what_the_tree_has_and_the_store_has_not_is_as_safe_as_any_other(tmp_path: Path, status: int) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        before = files(stage.tree.path)
+        stage.store.forget([stage.page().url])
+        origin.pages["/"] = answer(b"", status)
+        assert (await stage.render()).outcome is Outcome.KEPT
+        stage.store.forget([stage.page().url])
+        origin.pages["/"] = answer(b"", 404)
+        assert (await stage.render()).outcome is Outcome.KEPT
+        assert files(stage.tree.path) == before
+
+    journey(tmp_path, test)
 
 
 def test_an_adopted_page_is_known_and_stale(tmp_path: Path) -> None:

@@ -327,7 +327,7 @@ def direct(wordpress: Wordpress) -> str:
     return path
 
 
-def test_the_shorter_way_answers_the_same_by_a_tenth_of_wordpress(wordpress: Wordpress, direct: str) -> None:
+def test_the_shorter_way_answers_the_same_without_loading_plugins(wordpress: Wordpress, direct: str) -> None:
     assert direct == "/wp-content/mu-plugins/staticify/direct.php"
     append(wordpress, 3)
     journal, position = wordpress.now()
@@ -349,8 +349,10 @@ def test_the_shorter_way_answers_the_same_by_a_tenth_of_wordpress(wordpress: Wor
 
 def test_the_shorter_way_too_answers_nobody_else(wordpress: Wordpress, direct: str) -> None:
     body = json.dumps({"journal": "", "since": 0}).encode()
-    assert wordpress.send("GET", direct).status == 401
-    assert wordpress.send("POST", direct, body).status == 401
+    # Before it loads anything.
+    assert wordpress.send("GET", direct).body == b""
+    assert wordpress.send("GET", direct, b"", wordpress.signed("one")).status == 401
+    assert (wordpress.send("POST", direct, body).status, wordpress.send("POST", direct, body).body) == (401, b"")
     assert wordpress.send("POST", direct, body + b" ", wordpress.signed("one", body)).status == 401
     assert wordpress.ask({}, direct).status == 400
 
@@ -392,6 +394,17 @@ def test_where_plugins_are_elsewhere_no_shorter_way_is_named(wordpress: Wordpres
     folders = [content / "mu-plugins", content / "plugins", content / "themes", content.parent / "mu-plugins"]
     answers = wordpress.stack.php(code, json.dumps([str(folder) for folder in folders]))
     assert json.loads(answers) == [True, False, False, False]
+
+
+def test_the_shorter_way_tells_the_next_event_whoever_turns_cron(wordpress: Wordpress, direct: str) -> None:
+    due = wordpress.changes("", 0)["cron_due_at"]
+    elsewhere = wordpress.stack.directory / "wordpress/wp-content/mu-plugins/elsewhere.php"
+    elsewhere.write_text("<?php define( 'DISABLE_WP_CRON', true );")
+    try:
+        assert wordpress.changes("", 0)["cron_due_at"] is None
+        assert json.loads(wordpress.ask({"journal": "", "since": 0}, direct).body)["cron_due_at"] == due
+    finally:
+        elsewhere.unlink()
 
 
 def test_plain_permalinks_do_as_well(wordpress: Wordpress) -> None:

@@ -30,7 +30,8 @@ function answer_changes(): void {
 		answer( 400, array( 'error' => 'a JSON object with journal and since is needed' ) );
 	}
 	$also = array(
-		'cron_due_at' => cron_due_at(),
+		// Whether that is ours to turn may be said by another must-use plugin: the usual answer knows.
+		'cron_due_at' => SHORTINIT ? next_event_at() : cron_due_at(),
 		'direct'      => direct_path(),
 	);
 	answer( 200, Journal::read( $question['journal'], $question['since'], $time ) + $also );
@@ -44,33 +45,23 @@ function direct_path(): string {
 	if ( SHORTINIT || is_multisite() || ! is_same_file( ABSPATH, dirname( WP_CONTENT_DIR ) ) ) {
 		return '';
 	}
-	foreach ( array( WPMU_PLUGIN_DIR, WP_PLUGIN_DIR ) as $plugins ) {
-		if ( is_same_file( __DIR__, "$plugins/staticify" ) && is_plugin_loaded( $plugins ) ) {
-			$below = basename( WP_CONTENT_DIR ) . '/' . basename( $plugins ) . '/staticify/direct.php';
-			return (string) wp_parse_url( site_url( $below ), PHP_URL_PATH );
-		}
+	if ( ! is_same_file( __DIR__, WPMU_PLUGIN_DIR . '/staticify' ) || ! is_plugin_loaded( WPMU_PLUGIN_DIR ) ) {
+		return '';
 	}
-	return '';
+	return (string) wp_parse_url( site_url( basename( WP_CONTENT_DIR ) . '/mu-plugins/staticify/direct.php' ), PHP_URL_PATH );
 }
 
 /**
- * Does WordPress load the plugin from a folder of plugins? One that is only still there writes no journal: an answer
- * out of that would say that nothing changes.
+ * Does WordPress load the plugin from a folder, whatever others say? One that is only still there writes no journal: an
+ * answer out of that would say that nothing changes. An ordinary plugin may be switched off by a filter, for a while.
  *
  * @param string $plugins The folder.
  */
 function is_plugin_loaded( string $plugins ): bool {
-	if ( ! is_same_file( WP_CONTENT_DIR, dirname( $plugins ) ) ) {
-		return false;
-	}
-	switch ( basename( $plugins ) ) {
-		case 'mu-plugins':
-			return is_used( 'WPMU_PLUGIN_DIR', $plugins ) && is_file( "$plugins/staticify-loader.php" );
-		case 'plugins':
-			return is_used( 'WP_PLUGIN_DIR', $plugins ) && in_array( 'staticify/staticify.php', (array) get_option( 'active_plugins' ), true );
-		default:
-			return false;
-	}
+	return 'mu-plugins' === basename( $plugins )
+		&& is_same_file( WP_CONTENT_DIR, dirname( $plugins ) )
+		&& is_used( 'WPMU_PLUGIN_DIR', $plugins )
+		&& is_file( "$plugins/staticify-loader.php" );
 }
 
 /**
