@@ -287,6 +287,8 @@ class Daemon:
 
     def reload(self, *, is_asked: bool = True) -> None:
         """Read the configuration anew. Unless somebody asked for it, one that says what it said is no event."""
+        if self._stopping.is_set():
+            return  # Those before were cancelled where they stood, and nothing more is to begin.
         reload = asyncio.create_task(self._reload(is_asked=is_asked), name="reload")
         self._reloads.add(reload)
         reload.add_done_callback(self._reloads.discard)

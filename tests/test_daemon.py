@@ -197,7 +197,7 @@ def test_many_reloads_at_once_are_one_after_the_other(tmp_path: Path) -> None:
                     running.process.send_signal(signal.SIGHUP)
                     await asyncio.sleep(0.01)
                 await running.logged("configuration reloaded")
-                assert await running.stop() == 0
+                assert await running.stop() == 0, running.log()
             assert running.lines("Traceback") == []
             assert running.log().splitlines()[-1].endswith(" info stopped")
 

@@ -223,9 +223,23 @@ def test_a_question_that_fails_leaves_the_next_probe_to_a_page() -> None:
     guard.fail("question", "reset", now, now, is_answer=False)
     pause = guard.admit(now + 1, is_question=True)
     assert pause is not None
-    # The question comes at the first moment, as it was told, and a page a little later.
-    after = guard.admit(pause.until, is_question=True)
-    assert after is None or after.until > pause.until
-    assert guard.admit(now + PROBE_SECONDS + 1) is None
-    guard.fail("page", "reset", now, now + PROBE_SECONDS + 1, is_answer=False)
-    assert guard.admit(now + 2 * PROBE_SECONDS + 2, is_question=True) is None
+    # It is to come when a page has had time to.
+    assert pause.until > now + PROBE_SECONDS
+    assert guard.admit(now + PROBE_SECONDS, is_question=True) is not None
+    assert guard.admit(now + PROBE_SECONDS) is None
+    guard.fail("page", "reset", now + PROBE_SECONDS, now + PROBE_SECONDS, is_answer=False)
+    assert guard.admit(now + 2 * PROBE_SECONDS, is_question=True) is None
+
+
+def test_a_question_goes_on_probing_where_no_page_asks() -> None:
+    guard = broken()
+    now, probes = PROBE_SECONDS + 1, 0
+    for _ in range(10):
+        pause = guard.admit(now, is_question=True)
+        if pause is None:
+            probes += 1
+            guard.fail("question", "reset", now, now, is_answer=False)
+            now += PROBE_SECONDS
+        else:
+            now = pause.until
+    assert probes == 5
