@@ -333,7 +333,7 @@ class Renderer:
             return self.may_lose(page)
         # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
         records = self._store.of_site(self.site.url)
-        return sum(record.is_published and _is_loss(record) for record in records) <= ALWAYS
+        return sum(map(_is_loss, records)) <= ALWAYS
 
     def _is_in_place(self, page: Page, record: Record, kind: Kind | None) -> bool:
         """True if the tree still holds what the record says, let out by today's rules."""
@@ -498,8 +498,9 @@ class Renderer:
 
 
 def _is_loss(record: Record) -> bool:
-    """True if the page stands in the tree and WordPress says that it has it no more."""
-    return record.outcome is Outcome.KEPT and record.verdict in _LOSSES
+    """True if the page stands in the tree and WordPress says that it has it no more, or lists it no more."""
+    is_kept = record.outcome is Outcome.KEPT and record.verdict in _LOSSES
+    return record.is_published and (is_kept or bool(record.unlisted_at))
 
 
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"

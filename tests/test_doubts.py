@@ -13,10 +13,12 @@ from command import staticify
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import Stage, site_toml, staged, until, write_config
 
-from staticify.nouns import Outcome, Result
+from staticify.nouns import Answer, Outcome, Prepared, Result, Verdict
+from staticify.rules import Rules
 
 LONG = "All that the page has to say. " * 20
 SHORT = "Nothing found."
+CRITICAL = "<!DOCTYPE html><html><body><p>There has been a critical error on this website.</p></body></html>"
 Test = Callable[[ScriptedOrigin, Stage], Awaitable[None]]
 
 
@@ -260,6 +262,15 @@ def test_a_page_that_greets_each_visitor_is_refused_and_asked_twice_until_it_is_
         # An error between them, of the page or of the second fetch alone, forgets nothing.
         origin.pages["/"] = answer("no", 500)
         assert told(await stage.renderer.render(page)) == (Outcome.KEPT, "status")
+        origin.pages["/"] = CRITICAL
+        assert told(await stage.renderer.render(page)) == (Outcome.KEPT, "personal")
+
+        async def error_for_the_other(exchange: Exchange) -> None:
+            is_second = "x-forwarded-for" in exchange.headers
+            await exchange.send(answer(CRITICAL if is_second else html(f"{LONG} Hello Anna!")))
+
+        origin.pages["/"] = error_for_the_other
+        assert told(await stage.renderer.render(page)) == (Outcome.KEPT, "personal")
 
         async def for_one_alone(exchange: Exchange) -> None:
             is_second = "x-forwarded-for" in exchange.headers
@@ -293,6 +304,55 @@ def test_somebody_whom_the_tree_greets_is_taken_out_when_a_second_pair_agrees(tm
         assert not stage.leaf().exists()
 
     doubting(tmp_path, test)
+
+
+def test_somebody_whom_the_tree_greets_may_be_the_second_of_the_pair(tmp_path: Path) -> None:
+    visitors = iter(["Anna", "Bert", "Anna", "Bert", "Anna"])
+
+    async def mixed_up(exchange: Exchange) -> None:
+        await exchange.send(answer(html(f"{LONG} Hello {next(visitors)}!")))
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = mixed_up
+        assert told(await stage.render()) == (Outcome.PUBLISHED, "ok")
+        assert told(await stage.renderer.render(stage.page(), is_twice=True)) == (Outcome.REFUSED, "personal")
+        assert told(await stage.render()) == (Outcome.GONE, "personal")
+
+    doubting(tmp_path, test)
+
+
+def test_a_greeting_that_is_cut_greets_nobody(tmp_path: Path) -> None:
+    async def greeted_above(exchange: Exchange) -> None:
+        name = "Bert" if "x-forwarded-for" in exchange.headers else "Anna"
+        await exchange.send(answer(html(f"<p class=hello>Hello {name}!</p><p>{LONG}</p>")))
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = greeted_above
+        assert told(await stage.renderer.render(stage.page(), is_twice=True)) == (Outcome.PUBLISHED, "ok")
+        assert "Hello" not in body(stage)
+
+    doubting(tmp_path, test, strip=[".hello"])
+
+
+def test_a_parser_that_was_killed_says_nothing_of_the_page_that_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        origin.pages["/"] = html(f"{LONG} secret words")
+        prepare, asked = stage.renderer._workers.parsers.prepare, []
+
+        def killed_the_second_time(answered: Answer, rules: Rules) -> Prepared:
+            asked.append(answered)
+            if len(asked) == 2:
+                return Prepared(Verdict("ends-the-parser", Outcome.REFUSED, "it was killed"))
+            return prepare(answered, rules)
+
+        monkeypatch.setattr(stage.renderer._workers.parsers, "prepare", killed_the_second_time)
+        assert told(await stage.render()) == (Outcome.REFUSED, "forbidden")
+        assert (len(asked), stage.leaf().exists()) == (2, True)
+
+    doubting(tmp_path, test, forbid=["text:secret words"])
 
 
 @pytest.mark.parametrize("second", [answer("no", 500), answer("no", 404), html(LONG + "2 quotes, 17 visitors")])
