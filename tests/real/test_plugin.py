@@ -1202,6 +1202,7 @@ def test_what_changes_nothing_is_not_told(wordpress: Wordpress, password: str) -
     assert [told for told in listener.positions() if told > position] == []
 
 
+@pytest.mark.alone
 def test_a_dead_listener_costs_nothing(wordpress: Wordpress, password: str) -> None:
     post = wordpress.stack.insert_post(post_title="Saved again and again")
     seconds: dict[str, list[float]] = {"dead": [], "alive": [], "silent": []}
