@@ -59,7 +59,7 @@ _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 QUESTION = "staticify=changes"
 """The query by which the plugin knows a question to the journal (deploy/wordpress/PROTOCOL.md)."""
 MAX_JOURNAL_BYTES = 4 * 2**20
-LARGE_BYTES = 2**20
+LARGE_BYTES = 2**19
 MAX_LARGE_BODIES = 2
 """So many bodies over LARGE_BYTES are read at once, within their deadlines: else memory would grow to `max_bytes` for
 each of a site's fetches when an origin goes mad."""
