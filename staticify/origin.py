@@ -55,6 +55,8 @@ connection: the two limits together are 4 MiB."""
 _TLS_SETTINGS = re.compile(r" ssl:(?:<[^>]*>|\w+)")
 PIECE_BYTES = 64 * 1024
 """Of a packed body, inflated at a time: all of it at once would take twice the room of a whole body beside it."""
+READ_BYTES = 64 * 1024
+"""From a connection at a time."""
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 QUESTION = "staticify=changes"
 """The query by which the plugin knows a question to the journal (deploy/wordpress/PROTOCOL.md)."""
@@ -466,6 +468,9 @@ class _Response(aiohttp.ClientResponse):
     """An answer whose reason phrase httpx can take: it wants UTF-8, and fails on anything else with the answer open."""
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        if connection.transport is not None:
+            # asyncio's own 256 KiB are ten thousand interim answers, which hold up everything for a tenth of a second.
+            connection.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         await super().start(connection)
         try:
             (self.reason or "").encode()
