@@ -12,7 +12,7 @@ SHARE = 10
 
 
 class Losses:
-    """What a site has lost within its interval, without WordPress's journal or an operator saying so."""
+    """What a site has lost within its interval, without an operator who means it or a journal that names it as gone."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

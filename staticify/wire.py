@@ -19,7 +19,7 @@ from staticify.rules import Rules
 
 _LENGTH = struct.Struct("!Q")
 MAX_BYTES = 256 * 2**20
-"""Of a frame. A page of 8 MiB with a cut at every tag makes an answer of 100 MB."""
+"""Of a frame. A longer page ends the process, and is refused by that, whatever `max_bytes` allows."""
 
 
 class Peer(Protocol):

@@ -412,17 +412,23 @@ def test_without_the_plugin_every_page_is_fetched_each_interval_and_it_is_said(
 DIRECT = "/wp-content/mu-plugins/staticify/direct.php"
 
 
+async def ways_of_three_questions(one: Followed) -> tuple[int, int]:
+    """How often each way was gone, the shorter and the usual one, while a change was heard of."""
+    before = one.origin.paths()
+    one.journal.write("term:5")
+    for _ in range(3):
+        await one.read()
+    asked = one.origin.paths()[len(before) :]
+    assert asked.count("/one/") == 1
+    assert one.is_in(Mode.JOURNAL)
+    return asked.count(DIRECT), asked.count(QUESTION)
+
+
 def test_where_the_plugin_names_a_shorter_way_the_next_questions_go_there(tmp_path: Path) -> None:
     async def test(one: Followed) -> None:
         one.journal.open_direct(DIRECT)
         await one.read_anew()
-        before = one.origin.paths()
-        one.journal.write("term:5")
-        for _ in range(3):
-            await one.read()
-        asked = one.origin.paths()[len(before) :]
-        assert (asked.count(DIRECT), asked.count(QUESTION), asked.count("/one/")) == (3, 0, 1)
-        assert one.is_in(Mode.JOURNAL)
+        assert await ways_of_three_questions(one) == (3, 0)
 
     followed(tmp_path, test)
 
@@ -445,13 +451,7 @@ def test_where_the_shorter_way_leads_nowhere_nothing_is_missed(tmp_path: Path, n
         # A connection that was closed without an answer is tried once more.
         one.origin.pages[DIRECT] = no_answer or hang_up
         await one.read_anew()
-        before = one.origin.paths()
-        one.journal.write("term:5")
-        for _ in range(3):
-            await one.read()
-        asked = one.origin.paths()[len(before) :]
-        assert (asked.count(DIRECT), asked.count(QUESTION), asked.count("/one/")) == (1 if no_answer else 2, 3, 1)
-        assert one.is_in(Mode.JOURNAL)
+        assert await ways_of_three_questions(one) == (1 if no_answer else 2, 3)
 
     followed(tmp_path, test)
 
@@ -464,13 +464,7 @@ def test_a_shorter_way_that_hangs_costs_one_deadline(tmp_path: Path) -> None:
         one.journal.direct = DIRECT
         one.origin.pages[DIRECT] = hang
         await one.read_anew()
-        before = one.origin.paths()
-        one.journal.write("term:5")
-        for _ in range(3):
-            await one.read()
-        asked = one.origin.paths()[len(before) :]
-        assert (asked.count(DIRECT), asked.count(QUESTION), asked.count("/one/")) == (1, 3, 1)
-        assert one.is_in(Mode.JOURNAL)
+        assert await ways_of_three_questions(one) == (1, 3)
 
     followed(tmp_path, test, deadline="1s")
 

@@ -357,6 +357,23 @@ def test_an_unlisted_page_that_is_gone_goes_with_the_first_list(tmp_path: Path) 
     asyncio.run(main())
 
 
+def test_what_is_excluded_goes_although_no_list_can_be_read(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with origin_of("/a/", "/b/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", "/b/")
+            async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="1h") as one:
+                one.keeper.start()
+                await one.keeper.update_list()
+                await until(lambda: one.paths() == {"/a/", "/b/"})
+            origin.pages["/map.xml"] = answer(b"", 500)
+            async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="1h", exclude=["/b/*"]) as one:
+                one.keeper.start()
+                await one.keeper.update_list()
+                assert one.paths() == {"/a/"}
+
+    asyncio.run(main())
+
+
 def test_of_many_that_are_listed_no_more_a_few_go_at_a_time(tmp_path: Path) -> None:
     """A plugin that makes the sitemap is switched off, say, and another one lists a page and nothing else."""
     paths = [f"/{number}/" for number in range(20)]

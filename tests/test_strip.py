@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from staticify.html import Document
 from staticify.nouns import Cut
 from staticify.rules import WORDPRESS_RULES, Part, Rule
-from staticify.strip import CannotCut, Stripped, strip
+from staticify.strip import MAX_CUTS, CannotCut, Stripped, strip
 
 SINGLE = (Path(__file__).parent / "pages" / "single.html").read_bytes()
 
@@ -556,3 +556,14 @@ def test_the_time_is_linear_in_the_size(separator: str) -> None:
     assert result.body == body.replace(b"<p class=x>ad</p>", b"")
     assert len(result.cuts) == 2000
     assert seconds < 0.6
+
+
+@pytest.mark.parametrize(("count", "is_refused"), [(MAX_CUTS, False), (MAX_CUTS + 1, True)])
+def test_a_page_with_more_places_to_cut_than_any_page_has_is_refused(count: int, *, is_refused: bool) -> None:
+    """Each is remembered: anybody who may write a post could fill the daemon's memory with them."""
+    body = page("<p>x</p>" + "<b class=ad></b>" * count).encode()
+    if is_refused:
+        with pytest.raises(CannotCut, match=f"{count} places to cut"):
+            stripped(body, (Rule(".ad"),))
+    else:
+        assert len(stripped(body, (Rule(".ad"),)).cuts) == count
