@@ -31,12 +31,12 @@ def main() -> None:
     # Who asks decides when this ends, and may still be waiting when everybody is told to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with contextlib.suppress(EOFError, OSError), socket.socket(fileno=0) as peer:
+    with contextlib.suppress(EOFError, OSError), socket.socket(fileno=0) as peer, peer.makefile("rb") as questions:
         while True:
-            answer, rules = wire.question(peer)
+            answer, rules = wire.question(questions)
             # Who asks gives up long before; but whoever was killed meanwhile does not.
             signal.alarm(MOST_SECONDS)
-            wire.send(peer, wire.packed_answer(prepare(answer, rules)))
+            wire.answer_with(peer, prepare(answer, rules))
             signal.alarm(0)
 
 

@@ -219,13 +219,15 @@ class Tree:
 
     def find(self, place: Place) -> Found | None:
         """What stands at a place, or None. Looks at names and times only. Raises OSError if it may not."""
-        leaf = self.path / place.relative
-        for kind in Kind:
-            try:
-                status = os.stat(leaf / f"index.{kind}", follow_symlinks=False)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            return Found(place, kind, int(status.st_mtime), status.st_size)
+        leaf = f"{self.path}/{place.relative}"
+        try:
+            os.stat(leaf, follow_symlinks=False)
+            for kind in Kind:
+                with contextlib.suppress(FileNotFoundError):
+                    status = os.stat(f"{leaf}/index.{kind}", follow_symlinks=False)
+                    return Found(place, kind, int(status.st_mtime), status.st_size)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
         return None
 
     def is_holding(self, place: Place, kind: Kind, mtime: int, size_bytes: int) -> bool:

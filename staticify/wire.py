@@ -20,6 +20,7 @@ from staticify.rules import Rules
 _LENGTH = struct.Struct("!Q")
 MAX_BYTES = 256 * 2**20
 """Of a frame. A longer page ends the process, and is refused by that, whatever `max_bytes` allows."""
+_PIECE_BYTES = 2**20
 
 
 class Peer(Protocol):
@@ -35,41 +36,61 @@ class Peer(Protocol):
         """Some bytes, so many at most; none at the end."""
 
 
-def send(peer: Peer, *frames: bytes, left: Callable[[], float] | None = None) -> None:
-    """Write frames. Raises OSError if nobody reads them, TimeoutError when no seconds are `left`."""
-    for frame in frames:
-        for data in (_LENGTH.pack(len(frame)), frame):
-            _set_deadline(peer, left)
-            peer.sendall(data)
+class Pipe(Protocol):
+    """What a process reads that may wait for ever: a buffered file, which asks the system once for several frames."""
+
+    def read(self, count: int, /) -> bytes:
+        """So many bytes, fewer only at the end."""
 
 
-def receive(peer: Peer, *, left: Callable[[], float] | None = None) -> bytes:
-    """Read one frame. Raises EOFError if there is no whole one, OSError as above, ValueError if it is too long."""
-    (length,) = _LENGTH.unpack(_exactly(peer, _LENGTH.size, left))
-    if length > MAX_BYTES:
-        raise ValueError(f"a frame of {length} bytes")
-    return _exactly(peer, length, left)
+def _framed(*frames: bytes) -> bytes:
+    return b"".join(part for frame in frames for part in (_LENGTH.pack(len(frame)), frame))
 
 
-def _exactly(peer: Peer, count: int, left: Callable[[], float] | None) -> bytes:
-    pieces = []
-    while count:
-        _set_deadline(peer, left)
-        piece = peer.recv(min(count, 2**20))
-        if not piece:
-            raise EOFError
-        pieces.append(piece)
-        count -= len(piece)
-    return b"".join(pieces)
-
-
-def _set_deadline(peer: Peer, left: Callable[[], float] | None) -> None:
-    if left is None:
-        return
+def _set_deadline(peer: Peer, left: Callable[[], float]) -> None:
     seconds = left()
     if seconds <= 0:
         raise TimeoutError
     peer.settimeout(seconds)
+
+
+def _the_answer(peer: Peer, left: Callable[[], float]) -> bytes:
+    """The one frame that answers a question, in as few calls as it takes: a thread that calls gives the GIL away.
+
+    Raises EOFError if there is no whole one, OSError as `ask`, ValueError if it is too long or more comes with it.
+    """
+    pieces: list[bytes] = []
+    got, end = 0, _LENGTH.size
+    while got < end:
+        _set_deadline(peer, left)
+        piece = peer.recv(_PIECE_BYTES)
+        if not piece:
+            raise EOFError
+        is_headless = got < _LENGTH.size
+        pieces.append(piece)
+        got += len(piece)
+        if is_headless and got >= _LENGTH.size:
+            pieces = [b"".join(pieces)]
+            (length,) = _LENGTH.unpack_from(pieces[0])
+            if length > MAX_BYTES:
+                raise ValueError(f"a frame of {length} bytes")
+            end += length
+    if got > end:
+        raise ValueError(f"{got - end} bytes more than an answer")
+    return b"".join(pieces)[_LENGTH.size :]
+
+
+def _received(pipe: Pipe) -> bytes:
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_BYTES:
+        raise ValueError(f"a frame of {length} bytes")
+    frame = pipe.read(length)
+    if len(frame) < length:
+        raise EOFError
+    return frame
 
 
 def ask(peer: Peer, answer: Answer, rules: Rules, left: Callable[[], float]) -> Prepared:
@@ -78,13 +99,17 @@ def ask(peer: Peer, answer: Answer, rules: Rules, left: Callable[[], float]) -> 
     Raises EOFError or OSError if it ends, TimeoutError if it is late, ValueError if it says what makes no sense.
     """
     head = pickle.dumps((answer.status, answer.headers, answer.is_framed), pickle.HIGHEST_PROTOCOL)
-    send(peer, _packed_rules(rules), head, answer.body, left=left)
-    return unpacked_answer(receive(peer, left=left), answer.body)
+    _set_deadline(peer, left)
+    peer.sendall(_framed(_packed_rules(rules), head, answer.body))
+    return unpacked_answer(_the_answer(peer, left), answer.body)
 
 
-def question(peer: Peer) -> tuple[Answer, Rules]:
-    """The next one, in the process that was started. Raises EOFError or OSError when nobody asks any more."""
-    rules, head, body = receive(peer), receive(peer), receive(peer)
+def question(pipe: Pipe) -> tuple[Answer, Rules]:
+    """The next one, in the process that was started.
+
+    Raises EOFError or OSError when nobody asks any more, ValueError for one that is too long.
+    """
+    rules, head, body = _received(pipe), _received(pipe), _received(pipe)
     status, headers, is_framed = pickle.loads(head)  # noqa: S301  of who started this process
     return Answer(status, headers, body, is_framed), _unpacked_rules(rules)
 
@@ -99,6 +124,11 @@ def _packed_rules(rules: Rules) -> bytes:
 def _unpacked_rules(content: bytes) -> Rules:
     rules: Rules = pickle.loads(content)  # noqa: S301  of who started this process
     return rules
+
+
+def answer_with(peer: Peer, prepared: Prepared) -> None:
+    """Say what an answer of WordPress comes to. Raises OSError if nobody listens any more."""
+    peer.sendall(_framed(packed_answer(prepared)))
 
 
 def packed_answer(prepared: Prepared) -> bytes:

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -194,7 +194,7 @@ def test_one_answer_is_never_taken_for_another_ones(parsers: Parsers, monkeypatc
         def fails(*_: object, error: BaseException = error, **__: object) -> bytes:
             raise error
 
-        monkeypatch.setattr(wire, "receive", fails)
+        monkeypatch.setattr(wire, "_the_answer", fails)
         with contextlib.suppress(BaseException):
             parsers.prepare(first, RULES)
         monkeypatch.undo()
@@ -302,25 +302,62 @@ def test_a_parser_cannot_add_a_byte_to_what_goes_out(cuts: tuple[tuple[int, int]
         wire.unpacked_answer(wire.packed_answer(said), b"01234")
 
 
-def test_a_frame_that_is_too_long_is_not_waited_for() -> None:
+def _asked_with(said: bytes, *, left: Callable[[], float] = lambda: 10.0) -> Prepared:
+    """What `wire.ask` makes of a process that says this, whatever it is asked, and ends."""
     ours, theirs = socket.socketpair()
+    with ours, theirs, ThreadPoolExecutor(1) as threads:
+
+        def say() -> None:
+            with theirs.makefile("rb") as questions:
+                wire.question(questions)
+            theirs.sendall(said)
+            theirs.shutdown(socket.SHUT_WR)
+
+        told = threads.submit(say)
+        prepared = wire.ask(ours, Answer(200, (), b"\0body"), RULES, left)
+        told.result(10)
+        return prepared
+
+
+def _said(reason: str) -> bytes:
+    return wire._framed(wire.packed_answer(Prepared(Verdict("ok", Outcome.PUBLISHED, reason))))
+
+
+_SAID = _said("fine")
+
+
+def test_an_answer_longer_than_the_kernel_holds_comes_whole() -> None:
+    assert len(_asked_with(_said("x" * 3 * 2**20)).verdict.reason) == 3 * 2**20
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, len(_SAID) - 1])
+def test_half_an_answer_is_none(count: int) -> None:
+    with pytest.raises(EOFError):
+        _asked_with(_SAID[:count])
+
+
+@pytest.mark.parametrize("said", [b"\xff" * 8, _SAID + b"x", wire._framed(b"{}", b"{}")])
+def test_an_answer_too_long_is_none(said: bytes) -> None:
+    with pytest.raises(ValueError, match=r"a frame of|bytes more"):
+        _asked_with(said)
+
+
+def test_an_answer_byte_by_byte_is_waited_for_no_longer_than_one_at_once() -> None:
+    ours, theirs = socket.socketpair()
+    seconds = iter([3.0, 2.0, 1.0, 0.0])
     with ours, theirs:
-        ours.sendall(b"\xff" * 8)
-        with pytest.raises(ValueError, match="a frame of"):
-            wire.receive(theirs)
-
-
-def test_a_frame_longer_than_the_kernel_holds_comes_whole_and_one_cut_short_does_not() -> None:
-    ours, theirs = socket.socketpair()
-    content = os.urandom(3 * 2**20 + 1)
-    with theirs, ThreadPoolExecutor(1) as threads:
-        with ours:
-            sent = threads.submit(wire.send, ours, content, b"", content[:5])
-            assert wire.receive(theirs, left=lambda: 10) == content
-            assert (wire.receive(theirs, left=lambda: 10), wire.receive(theirs, left=lambda: 10)) == (b"", content[:5])
-            sent.result(10)
-            ours.sendall(wire._LENGTH.pack(2) + b"x")
-        with pytest.raises(EOFError):
-            wire.receive(theirs, left=lambda: 10)
+        for byte in _SAID[:2]:
+            theirs.sendall(bytes([byte]))
         with pytest.raises(TimeoutError):
-            wire.receive(theirs, left=lambda: 0)
+            wire.ask(_OneByOne(ours), Answer(200, (), b""), RULES, lambda: next(seconds))
+
+
+class _OneByOne:
+    """A socket on which one byte arrives at a time."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self.settimeout, self.sendall = peer.settimeout, peer.sendall
+        self._peer = peer
+
+    def recv(self, _count: int) -> bytes:
+        return self._peer.recv(1)
