@@ -25,8 +25,10 @@ from staticify.config import load
 
 def timed(command: list[str]) -> tuple[float, float]:
     """Wall and CPU seconds of a process."""
+    # What pip installs is compiled; a checkout may stand where the environment forbids to keep what is.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
