@@ -20,13 +20,12 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
 import brotli
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from staticify import __version__
 from staticify.address import Origin
+from staticify.carrier import AiohttpTransport, aiohttp
 from staticify.config import Site
 from staticify.errors import (
     AnswerIncomplete,
@@ -522,7 +521,7 @@ def _transport(origin: Origin, site: Site) -> AiohttpTransport:
             trace_configs=[_sent_once()],
         )
 
-    # Reading the system's certificates costs 20 ms: only for an origin that shows one.
+    # Reading the system's certificates takes time: only for an origin that shows one.
     transport = AiohttpTransport(client=session, verify=origin.scheme == "https", trust_env=False)
     return transport
 

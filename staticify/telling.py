@@ -8,9 +8,8 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-import aiohttp
-
 from staticify.address import Origin
+from staticify.carrier import aiohttp
 from staticify.config import Config, Site
 from staticify.errors import ConfigError, Fault, WebhookError
 from staticify.orders import Order
