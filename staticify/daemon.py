@@ -374,9 +374,10 @@ def _log_result(result: Result) -> None:
     if result.outcome is Outcome.PUBLISHED:
         log.info("published", extra={**fields, "bytes": result.record.size_bytes})
     elif result.outcome is not Outcome.UNCHANGED:
-        # Said once when it begins; the cycle's line counts it after that.
+        # Said once when it begins, and when a page leaves the tree; the cycle's line counts it after that.
         is_new = result.record.failures == 1 and result.verdict != OriginPaused.name
-        level = logging.WARNING if is_new else logging.DEBUG
+        has_left = result.outcome is Outcome.GONE and result.record.changed_at == result.record.checked_at
+        level = logging.WARNING if is_new or has_left else logging.DEBUG
         log.log(level, str(result.outcome), extra={**fields, "reason": result.reason})
 
 

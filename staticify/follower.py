@@ -122,8 +122,8 @@ class Follower:
         if direct is not None and direct.journal == journal and not direct.is_start_over:
             return direct if self._is_cron_ours else replace(direct, cron_due_at=None)
         changes = _understood(await self._keeper.ask(body))
-        if self._direct and now < self._usual_at and (direct is None or direct.journal != changes.journal):
-            # It may even speak of another blog, where a plugin chooses between several.
+        if self._direct and now < self._usual_at and (direct is None or _is_other(direct, changes)):
+            # It may even speak of another blog, where a plugin chooses between several, or of an old copy of it.
             self._not_direct_until = now + NOT_DIRECT_SECONDS
         self._usual_at = now + USUAL_SECONDS
         self._is_cron_ours = changes.cron_due_at is not None
@@ -223,6 +223,10 @@ class Follower:
             log.warning("WP-Cron could not be turned", extra=self._because(error))
         # What it did, and when the next event is due.
         self.tell()
+
+
+def _is_other(direct: Changes, usual: Changes) -> bool:
+    return direct.journal != usual.journal or (direct.is_start_over and not usual.is_start_over)
 
 
 def _understood(answer: Answer) -> Changes:

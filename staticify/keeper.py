@@ -17,10 +17,11 @@ from staticify.errors import AnswerIncomplete, OriginPaused, OriginTimeout, Orig
 from staticify.gate import STATUS
 from staticify.guard import backoff_seconds
 from staticify.listing import list_pages
+from staticify.losses import ALWAYS
 from staticify.nouns import Answer, OriginState, Outcome, Record, Result, Verdict
 from staticify.origin import OriginClient
 from staticify.queue import FOREMOST, URGENT, Queue
-from staticify.render import Renderer
+from staticify.render import Renderer, is_held
 from staticify.store import Store
 from staticify.tags import TagIndex, is_concerned, is_from_visitors
 from staticify.timetable import SHORTEST, Timetable
@@ -41,6 +42,8 @@ _PASSING = frozenset({STATUS, *(kind.name for kind in (OriginUnreachable, Origin
 CANARY_SECONDS = 300.0
 CANARY_SHARE = 0.9
 """After a start: what has just been rendered is not fetched twice."""
+OTHERS_THAT_TELL = 2 * ALWAYS + 1
+"""So many other pages tell whether the home page alone lost its text."""
 JOURNEYS_PER_FETCH = 2
 """While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
 
@@ -111,6 +114,9 @@ class Keeper:
         running = asyncio.create_task(self._queue.run(), name=f"queue of {self.site.url}")
         try:
             listing = await self._list()
+            if not listing.is_complete:
+                # Nobody says which pages there are: what stands is looked at too, or none would tell a loss of many.
+                self._add(filter(self._is_ours, self._standing()))
             on_list(len(self._pages))
             self._queue.finish()
             await running
@@ -129,12 +135,14 @@ class Keeper:
         self._origin.guard.is_armed = True
         is_urgent = not self._is_journal_known()
         self._add(self.site.pages, is_urgent=is_urgent)
-        standing = [record.url for record in self._store.of_site(self.site.url) if record.is_published]
-        self._add(filter(self._is_ours, map(parse_page, standing)), is_urgent=is_urgent)
+        self._add(filter(self._is_ours, self._standing()), is_urgent=is_urgent)
         for page in filter(self._pages.__contains__, map(parse_page, self._store.due())):
             self._queue.schedule(page)
         self._running = asyncio.create_task(self._queue.run(), name=f"queue of {self.site.url}")
         return self._running
+
+    def _standing(self) -> list[Page]:
+        return [parse_page(record.url) for record in self._store.of_site(self.site.url) if record.is_published]
 
     def _is_journal_known(self) -> bool:
         """True if the journal will tell at once which pages changed since the last run; then none is fetched for it."""
@@ -224,7 +232,8 @@ class Keeper:
             if record is not None and record.is_published:
                 verdict = Verdict("revoked", Outcome.GONE, "WordPress says that the page is public no more")
                 self._report(await self._workers.run(self._renderer.remove, page, record, time.time(), verdict))
-            self.purge([page])
+            # Named as gone: that it is missing then needs nobody's word any more.
+            self.purge([page], is_meant=True)
 
     def discover(self, pages: Iterable[Page]) -> None:
         """Keep pages that WordPress says are new, if sitemaps say what the site's pages are; they will be listed."""
@@ -241,6 +250,8 @@ class Keeper:
     def follow(self, *, is_following: bool) -> None:
         """From now on the journal says what changes, or does so no more."""
         self.is_following = is_following
+        # While only the sweep looks at what no row names, a loss shows as slowly.
+        self._renderer.loss_seconds = self.site.sweep_seconds if is_following else self.site.interval_seconds
         self._let_patient()
         now = asyncio.get_running_loop().time()
         for page in self._followed:
@@ -304,12 +315,13 @@ class Keeper:
 
     async def _list(self) -> Listing:
         """Read the sitemaps: add what is new, let go of what a second whole list lacks."""
-        standing = frozenset(record.url for record in self._store.of_site(self.site.url) if record.is_published)
+        # First of all: reading takes as long as WordPress does.
+        await self._let_go_of_excluded()
+        standing = frozenset(page.url for page in self._standing())
         listing = await list_pages(self._origin, self.site, self._others, standing)
         # Lists that could not be read whole take no page away: together they must not go over the bound either.
         new = [page for page in listing.pages if page not in self._pages]
         self._add(new if listing.is_complete else new[: max(0, self.site.max_pages - len(self._pages))])
-        await self._let_go_of_excluded()
         if listing.is_complete:
             await self._let_go_of_unlisted({page.url for page in listing.pages})
         return listing
@@ -454,6 +466,7 @@ class Keeper:
                 self._running.cancel()
                 await asyncio.wait([self._running])
         finally:
+            self._renderer.retire()
             await self._origin.aclose()
 
     def _add(self, pages: Iterable[Page], *, is_urgent: bool = True) -> None:
@@ -499,12 +512,24 @@ class Keeper:
                 self._pages[page] = started
             if is_swept and self._is_unheard_of(page, before, result):
                 self._suspects[page] = started
+            if page == self.site.base and is_held(result.record) and result.record.held_count == 1:
+                self._look_at_others()
             if self._is_repeating:
                 self._schedule_next(page, result, started)
         if result.record.unlisted_at and result.outcome.is_good:
             verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
             result = self._renderer.conclude(result.record, result.record.checked_at, verdict)
         self._report(result)
+
+    def _look_at_others(self) -> None:
+        """Ask for some other pages now: the home page lost most of its text, and may be the first to show a loss.
+
+        Where the journal speaks, nobody else would look at them before the home page's own next answers agree.
+        """
+        others = [page for page in self._pages if page != self.site.base]
+        for page in random.sample(others, min(len(others), OTHERS_THAT_TELL)):
+            self._followed.discard(page)
+            self._queue.schedule(page)
 
     def _is_unheard_of(self, page: Page, before: Record | None, result: Result) -> bool:
         """True if a page was found changed, in more than its noise, and no row has named it while it was fetched."""

@@ -13,7 +13,7 @@ _UNSEEN = re.compile(
     rb"<(script|style|template|noscript)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<(?=[a-z/!?])[^>]*(?:>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
-_SPACES = re.compile(rb"\s+")
+_TO_SPACES = bytes.maketrans(b"\t\n\r\f\v", b"     ")
 LEAST_LEFT = 0.5
 """Of the visible text. A page that is left with less is doubted."""
 LIKENESS, LIKENESS_BYTES = 0.1, 60
@@ -41,5 +41,14 @@ def text_of(body: bytes) -> str:
 
 
 def _visible(body: bytes) -> bytes:
-    # Not by split(): eight megabytes of words would be hundreds of megabytes of objects.
-    return _SPACES.sub(b" ", _UNSEEN.sub(b" ", body)).strip()
+    # Not by split() or sub(): they make an object of each piece, and eight megabytes of short ones are hundreds.
+    seen, at = bytearray(), 0
+    for unseen in _UNSEEN.finditer(body):
+        seen += body[at : unseen.start()]
+        seen += b" "
+        at = unseen.end()
+    seen += body[at:]
+    text = bytes(seen.translate(_TO_SPACES))
+    while b"  " in text:
+        text = text.replace(b"  ", b" ")
+    return text.strip()

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -105,9 +104,10 @@ class Renderer:
         self._now = now
         self._dense_after = dense_after
         self._dense_lock = asyncio.Lock()
-        self._revocations: Counter[str] = Counter()
-        """How often WordPress took a page back, by URL: an answer from before is not published after it."""
-        self._losses = Losses(site.interval_seconds)
+        self._is_retired = False
+        self._losses = Losses()
+        self.loss_seconds = site.interval_seconds
+        """So long counts what a site lost: about as long as it takes until every page was looked at."""
         self._losing = threading.Lock()
         self._rules = {group: rules_of(site, group) for group in (None, *site.groups)}
 
@@ -120,7 +120,7 @@ class Renderer:
         before = self._before(page, started)
         is_told, is_meant = self._store.is_told(page.url), self._store.is_meant(page.url)
         rules = self._rules_for(page)
-        revocations = self._revocations[page.url]
+        revocations = self._store.revocations(page.url)
         try:
             answer = await self._origin.fetch(page.raw_path)
         except OriginError as error:
@@ -199,9 +199,16 @@ class Renderer:
         """Begin no more dense variants: a daemon that is told to stop would wait for them."""
         self._dense_after = None
 
+    def retire(self) -> None:
+        """Publish and record nothing any more: another renderer has the site from now on.
+
+        Who waits in a thread, for a parser, cannot be stopped; what it would write is from before.
+        """
+        self._is_retired = True
+
     def overtake(self, page: Page) -> None:
         """Whatever was fetched before this moment must not be published any more."""
-        self._revocations[page.url] += 1
+        self._store.overtake(page.url)
 
     def is_current(self, page: Page, record: Record) -> bool:
         """True if the tree holds what the record says, let out by today's rules."""
@@ -219,8 +226,14 @@ class Renderer:
 
     def record_of(self, page: Page) -> Record | None:
         """What is known of a page. What the tree has and the store has not is adopted: the tree is right. Blocks."""
-        if not self.is_published(page) and (found := self._tree.find(page.place)) is not None:
-            self.adopt(page, found)
+        if not self.is_published(page):
+            try:
+                found = self._tree.find(page.place)
+            except OSError as error:
+                found = None  # A fault of the disk is no reason to lose a journey, or what the journal says.
+                log.warning("the tree cannot be looked into", extra={"url": page.url, "reason": str(error)})
+            if found is not None:
+                self.adopt(page, found)
         return self._store.get(page.url)
 
     def _replace(
@@ -277,15 +290,23 @@ class Renderer:
                 changed_at=before.changed_at or in_tree.mtime,
             )
             return self.conclude(found, started, UNCHANGED)
+        return self._publish(page, before, found, started, prepared, revocations)
+
+    def _publish(
+        self, page: Page, before: Record, found: Record, started: float, prepared: Prepared, revocations: int
+    ) -> Result:
+        """Write a page, unless it was taken back since it was fetched. Blocks."""
         variants = encode(prepared.body)
-        if self._revocations[page.url] != revocations:
+        if self._is_retired:
+            return self.conclude(before, started, _RETIRED)
+        if self._store.revocations(page.url) != revocations:
             return self.remove(page, before, started, _OVERTAKEN)
         try:
-            mtime = self._tree.publish(page.place, kind, variants)
+            mtime = self._tree.publish(page.place, found.kind or Kind.HTML, variants)
         except TreeError as error:
             return self.conclude(before, started, Verdict("tree-error", Outcome.KEPT, str(error)))
         # Once more: it may have been taken back, and taken out, between that look and the publishing.
-        if self._revocations[page.url] != revocations:
+        if self._store.revocations(page.url) != revocations:
             return self.remove(page, before, started, _OVERTAKEN)
         published = replace(
             found, mtime=mtime, size_bytes=len(prepared.body), changed_at=started, is_dense=False, unchanged_count=0
@@ -386,15 +407,20 @@ class Renderer:
     def may_lose(self, page: Page) -> bool:
         """Count one more page that goes without a word. False if too many do, or if the home page would go too."""
         home = self._store.get(self.site.base.url)
-        if home is not None and page != self.site.base and home.is_published and (_is_loss(home) or home.held_for):
+        # By its own answer, the last one: whatever lists say, and whatever it was held back for once.
+        if home is not None and page != self.site.base and (_is_gone_from_wordpress(home) or is_held(home)):
             return False
         with self._losing:
             return self._losses.admit(
-                time.monotonic(), lambda: sum(one.is_published for one in self._store.of_site(self.site.url))
+                time.monotonic(),
+                self.loss_seconds,
+                lambda: sum(one.is_published for one in self._store.of_site(self.site.url)),
             )
 
     def remove(self, page: Page, before: Record, started: float, verdict: Verdict) -> Result:
         """Take the page out of the tree and record why. Blocks."""
+        if self._is_retired and verdict is not _OVERTAKEN:
+            return self.conclude(before, started, _RETIRED)
         try:
             self._tree.remove(page.place)
         except TreeError as error:
@@ -452,6 +478,7 @@ class Renderer:
     def conclude(self, record: Record, started: float, verdict: Verdict) -> Result:
         """Record what was decided."""
         is_good = verdict.outcome.is_good
+        now = self._store.get(record.url)
         record = replace(
             record,
             checked_at=started,
@@ -465,8 +492,11 @@ class Renderer:
             held_bytes=0 if is_good else record.held_bytes,
             held_count=0 if is_good else record.held_count,
             unchanged_count=record.unchanged_count + 1 if verdict.outcome is Outcome.UNCHANGED else 0,
+            # The list may have been read while the page was fetched.
+            unlisted_at=record.unlisted_at if now is None else now.unlisted_at,
         )
-        self._store.put(record)
+        if not self._is_retired:
+            self._store.put(record)
         return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)
 
     async def _make_dense(self, page: Page, record: Record, revocations: int) -> None:
@@ -486,10 +516,10 @@ class Renderer:
 
     def _publish_dense(self, page: Page, record: Record, variants: Variants, revocations: int) -> None:
         """Put them in place of those that are there, unless the page was taken back meanwhile. Blocks."""
-        if record.kind is None or self._revocations[page.url] != revocations:
+        if self._is_retired or record.kind is None or self._store.revocations(page.url) != revocations:
             return
         self._tree.publish(page.place, record.kind, variants, mtime=record.mtime)
-        if self._revocations[page.url] != revocations:
+        if self._store.revocations(page.url) != revocations:
             self._tree.remove(page.place)
             return
         now = self._store.get(page.url)
@@ -497,14 +527,24 @@ class Renderer:
             self._store.put(replace(now, is_dense=True))
 
 
+def is_held(record: Record) -> bool:
+    """True if the page's last answer is held back: it lacks most of what stands in the tree."""
+    return record.is_published and record.outcome is Outcome.KEPT and record.verdict == record.held_for != ""
+
+
+def _is_gone_from_wordpress(record: Record) -> bool:
+    """True if the page stands in the tree and WordPress says that it has it no more."""
+    return record.is_published and record.outcome is Outcome.KEPT and record.verdict in _LOSSES
+
+
 def _is_loss(record: Record) -> bool:
     """True if the page stands in the tree and WordPress says that it has it no more, or lists it no more."""
-    is_kept = record.outcome is Outcome.KEPT and record.verdict in _LOSSES
-    return record.is_published and (is_kept or bool(record.unlisted_at))
+    return _is_gone_from_wordpress(record) or (record.is_published and bool(record.unlisted_at))
 
 
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"
 _OVERTAKEN = Verdict("revoked", Outcome.GONE, "WordPress took the page back while it was fetched")
+_RETIRED = Verdict("overtaken", Outcome.KEPT, "the configuration was read anew meanwhile")
 UNCHANGED = Verdict("ok", Outcome.UNCHANGED, "the origin says what the tree says")
 
 

@@ -15,6 +15,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ class Store:
         """Everything that is not a record, by kind and name."""
         self._changed_notes: set[tuple[str, str]] = set()
         self._marks_of_due: dict[str, int] = {}
+        self._revocations: Counter[str] = Counter()
         self._seen_pruned_at = float("-inf")
         self.set_aside: Path | None = None
         """Where `open_for_writing` put a database that could not be read."""
@@ -180,6 +182,15 @@ class Store:
             for url in urls:
                 self._records.pop(url, None)
                 self._changed.add(url)
+
+    def overtake(self, url: str) -> None:
+        """Whatever was fetched of a page before this moment must not be published any more."""
+        with self._lock:
+            self._revocations[url] += 1
+
+    def revocations(self, url: str) -> int:
+        """How often a page was taken back since the start, by whichever renderer: a reload makes a new one."""
+        return self._revocations[url]
 
     # --- What is due, and what is known of sites ---------------------------------------------------------------------
 

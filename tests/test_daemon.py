@@ -347,8 +347,8 @@ def test_pages_of_a_lost_database_that_nobody_lists_are_let_go_of(tmp_path: Path
             shutil.rmtree(tmp_path / "state")
             write_config(tmp_path, site_toml(origin.address, pages=["/0/"], interval="1s"))
             async with daemon(tmp_path) as running:
-                (line,) = await running.logged("verdict=unlisted")
-                assert "https://example.org/1/" in line
+                (gone,) = await running.logged(" gone ")
+                assert "url=https://example.org/1/ verdict=unlisted" in gone
                 await until(lambda: {path.name for path in (tmp_path / "tree/example.org").iterdir()} == {"0"})
                 assert await running.stop() == 0
 

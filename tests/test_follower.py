@@ -15,10 +15,14 @@ from scripted_journal import CRON, QUESTION, SECRET, ScriptedJournal
 from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import config_of, files, opened, site_toml, until
 
+from staticify.errors import TreeError
 from staticify.follower import Follower
 from staticify.keeper import Keeper
+from staticify.losses import ALWAYS
 from staticify.nouns import Mode, Outcome, Result
 from staticify.store import Store
+from staticify.tree import Tree
+from staticify.urls import page_of, parse_page
 
 SITE_URL = "https://example.org/"
 
@@ -190,6 +194,61 @@ def test_what_was_fetched_before_it_was_taken_back_is_not_published(tmp_path: Pa
         assert "published" not in {str(result.outcome) for result in one.results[-3:] if "/one/" in result.url}
 
     followed(tmp_path, test)
+
+
+def test_a_page_named_as_gone_goes_although_the_tree_could_not_be_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole category is deleted: by their answers alone only a few pages would go."""
+    paths = [f"/{number}/" for number in range(3 * ALWAYS)]
+
+    async def main() -> None:
+        async with ScriptedOrigin().running() as origin:
+            journal = ScriptedJournal(origin)
+            for path in paths:
+                journal.page(path, path, "post:1")
+            async with running(tmp_path, journal, pages=paths) as one:
+                await until(lambda: len(one.results) >= len(paths) and one.keeper.is_following and not one.store.due())
+
+                def fail(*_: object) -> None:
+                    raise TreeError("read-only for a moment")
+
+                with monkeypatch.context() as patched:
+                    patched.setattr(Tree, "remove", fail)
+                    for path in paths:
+                        origin.pages[path] = answer(b"", 404)
+                    journal.write("post:1", gone=tuple(f"https://example.org{path}" for path in paths))
+                    one.follower.tell()
+                    await until(lambda: sum(result.verdict == "tree-error" for result in one.results) >= len(paths))
+                one.keeper.purge_everything()
+                await until(lambda: not any(one.text(path) for path in paths))
+
+    asyncio.run(main())
+
+
+def test_a_home_page_that_lost_its_text_makes_others_tell_whether_all_is_lost(tmp_path: Path) -> None:
+    """In journal mode only the sweep would look at them, long after the home page went out without its posts."""
+    paths = [f"/{number}/" for number in range(30)]
+
+    async def main() -> None:
+        async with ScriptedOrigin().running() as origin:
+            journal = ScriptedJournal(origin)
+            journal.page("/", "many words about the launch " * 20, "home")
+            for path in paths:
+                journal.page(path, path, "post:1")
+            async with running(tmp_path, journal, pages=["/", *paths], interval="1s") as one:
+                await until(lambda: len(one.results) >= 31 and one.keeper.is_following and not one.store.due())
+                before = one.text("/")
+                for path in paths:
+                    origin.pages[path] = answer(b"", 404)
+                journal.page("/", "Nothing found.", "home")
+                one.keeper.purge([page_of(parse_page("https://example.org/"), "/")], is_told=False)
+                await until(lambda: one.count("/") >= 6, seconds=30)
+                assert one.text("/") == before
+                assert all(one.text(path) for path in paths)
+                assert sum(one.count(path) > 1 for path in paths) >= ALWAYS + 1
+
+    asyncio.run(main())
 
 
 def test_a_change_during_the_fetch_renders_once_more(tmp_path: Path) -> None:

@@ -230,7 +230,8 @@ def test_a_list_that_is_not_complete_removes_nothing(tmp_path: Path, name: str) 
                 listing, one = await one_pass(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"])
                 assert not listing.is_complete
                 assert listing.notes != ()
-                assert one.told("/b/") == []
+                # Nobody says that it is the site's still: it stands, and is looked at as well.
+                assert one.told("/b/") == [("unchanged", "ok")]
             assert marks(tmp_path / "tree") == before
 
     asyncio.run(main())
@@ -370,6 +371,43 @@ def test_what_is_excluded_goes_although_no_list_can_be_read(tmp_path: Path) -> N
                 one.keeper.start()
                 await one.keeper.update_list()
                 assert one.paths() == {"/a/"}
+
+    asyncio.run(main())
+
+
+def test_what_is_excluded_goes_before_a_slow_list_is_read(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with origin_of("/a/", "/b/").running() as origin:
+            origin.pages["/map.xml"] = urlset("/a/", "/b/")
+            await one_pass(tmp_path, origin, sitemaps=["/map.xml"])
+            origin.pages["/map.xml"] = hang
+            async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="1h", exclude=["/b/*"]) as one:
+                one.keeper.start()
+                listing = asyncio.create_task(one.keeper.update_list())
+                await until(lambda: one.paths() == {"/a/"})
+                listing.cancel()
+                await asyncio.gather(listing, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_single_pass_that_cannot_read_the_list_asks_the_other_pages_before_a_shrunken_home_page_goes_out(
+    tmp_path: Path,
+) -> None:
+    """A table of the database is lost: the sitemap answers 404 and the home page says that there is nothing."""
+    paths = [f"/{number}/" for number in range(4 * ALWAYS)]
+
+    async def main() -> None:
+        async with origin_of("/", *paths).running() as origin:
+            origin.pages["/"] = html("many words about the launch " * 20)
+            origin.pages["/map.xml"] = urlset(*paths)
+            await one_pass(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"])
+            for path in (*paths, "/map.xml"):
+                origin.pages[path] = answer(b"", 404)
+            origin.pages["/"] = html("Nothing found.")
+            for _ in range(5):
+                _, one = await one_pass(tmp_path, origin, pages=["/"], sitemaps=["/map.xml"])
+                assert one.told("/") == [("kept", "shrunk")]
 
     asyncio.run(main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -53,3 +54,15 @@ def test_the_time_is_linear_in_the_size(piece: bytes) -> None:
         seen_bytes(body)
         seconds.append(time.process_time() - started)
     assert seconds[1] < 8 * seconds[0] + 0.1
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("piece", [b"x ", b"  ", b"<a>", b"x<a>", b"<b>x</b> "])
+def test_many_small_pieces_take_no_more_room_than_a_few_large_ones(piece: bytes) -> None:
+    body = piece * (2**20 // len(piece))
+    tracemalloc.start()
+    try:
+        seen_bytes(body)
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(body)
+    finally:
+        tracemalloc.stop()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from staticify.losses import ALWAYS, SHARE, Losses
 
+SECONDS = 60.0
+
 
 def admitted(losses: Losses, now: float, count: int, standing: int) -> int:
-    return sum(losses.admit(now, lambda: standing) for _ in range(count))
+    return sum(losses.admit(now, SECONDS, lambda: standing) for _ in range(count))
 
 
 def test_a_few_go_always_and_of_many_a_share() -> None:
-    assert admitted(Losses(60), 0, 100, 0) == ALWAYS
-    assert admitted(Losses(60), 0, 100, ALWAYS * SHARE + SHARE) == ALWAYS + 1
-    assert admitted(Losses(60), 0, 1000, 5000) == 5000 // SHARE
+    assert admitted(Losses(), 0, 100, 0) == ALWAYS
+    assert admitted(Losses(), 0, 100, ALWAYS * SHARE + SHARE) == ALWAYS + 1
+    assert admitted(Losses(), 0, 1000, 5000) == 5000 // SHARE
 
 
 def test_each_makes_room_for_another_when_its_time_is_over() -> None:
-    losses = Losses(60)
+    losses = Losses()
     assert admitted(losses, 0, 2, 10) == 2
     assert admitted(losses, 30, 100, 10) == ALWAYS - 2
     assert admitted(losses, 59.9, 1, 10) == 0
@@ -31,7 +33,7 @@ def test_how_many_there_are_is_asked_once_in_a_while() -> None:
         asked.append(1)
         return 1000
 
-    losses = Losses(60)
+    losses = Losses()
     for _ in range(100):
-        losses.admit(0, standing)
+        losses.admit(0, SECONDS, standing)
     assert asked == [1]

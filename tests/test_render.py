@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import os
 import shutil
@@ -14,13 +15,13 @@ from typing import Any
 
 import brotli
 import pytest
-from scripted_origin import ScriptedOrigin, answer, html
+from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import Stage, files, marks, staged
 
 from staticify.encode import Variants, encode
 from staticify.noise import MAX_NOISE_SECONDS
 from staticify.nouns import Cut, Kind, Outcome, Record, Result, Verdict
-from staticify.render import MAX_DENSE_BYTES, rules_of
+from staticify.render import MAX_DENSE_BYTES, Renderer, rules_of
 
 Journey = Callable[[ScriptedOrigin, Stage], Awaitable[None]]
 
@@ -818,6 +819,105 @@ def test_dense_variants_do_not_bring_back_what_was_taken_back_meanwhile(
         assert not record.is_published
 
     journey(tmp_path, test, dense_after=1)
+
+
+def test_a_renderer_whose_site_another_one_has_writes_and_records_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload cannot stop who waits in a thread for a parser."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        before, record = files(stage.tree.path), stage.store.get("https://example.org/")
+
+        def encode_slowly(body: bytes, *, is_dense: bool = False) -> Variants:
+            stage.renderer.retire()
+            return encode(body, is_dense=is_dense)
+
+        monkeypatch.setattr("staticify.render.encode", encode_slowly)
+        origin.pages["/"] = html("from before the reload")
+        assert (await stage.render()).outcome is Outcome.KEPT
+        origin.pages["/"] = answer(b"", 404)
+        stage.store.set_due("https://example.org/", is_meant=True)
+        assert (await stage.render()).outcome is Outcome.KEPT
+        assert (files(stage.tree.path), stage.store.get("https://example.org/")) == (before, record)
+
+    journey(tmp_path, test)
+
+
+def test_what_a_new_renderer_took_back_the_old_one_does_not_publish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        old = stage.renderer
+        new = Renderer(stage.site, old._origin, stage.tree, stage.store, old._workers)
+
+        def encode_slowly(body: bytes, *, is_dense: bool = False) -> Variants:
+            new.overtake(stage.page())
+            return encode(body, is_dense=is_dense)
+
+        monkeypatch.setattr("staticify.render.encode", encode_slowly)
+        assert told(await stage.render()) == (Outcome.GONE, "revoked")
+        assert files(stage.tree.path) == {}
+
+    journey(tmp_path, test)
+
+
+def test_a_tree_that_cannot_be_looked_into_ends_the_journey_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        def find(_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(stage.tree, "find", find)
+        assert stage.renderer.record_of(stage.page()) is None
+        assert caplog.records[-1].message == "the tree cannot be looked into"
+        result = stage.renderer.fail(stage.page(), RuntimeError("a defect"))
+        assert told(result) == (Outcome.KEPT, "internal-error")
+
+    journey(tmp_path, test)
+
+
+def test_a_list_that_lacks_the_home_page_holds_no_other_page(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html("a")
+        home = (await stage.render()).record
+        await stage.render("/a/")
+        stage.store.put(replace(home, unlisted_at=1.0))
+        origin.pages["/a/"] = answer(b"", 404)
+        assert (await stage.render("/a/")).outcome is Outcome.GONE
+
+    journey(tmp_path, test)
+
+
+def test_what_the_home_page_was_held_back_for_once_holds_nothing_for_ever(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"], origin.pages["/a/"] = html("many words about the launch " * 20), html("a")
+        await stage.render()
+        await stage.render("/a/")
+        origin.pages["/"], origin.pages["/a/"] = html("few"), answer(b"", 404)
+        assert told(await stage.render()) == (Outcome.KEPT, "shrunk")
+        assert (await stage.render("/a/")).outcome is Outcome.KEPT
+        origin.pages["/"] = answer(html("x"), Cache_Control="private")
+        assert (await stage.render()).outcome is not Outcome.GONE
+        assert (await stage.render("/a/")).outcome is Outcome.GONE
+
+    journey(tmp_path, test)
+
+
+def test_the_list_may_be_read_while_a_page_is_fetched(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        first = (await stage.render()).record
+
+        async def slow(exchange: Exchange) -> None:
+            stage.store.put(replace(first, unlisted_at=7.0))
+            await exchange.send(answer(html()))
+
+        origin.pages["/"] = slow
+        assert (await stage.render()).record.unlisted_at == 7.0
+
+    journey(tmp_path, test)
 
 
 # --- Adopted from the tree -------------------------------------------------------------------------------------------

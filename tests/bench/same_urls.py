@@ -79,16 +79,20 @@ def main() -> None:
         beside: dict[str, list[tuple[float, float]]] = {"unchanged": [], "published": []}
         for number in range(1, options.rounds + 1):
             for kind, passes in rows.items():
-                beside[kind].append(timed(curl))
-                passes.append(timed(standing if kind == "unchanged" else render_into(number)))
+                ours = standing if kind == "unchanged" else render_into(number)
+                # Each first as often as the other: what drifts must not count for one of them.
+                for command in (curl, ours) if number % 2 else (ours, curl):
+                    (beside[kind] if command is curl else passes).append(timed(command))
 
     print(f"{len(pages)} pages, concurrency {site.concurrency}, medians of {options.rounds} interleaved pairs")
-    print(f"{'pass':12}{'render s':>10}{'curl s':>10}{'ratio':>8}{'CPU s':>8}   ratios of the pairs")
+    print("ratio: the median of the pairs' own; the machine is another one from minute to minute")
+    print(f"{'pass':12}{'render s':>10}{'curl s':>10}{'CPU s':>8}{'ratio':>8}   ratios of the pairs")
     for kind, passes in rows.items():
         ours, cpu = (statistics.median(column) for column in zip(*passes, strict=True))
         theirs = statistics.median(wall for wall, _ in beside[kind])
-        pairs = " ".join(f"{one[0] / other[0]:.2f}" for one, other in zip(passes, beside[kind], strict=True))
-        print(f"{kind:12}{ours:10.2f}{theirs:10.2f}{ours / theirs:8.2f}{cpu:8.2f}   {pairs}")
+        pairs = [one[0] / other[0] for one, other in zip(passes, beside[kind], strict=True)]
+        each = " ".join(f"{pair:.2f}" for pair in pairs)
+        print(f"{kind:12}{ours:10.2f}{theirs:10.2f}{cpu:8.2f}{statistics.median(pairs):8.2f}   {each}")
 
 
 if __name__ == "__main__":
