@@ -2,8 +2,8 @@
 
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
 (RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
-FAILURES_IN_A_ROW, where nobody answers or nothing was good for PROBE_SECONDS, nothing is asked but one probe each
-PROBE_SECONDS; once that is good, one at a time, then more.
+FAILURES_IN_A_ROW, where nobody answers or nothing was good for a while, nothing is asked but one probe each
+PROBE_SECONDS; once one is good, one at a time until GOOD_IN_A_ROW are, then more.
 
 All times are seconds of the monotonic clock.
 """
@@ -16,6 +16,8 @@ from email.utils import parsedate_to_datetime
 FAILURES_IN_A_ROW = 8
 """So many that chance hardly makes them: where 30 % fail, one in 15,000."""
 PROBE_SECONDS = 30.0
+GOOD_IN_A_ROW = 3
+"""So many good probes end the pause: a file that the server sends by itself says nothing about WordPress."""
 RESERVED_SECONDS = 5.0
 PAGES_FOR_ALL = 2
 """So many pages must ask to be left alone before all are: one may be a "coming soon" page of a plugin's."""
@@ -47,8 +49,10 @@ class Pause:
 class Guard:
     """One site's. Whoever asks first calls `admit`; then `start` and `end`, and `succeed` or `fail`."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, quiet_seconds: float = PROBE_SECONDS) -> None:
+        """`quiet_seconds` without a good answer are no chance: by then each page that is well would have given one."""
         self.most = most
+        self._quiet_seconds = max(PROBE_SECONDS, quiet_seconds)
         self.is_armed = False
         """While it is not, failures in a row pause nothing: one pass tries each page, whatever came of those before."""
         self.failures = 0
@@ -70,7 +74,9 @@ class Guard:
         """True if the last probe was a question: where nothing but that fails, no page would ever be asked for."""
         self._pause: Pause | None = None
         self._is_broken = False
-        """True if failures made the pause: it ends with a probe."""
+        """True if failures made the pause: it ends with probes."""
+        self._good_probes = 0
+        """In a row."""
 
     @property
     def limit(self) -> int:
@@ -115,14 +121,20 @@ class Guard:
 
     def succeed(self, page: str, started: float, seconds: float) -> bool:
         """A good answer for a page. True if it is the first after a pause."""
-        was_broken, self._is_broken, self._is_pages_turn = self._is_broken, False, False
-        self.failures = 0
+        self._is_pages_turn = False
         self._good_at = started + seconds
         self._asked_for_rest.clear()
-        if was_broken:
+        if self._is_broken:
+            self._good_probes += 1
+            if self._good_probes < GOOD_IN_A_ROW:
+                # The next may be asked for now, and still nobody beside it.
+                self._pause = Pause(self._good_at, self._pause.reason if self._pause else "")
+                return False
             # One at a time, then more: all who waited would come at once.
+            self._is_broken, self.failures = False, 0
             self._pause, self._limit, self._slow_share = None, 1.0, 0.0
             return True
+        self.failures = 0
         usual = self._usual.pop(page, seconds)  # To the end: the first is the one that was asked for longest ago.
         self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
         if len(self._usual) > _MOST_USUAL:
@@ -136,25 +148,37 @@ class Guard:
         return False
 
     def fail(
-        self, page: str, reason: str, started: float, now: float, *, retry_after: float = 0.0, is_answer: bool = True
+        self,
+        page: str,
+        reason: str,
+        started: float,
+        now: float,
+        *,
+        retry_after: float = 0.0,
+        is_of_page: bool = False,
+        is_answer: bool = True,
     ) -> bool:
         """No answer, or one that says that WordPress cannot. True if a pause begins with it.
 
-        `retry_after` is how long WordPress asks to be left alone, in seconds. `is_answer` is false where nobody
-        answered: that is no matter of the page.
+        `retry_after` is how long WordPress asks to be left alone, in seconds. `is_of_page` says that it may be this
+        page alone that asks ("coming soon"), so that it counts where nothing else is well. `is_answer` is false where
+        nobody answered: that is no matter of the page.
         """
         self.failures += 1
+        self._good_probes = 0
         self._shrink(0.5, started, now)
         had_pause = self.pause(now) is not None
         until, why = 0.0, ""
-        if retry_after > 0:
+        is_quiet = now - self._good_at >= self._quiet_seconds
+        if retry_after > 0 and (is_quiet or not is_of_page):
             self._asked_for_rest.add(page)
             if len(self._asked_for_rest) >= PAGES_FOR_ALL:
                 seconds = min(retry_after, MOST_RETRY_AFTER_SECONDS)
                 until, why = now + seconds, f"{reason}; it asks for {seconds:.0f} s (Retry-After)"
                 self._limit = 1.0
+                self._asked_for_rest.clear()  # After the pause one page speaks for itself again.
         # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
-        is_dead = not is_answer or now - self._good_at >= PROBE_SECONDS
+        is_dead = not is_answer or is_quiet
         if self.is_armed and self.failures >= FAILURES_IN_A_ROW and is_dead:
             self._is_broken = True
             until = max(until, now + PROBE_SECONDS)

@@ -54,6 +54,8 @@ connection: the two limits together are 4 MiB."""
 _TLS_SETTINGS = re.compile(r" ssl:(?:<[^>]*>|\w+)")
 PIECE_BYTES = 64 * 1024
 """Of a packed body, inflated at a time: all of it at once would take twice the room of a whole body beside it."""
+QUIET_INTERVALS = 1.5
+"""In so many every page that is well has given a good answer."""
 READ_BYTES = 64 * 1024
 """From a connection at a time."""
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
@@ -223,7 +225,7 @@ class OriginClient:
         self._extensions: dict[str, Any] = {"timeout": {"connect": connect_seconds}}
         if site.base.scheme == "https":
             self._extensions["sni_hostname"] = urlsplit(site.url).hostname
-        self.guard = Guard(site.concurrency)
+        self.guard = Guard(site.concurrency, QUIET_INTERVALS * site.interval_seconds)
         self._room = asyncio.Event()
         """Set when there may be room for one more fetch."""
         self._large = asyncio.Semaphore(MAX_LARGE_BODIES)
@@ -333,18 +335,33 @@ class OriginClient:
         if pause is not None:
             seconds = max(0.0, pause.until - started)
             raise OriginPaused(seconds, pause.until, pause.reason)
+        stream: Stream | None = None
         try:
             async with self._guarded_stream(method, raw_path, max_bytes, fields, body, started) as stream:
                 yield stream
-        except AnswerTooLarge:
-            raise  # Of a page, not of a server that has too much to do.
         except OriginError as error:
-            # What was under way when this process was stopped is too late when it goes on, whatever WordPress did.
-            if time.monotonic() - started < self._site.deadline_seconds + STOPPED_SECONDS:
-                self._note_failure(name, f"{error.name}: {error}", started, is_answer=False)
+            # What was under way when this process was stopped is too late when it goes on, whatever WordPress did. One
+            # that is too large is a matter of the page, not of a server that has too much to do.
+            is_in_time = time.monotonic() - started < self._site.deadline_seconds + STOPPED_SECONDS
+            if is_in_time and not isinstance(error, AnswerTooLarge):
+                self._note_failure(name, f"{error.name}: {error}", started, is_answer=stream is not None)
             raise
+        except Exception:
+            # Of who reads: what WordPress answered counts all the same, or a probe would be used up for nothing.
+            if stream is not None:
+                self._note_answer(name, stream, started)
+            raise
+        self._note_answer(name, stream, started)
+
+    def _note_answer(self, name: str, stream: Stream, started: float) -> None:
         if stream.status >= 500 or stream.status == 429:
-            self._note_failure(name, f"WordPress answers {stream.status}", started, self._retry_after(stream))
+            self._note_failure(
+                name,
+                f"WordPress answers {stream.status}",
+                started,
+                retry_after=self._retry_after(stream),
+                is_of_page=stream.status != 429,
+            )
         elif self.guard.succeed(name, started, time.monotonic() - started):
             log.info("WordPress answers again: one fetch at a time, then more", extra={"site": self._site.url})
 
@@ -366,10 +383,19 @@ class OriginClient:
             raise _translated(error) from error
 
     def _note_failure(
-        self, name: str, reason: str, started: float, retry_after: float = 0.0, *, is_answer: bool = True
+        self,
+        name: str,
+        reason: str,
+        started: float,
+        *,
+        retry_after: float = 0.0,
+        is_of_page: bool = False,
+        is_answer: bool = True,
     ) -> None:
         now = time.monotonic()
-        begins = self.guard.fail(name, reason, started, now, retry_after=retry_after, is_answer=is_answer)
+        begins = self.guard.fail(
+            name, reason, started, now, retry_after=retry_after, is_of_page=is_of_page, is_answer=is_answer
+        )
         if begins and (pause := self.guard.pause(now)):
             log.warning(
                 "WordPress is left alone, but for a probe now and then; the pages in the tree stay",

@@ -20,6 +20,8 @@ from staticify.rules import Rules
 _LENGTH = struct.Struct("!Q")
 MAX_BYTES = 256 * 2**20
 """Of a frame. A longer page ends the process, and is refused by that, whatever `max_bytes` allows."""
+MAX_ANSWER_BYTES = 8 * 2**20
+"""Of what a parser says: where to cut, and why."""
 _PIECE_BYTES = 2**20
 
 
@@ -72,7 +74,7 @@ def _the_answer(peer: Peer, left: Callable[[], float]) -> bytes:
         if is_headless and got >= _LENGTH.size:
             pieces = [b"".join(pieces)]
             (length,) = _LENGTH.unpack_from(pieces[0])
-            if length > MAX_BYTES:
+            if length > MAX_ANSWER_BYTES:
                 raise ValueError(f"a frame of {length} bytes")
             end += length
     if got > end:
@@ -151,7 +153,7 @@ def unpacked_answer(content: bytes, body: bytes) -> Prepared:
         verdict = Verdict(str(said["name"]), Outcome(said["outcome"]), str(said["reason"]))
         cuts = tuple(Cut(int(start), int(end), str(rule)) for start, end, rule in said["cuts"])
         output_digest, missing = str(said["output_digest"]), tuple(map(str, said["missing"]))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not an answer of a parser: {error}") from None
     if not verdict.is_publishable:
         return Prepared(verdict)

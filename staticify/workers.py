@@ -22,6 +22,7 @@ from typing import ParamSpec, TypeVar
 
 from staticify import wire
 from staticify.gate import ENDS_THE_PARSER
+from staticify.noise import digest
 from staticify.nouns import Answer, Outcome, Prepared, Verdict
 from staticify.rules import Rules
 
@@ -30,8 +31,16 @@ T = TypeVar("T")
 
 _BACKGROUND_NICENESS = 19
 PARSER = "staticify.parser"
-PARSE_SECONDS = 30.0
+PARSE_SECONDS = 15.0
 """A page of 8 MiB takes two."""
+REMEMBERED_SECONDS = 600.0
+"""For so long nobody is asked again about a page that ended parsers twice: each time may cost all others PARSE_SECONDS.
+
+Once may be chance: where memory runs out, a parser is the first to be killed.
+"""
+_MOST_REMEMBERED = 1000
+_BUSY = Prepared(Verdict("parser-busy", Outcome.KEPT, "every parser was busy with other pages for too long"))
+_STOPPING = Prepared(Verdict("stopping", Outcome.KEPT, "staticify was told to stop meanwhile"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +66,19 @@ class Parsers:
         self._idle: list[_Parser] = []
         self._busy: set[_Parser] = set()
         self._is_closed = False
+        self._ended: dict[tuple[str, str], tuple[float, Prepared]] = {}
+        """What has ended a parser: until when it is not asked again, and what was said of it."""
 
     def prepare(self, answer: Answer, rules: Rules) -> Prepared:
         """What `prepare.prepare` says. An answer on which the parser ends, or goes on and on, is refused. Blocks."""
-        with self._slots:
+        if not self._slots.acquire(timeout=2 * PARSE_SECONDS):
+            return _BUSY
+        try:
+            if self._ended and (ended := self._ended.get(_asked(answer, rules))) and time.monotonic() < ended[0]:
+                return ended[1]
             parser = self._taken()
             if parser is None:
-                return Prepared(Verdict(ENDS_THE_PARSER, Outcome.REFUSED, _reason(-signal.SIGKILL)))
+                return _STOPPING
             until = time.monotonic() + PARSE_SECONDS
             try:
                 prepared = wire.ask(parser.peer, answer, rules, lambda: until - time.monotonic())
@@ -72,12 +87,23 @@ class Parsers:
                 parser.process.kill()
                 with self._lock:
                     self._busy.discard(parser)
+                    is_closed = self._is_closed
                 status = parser.end()
-                if isinstance(error, OSError | EOFError | ValueError):
-                    return Prepared(Verdict(ENDS_THE_PARSER, Outcome.REFUSED, _reason(status)))
-                raise
+                if not isinstance(error, OSError | EOFError | ValueError):
+                    raise
+                return _STOPPING if is_closed else self._remember(_asked(answer, rules), _reason(status))
             self._put_back(parser)
             return prepared
+        finally:
+            self._slots.release()
+
+    def _remember(self, asked: tuple[str, str], reason: str) -> Prepared:
+        ended = Prepared(Verdict(ENDS_THE_PARSER, Outcome.REFUSED, reason))
+        with self._lock:
+            self._ended[asked] = time.monotonic() + (REMEMBERED_SECONDS if asked in self._ended else 0.0), ended
+            if len(self._ended) > _MOST_REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+        return ended
 
     def _taken(self) -> _Parser | None:
         """One that is asked by nobody else; none after `close`, for who has waited for one until then."""
@@ -111,6 +137,10 @@ class Parsers:
                 parser.process.kill()
         for parser in idle:
             parser.end()
+
+
+def _asked(answer: Answer, rules: Rules) -> tuple[str, str]:
+    return digest(answer.body), rules.digest
 
 
 def _begun() -> _Parser:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from staticify.changes import MAX_TAGS, Changes, Entry, parse_changes, question
 from staticify.errors import AnswerMalformed
@@ -237,6 +237,8 @@ _values = st.recursive(
 )
 
 
+# Beside other work it may take longer to think of such an answer than to read it.
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(list(GOOD)), _values), st.dictionaries(st.sampled_from(list(ROW)), _values))
 def test_any_json_is_an_answer_or_malformed(changed: dict[str, Any], row: dict[str, Any]) -> None:
     body = GOOD | {"entries": [ROW | row]} | changed

@@ -10,6 +10,7 @@ import pytest
 
 from staticify.guard import (
     FAILURES_IN_A_ROW,
+    GOOD_IN_A_ROW,
     LEAST,
     MOST_RETRY_AFTER_SECONDS,
     PROBE_SECONDS,
@@ -70,8 +71,8 @@ def test_one_that_hangs_does_not_hold_up_all_others(most: int) -> None:
 
 def test_a_failure_after_the_probe_is_no_reason_for_more() -> None:
     guard = broken(at=0.0)
-    assert guard.admit(PROBE_SECONDS) is None
-    guard.succeed("/", PROBE_SECONDS, 0.1)
+    for _ in range(GOOD_IN_A_ROW):
+        guard.succeed("/", PROBE_SECONDS, 0.1)
     guard.fail("/", "no", PROBE_SECONDS + 1, PROBE_SECONDS + 2)
     assert guard.limit == 1
 
@@ -119,9 +120,38 @@ def test_a_failed_probe_leaves_it_broken_and_a_good_one_begins_with_one_at_a_tim
     assert not guard.fail("/", "still no", PROBE_SECONDS, PROBE_SECONDS + 1)
     assert guard.admit(PROBE_SECONDS + 2) is not None
     assert guard.admit(2 * PROBE_SECONDS + 1) is None
-    assert guard.succeed("/", 2 * PROBE_SECONDS + 1, 0.1)
-    assert guard.admit(2 * PROBE_SECONDS + 1.2) is None
-    assert (guard.limit, guard.failures, guard.pause(2 * PROBE_SECONDS + 1.2)) == (1, 0, None)
+    now = 2 * PROBE_SECONDS + 1
+    for number in range(GOOD_IN_A_ROW):
+        assert guard.admit(now + 0.05) is not None, "one at a time"
+        assert guard.succeed(f"/{number}/", now, 0.1) is (number == GOOD_IN_A_ROW - 1)
+        now += 0.1
+        assert guard.admit(now) is None, "the next one at once"
+    assert (guard.limit, guard.failures, guard.pause(now)) == (1, 0, None)
+
+
+def test_a_file_that_the_server_sends_by_itself_ends_no_pause() -> None:
+    """The robots.txt is well, all of PHP is dead."""
+    guard, now, asked = broken(at=0.0), 0.0, 0
+    while now < 100 * PROBE_SECONDS:
+        if guard.admit(now) is None:
+            asked += 1
+            if asked % 2:
+                assert not guard.succeed("/robots.txt", now, 0.001)
+            else:
+                guard.fail("/", "no", now, now)
+        now += 0.5
+    assert guard.pause(now) is not None
+    assert asked <= 2 * 100
+
+
+def test_where_pages_come_round_slowly_a_few_that_fail_are_still_their_own_matter() -> None:
+    """Of a small site eight pages fail, and are tried again and again before the one that is well has its turn."""
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    guard.succeed("/", 0.0, 0.1)
+    assert not any(guard.fail(f"/{n}/", "no", float(n), float(n)) for n in range(1, 60))
+    assert guard.admit(60.0) is None
+    assert guard.fail("/", "no", 100.0, 100.0), "by then something well would have been seen"
 
 
 def test_one_good_answer_ends_the_count() -> None:
@@ -166,6 +196,33 @@ def test_one_page_that_asks_to_be_left_alone_speaks_for_itself() -> None:
     for second in range(1, 5):
         assert not guard.fail("/soon/", "WordPress answers 503", second, second, retry_after=600)
         assert guard.admit(second) is None
+
+
+def test_pages_that_are_to_come_soon_pause_nothing_while_others_are_well() -> None:
+    guard = armed()
+    guard.succeed("/", 0.0, 0.1)
+    for number in range(20):
+        assert not guard.fail(f"/{number}/", "503", 1.0, 1.0, retry_after=600, is_of_page=True)
+    assert guard.admit(2.0) is None
+
+
+def test_an_upgrade_is_let_alone_when_nothing_was_well_for_a_while() -> None:
+    guard = armed()
+    guard.succeed("/", 0.0, 0.1)
+    for page in ("/a/", "/b/"):
+        guard.fail(page, "503", 40.0, 40.0, retry_after=60, is_of_page=True)
+    pause = guard.admit(41.0)
+    assert pause is not None
+    assert "Retry-After" in pause.reason
+
+
+def test_after_a_pause_one_page_speaks_for_itself_again() -> None:
+    guard = armed()
+    for page in ("/a/", "/b/"):
+        guard.fail(page, "429", 0.0, 0.0, retry_after=20)
+    assert guard.admit(20.0) is None
+    assert not guard.fail("/a/", "429", 21.0, 21.0, retry_after=20)
+    assert guard.admit(22.0) is None
 
 
 def test_retry_after_of_two_pages_is_kept_by_a_single_pass_too_and_begins_with_one_at_a_time() -> None:

@@ -33,7 +33,7 @@ from staticify.errors import (
     OriginTimeout,
     OriginUnreachable,
 )
-from staticify.guard import FAILURES_IN_A_ROW
+from staticify.guard import FAILURES_IN_A_ROW, GOOD_IN_A_ROW
 from staticify.nouns import Answer
 from staticify.origin import (
     LARGE_BYTES,
@@ -859,9 +859,26 @@ def test_a_wordpress_that_always_fails_is_left_alone_and_probed(
                 await client.fetch("/")
             assert (await client.ask(b"{}")).status == 404
             assert len(origin.requests) == FAILURES_IN_A_ROW + 1
+            assert client.state.reason != "", "one good answer may be chance, or a file"
+            for _ in range(GOOD_IN_A_ROW - 1):
+                assert (await client.fetch("/")).status == 200
             assert (client.state.limit, client.state.paused_until, client.state.failures) == (1, 0, 0)
             assert (await client.fetch("/")).status == 200
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+    run(test)
+
+
+def test_who_stops_reading_a_failure_has_seen_it_all_the_same() -> None:
+    """A sitemap that answers 500 is no sitemap, and WordPress no better for that."""
+
+    async def test() -> None:
+        async with asked({"/map.xml": answer(b"", 500)}) as (_origin, client):
+            for _ in range(3):
+                with pytest.raises(ValueError, match="no sitemap"):
+                    async with client.stream("/map.xml", 1000):
+                        raise ValueError("no sitemap")
+            assert client.guard.failures == 3
 
     run(test)
 

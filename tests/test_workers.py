@@ -211,6 +211,37 @@ def test_a_question_that_nobody_reads_is_given_up_too(parsers: Parsers, monkeypa
     assert parsers.prepare(large, RULES).verdict.name == "ends-the-parser"
 
 
+def test_a_page_that_ended_two_parsers_costs_no_third_for_a_while(
+    parsers: Parsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = page(b"<p>bad</p>"), page(b"<p>good</p>")
+    asked: list[bytes] = []
+    ask = wire.ask
+
+    def ends_on_bad(peer: wire.Peer, answer: Answer, rules: Rules, left: Callable[[], float]) -> Prepared:
+        asked.append(answer.body)
+        if answer == bad:
+            raise EOFError
+        return ask(peer, answer, rules, left)
+
+    monkeypatch.setattr(wire, "ask", ends_on_bad)
+    verdicts = [parsers.prepare(bad, RULES).verdict for _ in range(4)]
+    assert [verdict.name for verdict in verdicts] == ["ends-the-parser"] * 4
+    assert asked == [bad.body] * 2
+    assert parsers.prepare(good, RULES) == prepare(good, RULES)
+    monkeypatch.setattr("staticify.workers.time.monotonic", lambda: time.time() + 1e6)
+    parsers.prepare(bad, RULES)
+    assert asked == [bad.body, bad.body, good.body, bad.body]
+
+
+def test_who_waits_too_long_for_a_parser_keeps_what_there_is(parsers: Parsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticify.workers.PARSE_SECONDS", 0.05)
+    parsers._slots = threading.BoundedSemaphore(1)
+    with parsers._slots:
+        verdict = parsers.prepare(page(b"x"), RULES).verdict
+    assert (verdict.name, verdict.outcome) == ("parser-busy", Outcome.KEPT)
+
+
 def test_who_closes_waits_for_no_parser() -> None:
     parsers = Parsers()
     parsers.prepare(page(b"x"), RULES)
@@ -222,7 +253,8 @@ def test_who_closes_waits_for_no_parser() -> None:
         while not parsers._busy:
             assert time.monotonic() < deadline
         parsers.close()
-        assert asked.result(10).verdict.name == "ends-the-parser"
+        verdict = asked.result(10).verdict
+        assert (verdict.name, verdict.outcome) == ("stopping", Outcome.KEPT)
 
 
 def test_who_waits_for_a_parser_when_it_is_closed_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +269,7 @@ def test_who_waits_for_a_parser_when_it_is_closed_gets_none(monkeypatch: pytest.
         while not parsers._busy:
             assert time.monotonic() < deadline
         parsers.close()
-        assert [one.result(10).verdict.name for one in asked] == ["ends-the-parser"] * 2
+        assert [one.result(10).verdict.name for one in asked] == ["stopping"] * 2
     assert (parsers._idle, parsers._busy) == ([], set())
 
 
@@ -279,6 +311,8 @@ NO_ANSWERS = (
     b"[]",
     b"\0",
     b'{"name": "ok", "outcome": "published", "reason": "", "cuts": [1], "output_digest": "", "missing": []}',
+    b'{"name": "ok", "outcome": "kept", "reason": "", "cuts": [[Infinity, 1, ""]], "output_digest": "", "missing": []}',
+    b"[" * 100_000,
     b'{"name": "ok", "outcome": "such", "reason": "", "cuts": [], "output_digest": "", "missing": []}',
 )
 
@@ -324,6 +358,11 @@ def _said(reason: str) -> bytes:
 
 
 _SAID = _said("fine")
+
+
+def test_an_answer_that_is_too_long_is_none() -> None:
+    with pytest.raises(ValueError, match="a frame of"):
+        _asked_with((wire.MAX_ANSWER_BYTES + 1).to_bytes(8, "big"))
 
 
 def test_an_answer_longer_than_the_kernel_holds_comes_whole() -> None:
