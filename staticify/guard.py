@@ -129,6 +129,7 @@ class Guard:
             if self._good_probes < GOOD_IN_A_ROW:
                 # The next may be asked for now, and still nobody beside it.
                 self._pause = Pause(self._good_at, self._pause.reason if self._pause else "")
+                self._reserved_until = float("-inf")
                 return False
             # One at a time, then more: all who waited would come at once.
             self._is_broken, self.failures = False, 0

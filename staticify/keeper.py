@@ -216,9 +216,14 @@ class Keeper:
             self.purge([page], is_for_visitors=all(map(is_from_visitors, concerning)))
 
     def purge_everything(self, *, is_told: bool = False, is_meant: bool = False) -> int:
-        """Render every page of the site anew, and look which pages it has."""
+        """Render every page of the site anew, and look which pages it has.
+
+        That the home page is missing nobody means who does not name it: a site that has none has lost all.
+        """
         self._is_list_due = True
-        return self.purge(self._pages, is_told=is_told, is_meant=is_meant)
+        home = self._pages.keys() & {self.site.base}
+        count = self.purge(self._pages.keys() - home, is_told=is_told, is_meant=is_meant)
+        return count + self.purge(home, is_told=is_told or is_meant)
 
     async def revoke(self, pages: Iterable[Page]) -> None:
         """Take pages out of the tree that are public no more, now; then ask what WordPress answers for them."""

@@ -32,6 +32,8 @@ BUSY_SECONDS = 5.0
 """How long to wait for somebody else's lock when the database is opened."""
 FLUSH_BUSY_SECONDS = 1.0
 """The same for a flush, which comes round again: a daemon that is told to stop has no longer time."""
+MEANT_SECONDS = 3600.0
+"""So long is a page that is missing meant to be: WordPress may fail until then, and its next fault is another one."""
 _DIRECTORY_MODE = 0o700
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Record))
@@ -202,8 +204,10 @@ class Store:
         """
         with self._lock:
             self._marks_of_due[url] = self._marks_of_due.get(url, 0) + 1
-            is_told = is_told or self.is_told(url)
-            self._note(_DUE, url, _MEANT if is_meant or self.is_meant(url) else _TOLD if is_told else "")
+            if is_meant:
+                self._note(_DUE, url, f"{_MEANT} {time.time():.0f}")
+            elif not self.is_meant(url):
+                self._note(_DUE, url, _TOLD if is_told or self.is_told(url) else "")
 
     def due_mark(self, url: str) -> int:
         """What `clear_due` needs to know of the moment when a journey begins."""
@@ -222,11 +226,12 @@ class Store:
 
     def is_told(self, url: str) -> bool:
         """True if the page is due because somebody says that it changed."""
-        return self._notes.get((_DUE, url)) in {_TOLD, _MEANT}
+        return self._notes.get((_DUE, url), "").startswith((_TOLD, _MEANT))
 
     def is_meant(self, url: str) -> bool:
-        """True if an operator says so."""
-        return self._notes.get((_DUE, url)) == _MEANT
+        """True if an operator says so, or WordPress of a page that it names as gone; not what they meant long ago."""
+        word, _, at = self._notes.get((_DUE, url), "").partition(" ")
+        return word == _MEANT and abs(time.time() - float(at or 0)) < MEANT_SECONDS
 
     def due(self) -> list[str]:
         """Every URL that has to be rendered anew."""

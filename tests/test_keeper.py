@@ -435,6 +435,20 @@ def test_of_many_that_are_listed_no_more_a_few_go_at_a_time(tmp_path: Path) -> N
     asyncio.run(main())
 
 
+def test_who_purges_all_means_every_page_but_the_home_page(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with origin_of("/", "/a/").running() as origin, kept(tmp_path, origin, pages=["/", "/a/"]) as one:
+            one.keeper.start()
+            await until(lambda: one.paths() == {"/", "/a/"})
+            origin.pages["/"] = origin.pages["/a/"] = answer(b"", 404)
+            assert one.keeper.purge_everything(is_meant=True) == 2
+            await until(lambda: one.paths() == {"/"} and one.told("/")[-1] == ("kept", "gone"))
+            one.keeper.purge([page_of(one.keeper.site.base, "/")], is_meant=True)
+            await until(lambda: one.paths() == set())
+
+    asyncio.run(main())
+
+
 def test_an_unlisted_page_is_refreshed_until_it_goes(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/a/", "/b/").running() as origin:

@@ -22,7 +22,7 @@ import pytest
 from staticify import store as module
 from staticify.errors import StoreError
 from staticify.nouns import Cut, Kind, Outcome, Record
-from staticify.store import FILE_NAME, SCHEMA_VERSION, Store
+from staticify.store import FILE_NAME, MEANT_SECONDS, SCHEMA_VERSION, Store
 
 SITE = "https://a.example/"
 FULL = Record(
@@ -76,6 +76,18 @@ def lock(directory: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(directory / FILE_NAME, isolation_level=None)
     connection.execute("begin exclusive")
     return connection
+
+
+def test_what_was_meant_long_ago_is_meant_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Store.open_for_writing(tmp_path)) as store:
+        store.set_due("https://example.org/", is_meant=True)
+        store.set_due("https://example.org/", is_told=True)
+    with closing(Store.open_for_writing(tmp_path)) as store:
+        assert store.is_meant("https://example.org/")
+        now = time.time()
+        monkeypatch.setattr("staticify.store.time.time", lambda: now + MEANT_SECONDS + 1)
+        assert not store.is_meant("https://example.org/")
+        assert store.is_told("https://example.org/")
 
 
 def test_every_field_survives(tmp_path: Path) -> None:
