@@ -47,6 +47,8 @@ class Changes:
     """Seconds since the epoch."""
     direct: str = ""
     """The path at which the same is answered with less of WordPress; empty if the plugin names none."""
+    is_held: bool = False
+    """True if there is a row that is not told yet, because one with a smaller number may still come."""
 
 
 def question(journal: str, since: int, since_time: int = 0) -> bytes:
@@ -72,6 +74,7 @@ def parse_changes(body: bytes) -> Changes:
         is_start_over=answer.flag("start_over"),
         is_more=answer.flag("more"),
         entries=tuple(sorted((_entry(row) for row in rows), key=lambda entry: entry.position)),
+        is_held=answer.flag("held") if "held" in data else False,
         cron_due_at=None if cron_due_at is None else float(answer.integer("cron_due_at")),
         direct=_path(data.get("direct")),
     )

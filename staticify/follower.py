@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.1
 """Between two rounds: a storm of webhooks is a few questions."""
+HELD_SECONDS = 1.0
+"""After an answer that holds a row back it is asked again."""
 CRON_SECONDS = 15.0
 """Between two requests for wp-cron.php at least."""
 ROW_SECONDS = 20.0
@@ -49,6 +51,7 @@ class Follower:
         self._told = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._cron: asyncio.TimerHandle | None = None
+        self._held: asyncio.TimerHandle | None = None
         self._turning: set[asyncio.Task[None]] = set()
         self._cron_asked_at = float("-inf")
         self._direct = ""
@@ -67,10 +70,14 @@ class Follower:
         """Ask soon."""
         self._told.set()
 
+    def _tell_of_held(self) -> None:
+        self._held = None
+        self.tell()
+
     async def stop(self) -> None:
         """Ask no more."""
-        if self._cron is not None:
-            self._cron.cancel()
+        for timer in filter(None, (self._cron, self._held)):
+            timer.cancel()
         tasks = [*self._turning, *([self._running] if self._running else [])]
         for task in tasks:
             task.cancel()
@@ -149,6 +156,8 @@ class Follower:
         for entry in changes.entries:
             self._purge(entry)
         self._turn_cron_at(changes.cron_due_at)
+        if changes.is_held and self._held is None:
+            self._held = asyncio.get_running_loop().call_later(HELD_SECONDS, self._tell_of_held)
         position = changes.entries[-1].position if changes.entries else changes.position
         self._remember(since=position, since_time=changes.time if position == changes.position else 0)
 

@@ -27,6 +27,8 @@ class ScriptedJournal:
     position: int = 0
     cron_due_at: int | None = None
     per_answer: int = 500
+    is_held: bool = False
+    """True as if a row were not certain yet."""
     direct: str | None = None
     """Where else it may be asked, as it says; absent in answers of an older plugin."""
     status: int = 200
@@ -79,6 +81,7 @@ class ScriptedJournal:
             "time": times.get(position, 0),
             "start_over": is_start_over,
             "more": len(rows) > self.per_answer,
+            "held": self.is_held,
             "entries": given,
             "cron_due_at": self.cron_due_at,
         } | ({} if self.direct is None else {"direct": self.direct})

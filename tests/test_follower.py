@@ -196,6 +196,22 @@ def test_what_was_fetched_before_it_was_taken_back_is_not_published(tmp_path: Pa
     followed(tmp_path, test)
 
 
+def test_a_row_that_is_held_back_is_asked_for_again_soon(tmp_path: Path) -> None:
+    """A number is missing before it, as where several databases write: it would wait for the next interval."""
+
+    async def test(one: Followed) -> None:
+        one.journal.is_held = True
+        await one.read()
+        asked = len(one.journal.questions)
+        one.journal.write("term:5")
+        before = one.count("/one/")
+        await until(lambda: one.count("/one/") > before)
+        assert len(one.journal.questions) >= asked + 1
+        one.journal.is_held = False
+
+    followed(tmp_path, test, interval="1h", sweep="24h")
+
+
 def test_a_page_named_as_gone_goes_although_the_tree_could_not_be_written_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,6 +193,7 @@ final class Journal {
 			'time'       => $last_time,
 			'start_over' => ! $is_whole,
 			'more'       => false,
+			'held'       => false,
 			'entries'    => array(),
 		);
 		return $is_whole && $since < $last ? self::rows( $since ) + $answer : $answer;
@@ -226,8 +227,10 @@ final class Journal {
 		$entries  = array();
 		$bytes    = 0;
 		$more     = false;
+		$held     = false;
 		foreach ( $rows as $row ) {
 			if ( (int) $row->position !== $position + 1 && time() - (int) $row->time < self::GAP_SECONDS ) {
+				$held = true;
 				break;
 			}
 			if ( count( $entries ) >= self::ROWS_IN_AN_ANSWER || ( $entries && $bytes + strlen( $row->entry ) > self::BYTES_IN_ANSWER ) ) {
@@ -250,6 +253,7 @@ final class Journal {
 			'position' => $position,
 			'time'     => $time,
 			'more'     => $more,
+			'held'     => $held,
 			'entries'  => $entries,
 		);
 	}
