@@ -242,7 +242,8 @@ def test_a_row_that_is_being_written_holds_back_those_after_it(wordpress: Wordpr
         held = wordpress.changes(*then)
         end.touch()
         slow.join()
-        assert (held["position"], held["entries"]) == (then[1], [])
+        assert (held["position"], held["entries"], held["held"]) == (then[1], [], True)
+        assert wordpress.changes(*then)["held"] is False
         assert [entry["tags"] for entry in wordpress.since(then)] == [["slow"], ["many"]]
     finally:
         end.touch()
