@@ -285,9 +285,8 @@ def idle(count: int, seconds: float) -> None:
         row("one of them, ms (median, p95, max)", questions)
         row("the same by PHP's own clock", seconds_of_php(stack, is_question, since_in_php))
         print(f"the sweep (each page once an hour): {swept} journeys, {swept / cycles:.1f} a cycle")
-        print(
-            f"other requests (the sweep fetches a page for two visitors): {renders - swept}, of which for WP-Cron {others['GET /wp-cron.php']}"
-        )
+        # The sweep fetches a page for a second visitor, too.
+        print(f"other requests: {renders - swept}, of which for WP-Cron {others['GET /wp-cron.php']}")
         each = seconds_of_render(stack, "/")
         blind = pages * each
         spent = statistics.median(questions)
