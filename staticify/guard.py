@@ -3,7 +3,7 @@
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
 (RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
 FAILURES_IN_A_ROW, where nobody answers or nothing was good for a while, nothing is asked but one probe each
-PROBE_SECONDS; once one is good, one at a time until GOOD_IN_A_ROW are, then more.
+PROBE_SECONDS; once one is good, one at a time until so many are (GOOD_IN_A_ROW, or of as many pages), then more.
 
 All times are seconds of the monotonic clock.
 """
@@ -77,6 +77,8 @@ class Guard:
         """True if failures made the pause: it ends with probes."""
         self._good_probes = 0
         """In a row."""
+        self._good_pages: set[str] = set()
+        """Since the pause began: where some pages are well, those that are not leave the others waiting no longer."""
 
     @property
     def limit(self) -> int:
@@ -126,7 +128,8 @@ class Guard:
         self._asked_for_rest.clear()
         if self._is_broken:
             self._good_probes += 1
-            if self._good_probes < GOOD_IN_A_ROW:
+            self._good_pages.add(page)
+            if max(self._good_probes, len(self._good_pages)) < GOOD_IN_A_ROW:
                 # The next may be asked for now, and still nobody beside it.
                 self._pause = Pause(self._good_at, self._pause.reason if self._pause else "")
                 self._reserved_until = float("-inf")
@@ -181,6 +184,8 @@ class Guard:
         # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
         is_dead = not is_answer or is_quiet
         if self.is_armed and self.failures >= FAILURES_IN_A_ROW and is_dead:
+            if not self._is_broken:
+                self._good_pages.clear()
             self._is_broken = True
             until = max(until, now + PROBE_SECONDS)
             why = f"{self.failures} failures in a row, the last: {reason}"

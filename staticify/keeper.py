@@ -27,7 +27,7 @@ from staticify.tags import TagIndex, is_concerned, is_from_visitors
 from staticify.timetable import SHORTEST, Timetable
 from staticify.tree import Found, Tree
 from staticify.urls import Page, is_inside, parse_page
-from staticify.workers import Workers
+from staticify.workers import PARSER_BUSY, Workers
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,9 @@ COMMENT_SECONDS = 10.0
 """A page is rendered for comments once in this time at most."""
 CHANGES_SECONDS = 1500.0
 """How long a change is remembered for journeys that began before it; none takes longer (`deadline` and a queue)."""
-_PASSING = frozenset({STATUS, *(kind.name for kind in (OriginUnreachable, OriginTimeout, AnswerIncomplete))})
+_PASSING = frozenset(
+    {STATUS, PARSER_BUSY, *(kind.name for kind in (OriginUnreachable, OriginTimeout, AnswerIncomplete))}
+)
 """Verdicts of answers that may be another in a moment."""
 CANARY_SECONDS = 300.0
 CANARY_SHARE = 0.9
@@ -230,10 +232,11 @@ class Keeper:
         for page in pages:
             if not self._is_ours(page):
                 continue
+            # Before anything is looked at: a first publication may be on its way.
+            self._renderer.overtake(page)
             record = await self._workers.run(self._renderer.record_of, page)
             if record is None and page not in self._pages:
                 continue
-            self._renderer.overtake(page)
             if record is not None and record.is_published:
                 verdict = Verdict("revoked", Outcome.GONE, "WordPress says that the page is public no more")
                 self._report(await self._workers.run(self._renderer.remove, page, record, time.time(), verdict))
@@ -517,7 +520,8 @@ class Keeper:
                 self._pages[page] = started
             if is_swept and self._is_unheard_of(page, before, result):
                 self._suspects[page] = started
-            if page == self.site.base and is_held(result.record) and result.record.held_count == 1:
+            is_new_hold = page == self.site.base and is_held(result.record) and result.record.held_count == 1
+            if is_new_hold and self._is_repeating:
                 self._look_at_others()
             if self._is_repeating:
                 self._schedule_next(page, result, started)
@@ -531,7 +535,9 @@ class Keeper:
 
         Where the journal speaks, nobody else would look at them before the home page's own next answers agree.
         """
-        others = [page for page in self._pages if page != self.site.base]
+        # What is not in the tree tells nothing; what is in doubt must be seen twice, and not in the same moment.
+        records = {page: self._store.get(page.url) for page in self._pages if page != self.site.base}
+        others = [page for page, known in records.items() if known and known.is_published and not known.doubted_at]
         for page in random.sample(others, min(len(others), OTHERS_THAT_TELL)):
             self._followed.discard(page)
             self._queue.schedule(page)

@@ -354,7 +354,7 @@ class Renderer:
             return self.may_lose(page)
         # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
         records = self._store.of_site(self.site.url)
-        return sum(map(_is_loss, records)) <= ALWAYS
+        return sum(map(_is_gone_from_wordpress, records)) <= ALWAYS
 
     def _is_in_place(self, page: Page, record: Record, kind: Kind | None) -> bool:
         """True if the tree still holds what the record says, let out by today's rules."""
@@ -408,7 +408,9 @@ class Renderer:
         """Count one more page that goes without a word. False if too many do, or if the home page would go too."""
         home = self._store.get(self.site.base.url)
         # By its own answer, the last one: whatever lists say, and whatever it was held back for once.
-        if home is not None and page != self.site.base and (_is_gone_from_wordpress(home) or is_held(home)):
+        is_kept = home is not None and home.is_published and home.outcome is Outcome.KEPT
+        # An error in between says nothing: what it was held back for stays.
+        if home is not None and is_kept and page != self.site.base and (home.held_for or _is_gone_from_wordpress(home)):
             return False
         with self._losing:
             return self._losses.admit(
@@ -535,11 +537,6 @@ def is_held(record: Record) -> bool:
 def _is_gone_from_wordpress(record: Record) -> bool:
     """True if the page stands in the tree and WordPress says that it has it no more."""
     return record.is_published and record.outcome is Outcome.KEPT and record.verdict in _LOSSES
-
-
-def _is_loss(record: Record) -> bool:
-    """True if the page stands in the tree and WordPress says that it has it no more, or lists it no more."""
-    return _is_gone_from_wordpress(record) or (record.is_published and bool(record.unlisted_at))
 
 
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"

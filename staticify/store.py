@@ -32,8 +32,8 @@ BUSY_SECONDS = 5.0
 """How long to wait for somebody else's lock when the database is opened."""
 FLUSH_BUSY_SECONDS = 1.0
 """The same for a flush, which comes round again: a daemon that is told to stop has no longer time."""
-MEANT_SECONDS = 3600.0
-"""So long is a page that is missing meant to be: WordPress may fail until then, and its next fault is another one."""
+MEANT_SECONDS = 6 * 3600.0
+"""So long is a page that is missing meant to be: thousands may wait their turn, and a later fault is another one."""
 _DIRECTORY_MODE = 0o700
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Record))

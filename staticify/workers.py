@@ -39,7 +39,8 @@ REMEMBERED_SECONDS = 600.0
 Once may be chance: where memory runs out, a parser is the first to be killed.
 """
 _MOST_REMEMBERED = 1000
-_BUSY = Prepared(Verdict("parser-busy", Outcome.KEPT, "every parser was busy with other pages for too long"))
+PARSER_BUSY = "parser-busy"
+_BUSY = Prepared(Verdict(PARSER_BUSY, Outcome.KEPT, "every parser was busy with other pages for too long"))
 _STOPPING = Prepared(Verdict("stopping", Outcome.KEPT, "staticify was told to stop meanwhile"))
 
 

@@ -144,6 +144,20 @@ def test_a_file_that_the_server_sends_by_itself_ends_no_pause() -> None:
     assert asked <= 2 * 100
 
 
+def test_where_some_pages_are_well_those_that_fail_keep_no_pause_up() -> None:
+    """WordPress is back, and a plugin breaks nine pages of ten."""
+    guard, now, asked = broken(at=0.0), 0.0, 0
+    while guard.pause(now) is not None and now < 3600:
+        if guard.admit(now) is None:
+            asked += 1
+            if asked % 10:
+                guard.fail(f"/{asked}/", "no", now, now)
+            else:
+                guard.succeed(f"/{asked}/", now, 0.1)
+        now += 0.5
+    assert now <= (10 * GOOD_IN_A_ROW + 1) * PROBE_SECONDS
+
+
 def test_where_pages_come_round_slowly_a_few_that_fail_are_still_their_own_matter() -> None:
     """Of a small site eight pages fail, and are tried again and again before the one that is well has its turn."""
     guard = Guard(8, quiet_seconds=90.0)

@@ -899,6 +899,9 @@ def test_what_the_home_page_was_held_back_for_once_holds_nothing_for_ever(tmp_pa
         origin.pages["/"], origin.pages["/a/"] = html("few"), answer(b"", 404)
         assert told(await stage.render()) == (Outcome.KEPT, "shrunk")
         assert (await stage.render("/a/")).outcome is Outcome.KEPT
+        origin.pages["/"] = answer(b"", 500)
+        await stage.render()
+        assert (await stage.render("/a/")).outcome is Outcome.KEPT, "an error says nothing"
         origin.pages["/"] = answer(html("x"), Cache_Control="private")
         assert (await stage.render()).outcome is not Outcome.GONE
         assert (await stage.render("/a/")).outcome is Outcome.GONE

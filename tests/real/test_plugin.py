@@ -116,14 +116,15 @@ def wordpress() -> Iterator[Wordpress]:
 
 
 def test_a_reader_who_knows_nothing_starts_over(wordpress: Wordpress) -> None:
+    append(wordpress, 1)
     journal, position = wordpress.now()
     answer = wordpress.changes("", 0)
     assert re.fullmatch("[0-9a-f]{32}", journal)
     due = answer.pop("cron_due_at")
     assert abs(answer.pop("time") - time.time()) < 100_000
     assert answer == {
-        "version": 1, "journal": journal, "position": position, "start_over": True, "more": False, "entries": [],
-        "direct": "/wp-content/mu-plugins/staticify/direct.php",
+        "version": 1, "journal": journal, "position": position, "start_over": True, "more": False, "held": False,
+        "entries": [], "direct": "/wp-content/mu-plugins/staticify/direct.php",
     }  # fmt: skip
     assert abs(due - time.time()) < 100_000
 

@@ -229,7 +229,7 @@ final class Journal {
 		$more     = false;
 		$held     = false;
 		foreach ( $rows as $row ) {
-			if ( (int) $row->position !== $position + 1 && time() - (int) $row->time < self::GAP_SECONDS ) {
+			if ( (int) $row->position !== $position + 1 && abs( time() - (int) $row->time ) < self::GAP_SECONDS ) {
 				$held = true;
 				break;
 			}
