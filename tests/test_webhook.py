@@ -705,7 +705,7 @@ def test_a_good_message_gets_through_between_those_who_hold_connections_open(
             for _ in range(5):
                 began = time.perf_counter()
                 assert (await stage.send(request())).status == 202
-                # Sooner than any holder gives up. A kernel whose queue was full for a moment tries again after a second.
+                # Sooner than any holder gives up. A kernel whose queue was full for a moment tries again after one.
                 assert time.perf_counter() - began < 2
                 await asyncio.sleep(0.1)
             assert sum(not holder.done() for holder in holders) <= MAX_CONNECTIONS
