@@ -407,10 +407,7 @@ class Renderer:
     def may_lose(self, page: Page) -> bool:
         """Count one more page that goes without a word. False if too many do, or if the home page would go too."""
         home = self._store.get(self.site.base.url)
-        # By its own answer, the last one: whatever lists say, and whatever it was held back for once.
-        is_kept = home is not None and home.is_published and home.outcome is Outcome.KEPT
-        # An error in between says nothing: what it was held back for stays.
-        if home is not None and is_kept and page != self.site.base and (home.held_for or _is_gone_from_wordpress(home)):
+        if home is not None and page != self.site.base and _may_be_lost(home):
             return False
         with self._losing:
             return self._losses.admit(
@@ -537,6 +534,15 @@ def is_held(record: Record) -> bool:
 def _is_gone_from_wordpress(record: Record) -> bool:
     """True if the page stands in the tree and WordPress says that it has it no more."""
     return record.is_published and record.outcome is Outcome.KEPT and record.verdict in _LOSSES
+
+
+def _may_be_lost(home: Record) -> bool:
+    """True if the home page's own answers, whatever lists say, are those of a site that lost its posts.
+
+    An error says nothing: what it was held back for before it stays. A refusal or a good answer ends that.
+    """
+    is_held_back = home.is_published and home.outcome is Outcome.KEPT and home.held_for != ""
+    return is_held_back or _is_gone_from_wordpress(home)
 
 
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"
