@@ -3,7 +3,7 @@
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
 (RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
 FAILURES_IN_A_ROW, where nobody answers or nothing was good for a while, nothing is asked but one probe each
-PROBE_SECONDS. After a good one it is one at a time until GOOD_IN_A_ROW were good, or as many different pages; then more.
+PROBE_SECONDS. After a good one it is one at a time until GOOD_IN_A_ROW were good, or of as many pages; then more.
 
 All times are seconds of the monotonic clock.
 """
