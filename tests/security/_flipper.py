@@ -2,7 +2,9 @@
 
     python _flipper.py TREE OUTSIDE COUNT SEED
 
-The tree has the page DIRECTORIES/LEAF of `links`. Prints how many flips there were of each sort, as JSON.
+The tree has the page DIRECTORIES/LEAF of `links`. Goes on past COUNT until there were a few of each sort: what is being
+built can be met only while its writer stands still, which on one processor is seldom. Prints how many flips there were
+of each sort, as JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from pathlib import Path
 from staticify.tree import _exchange
 from staticify.urls import MARK
 
+SORTS = ("host", "directory", "leaf", "unfinished leaf", "file to be written")
+FEWEST = 3
+"""Flips of a sort."""
 BURST = 50
 """Flips of one sort after another: levels near the root would otherwise hide those below."""
 
@@ -115,7 +120,7 @@ def main() -> None:
     parent = os.open("2026", os.O_RDONLY | os.O_DIRECTORY, dir_fd=host)
     flipper = Flipper(Path(outside), random.Random(int(seed)), root, host, parent)
     swaps = (flipper.flip_host, flipper.flip_directory, flipper.flip_leaf)
-    while flipper.counts.total() < int(count):
+    while flipper.counts.total() < int(count) or any(flipper.counts[sort] < FEWEST for sort in SORTS):
         # What is being built is there for a moment only: it is looked for as often as all else.
         for flip in (flipper.chance.choice(swaps), flipper.flip_unfinished):
             for _ in range(BURST):
