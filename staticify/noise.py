@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
+
+from blake3 import blake3
 
 MAX_NOISE_SECONDS = 6 * 3600
 """Noise may hide what expires (a nonce lives 12 hours at least): after this time it is published all the same."""
@@ -41,5 +42,8 @@ class Noise:
 
 
 def digest(body: bytes) -> str:
-    """SHA-256 in hex: collisions are out of reach even for who writes the pages."""
-    return hashlib.sha256(body).hexdigest()
+    """BLAKE3 in hex: collisions are out of reach even for who writes the pages.
+
+    It takes a quarter of SHA-256's time where the processor has instructions for that one, and a tenth where not.
+    """
+    return blake3(body).hexdigest()

@@ -1,4 +1,7 @@
-"""What the commands say, for people on a terminal and as JSON."""
+"""What the commands say, for people on a terminal, as lines for programs that read lines, and as JSON.
+
+Only a terminal needs rich, and each function that meets one imports it: that takes as long as ten pages.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,11 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 from staticify.logs import printable, printable_json
 from staticify.nouns import Mode, OriginState, Outcome, Result
@@ -25,6 +23,8 @@ from staticify.units import counted
 from staticify.urls import parse_page
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from staticify.verify import Difference, Twice
 
 _STYLES = {
@@ -40,17 +40,25 @@ _STYLES = {
 
 
 _MOST_DIFFERENCES = 20
-_PIPE_COLUMNS = 100_000
-"""Who reads lines in a program wants each of them whole."""
+Span = tuple[str, str]
+"""A text, and its style on a terminal."""
 
 
 _LEAST_WIDTHS = {"page": 0, "state": 0, ">age": 0, ">changed": 60, ">size": 80, ">render": 80, "verdict": 50}
 """The columns of `status`, and how wide a terminal must be for each: the page's name needs the room more."""
 
 
-def out() -> Console:
-    """The console for results: as wide as the terminal, or as the longest line where there is none."""
-    return Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False)
+def _say(*spans: Span | str, wraps: bool = True) -> None:
+    """One line. What is to be copied from a terminal must not wrap between words there."""
+    line = [(printable(span), "") if isinstance(span, str) else (printable(span[0]), span[1]) for span in spans]
+    if not sys.stdout.isatty():
+        sys.stdout.write("".join(text for text, _ in line) + "\n")
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    # As Text, never as markup: a page's title or URL may look like it.
+    Console(highlight=False).print(Text.assemble(*line), soft_wrap=not wraps)
 
 
 def print_json(value: object) -> None:
@@ -70,50 +78,60 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
     On a terminal a page is its decoded path, and a narrow one gets fewer columns. Anywhere else it is its URL, so that
     each line stands alone, and two spaces part the columns.
     """
-    console = out()
     now = time.time()
     for site in sites:
         of_site = [status for status in statuses if status.site == site.url]
-        columns = [name for name, width in _LEAST_WIDTHS.items() if console.width >= width]
-        rows: list[list[str | Text]] = []
-        for status in of_site:
-            name = parse_page(status.url).path if console.is_terminal else status.url
-            cells: dict[str, str | Text] = {
-                "page": Text(printable(name), overflow="fold"),
-                "state": Text(status.state, _STYLES[status.state], no_wrap=True),
-                ">age": _duration(status.age_seconds) or ("" if status.state == "absent" else "unknown"),
-                ">changed": "" if status.changed_at is None else _duration(now - status.changed_at),
-                ">size": _size(status.size_bytes) if status.size_bytes else "",
-                ">render": f"{status.render_seconds * 1000:.0f} ms" if status.render_seconds else "",
-                "verdict": Text(
-                    status.verdict or ("never rendered" if status.state == "absent" else "no record"), no_wrap=True
-                ),
-            }
-            rows.append([cells[column] for column in columns])
-        _print_rows(console, columns, rows)
-        _print_findings(
-            console, [(one.outcome, one.verdict, one.reason, one.url) for one in of_site if not one.is_good]
-        )
+        _print_rows([_cells_of(status, now) for status in of_site])
+        _print_findings([(one.outcome, one.verdict, one.reason, one.url) for one in of_site if not one.is_good])
         counts = [(site.fresh, "fresh"), (site.stale, "stale"), (site.absent, "absent")]
         said = ", ".join(f"{count} {state}" for count, state in counts if count) or "nothing rendered yet"
         oldest = "" if site.oldest_seconds is None else f", oldest {_duration(site.oldest_seconds)}"
         missed = f", {counted(site.missed, 'change')} found by the sweep alone" if site.missed else ""
-        console.print(_text(f"{site.url}  {said}{oldest}{missed}"))
+        _say(f"{site.url}  {said}{oldest}{missed}")
         reason = f" ({site.reason})" if site.reason else ""
-        console.print(_text(f"{site.mode} mode: {_MODES[site.mode]}{reason}"))
+        _say(f"{site.mode} mode: {_MODES[site.mode]}{reason}")
         for line in _origin_lines(site.origin, now):
-            console.print(Text(printable(line), "yellow"))
+            _say((line, "yellow"))
 
 
-def _print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    if not console.is_terminal and rows:
-        for row in ([column.removeprefix(">") for column in columns], *rows):
-            console.print(Text("  ".join(str(cell) or "-" for cell in row)), soft_wrap=True)
-    elif rows:
-        table = _table(*columns)
+def _cells_of(status: PageStatus, now: float) -> dict[str, Span]:
+    """A row of `status`, by the names of its columns."""
+    return {
+        "page": (parse_page(status.url).path if sys.stdout.isatty() else status.url, ""),
+        "state": (status.state, _STYLES[status.state]),
+        ">age": (_duration(status.age_seconds) or ("" if status.state == "absent" else "unknown"), ""),
+        ">changed": ("" if status.changed_at is None else _duration(now - status.changed_at), ""),
+        ">size": (_size(status.size_bytes) if status.size_bytes else "", ""),
+        ">render": (f"{status.render_seconds * 1000:.0f} ms" if status.render_seconds else "", ""),
+        "verdict": (status.verdict or ("never rendered" if status.state == "absent" else "no record"), ""),
+    }
+
+
+def _print_rows(rows: Sequence[Mapping[str, Span]]) -> None:
+    if not rows:
+        return
+    if not sys.stdout.isatty():
+        _say("  ".join(column.removeprefix(">") for column in rows[0]))
         for row in rows:
-            table.add_row(*row)
-        console.print(table)
+            _say("  ".join(text or "-" for text, _ in row.values()))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    columns = [name for name, width in _LEAST_WIDTHS.items() if console.width >= width]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        if column == "page":
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(
+                column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True
+            )
+    for row in rows:
+        table.add_row(*(Text(printable(text), style) for text, style in map(row.__getitem__, columns)))
+    console.print(table)
 
 
 def _origin_lines(origin: OriginState | None, now: float) -> Iterator[str]:
@@ -181,28 +199,35 @@ def print_explanation(explanation: Explanation, twice: Twice | None = None) -> N
         ("digest", record.output_digest or "none"),
         *(() if twice is None else _twice_rows(twice)),
     ]
+    if not sys.stdout.isatty():
+        width = max(len(name) for name, _ in rows)
+        for name, value in rows:
+            _say(f"{name:{width}}  {value}".rstrip())
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, _text(value))
-    out().print(table)
+        table.add_row(name, Text(printable(value)))
+    Console(highlight=False).print(table)
 
 
 def print_summary(results: Sequence[Result], seconds: float, tree_path: Path) -> None:
     """The end of a pass: how many of each outcome, why for each page that is not good, and where the tree is."""
-    console = out()
-    _print_findings(
-        console, [(one.outcome, one.verdict, one.reason, one.url) for one in results if not one.outcome.is_good]
-    )
+    _print_findings([(one.outcome, one.verdict, one.reason, one.url) for one in results if not one.outcome.is_good])
     counts = Counter(result.outcome for result in results)
-    line = Text(f"{counted(len(results), 'page')} in {seconds:.2f} s: ")
+    line: list[Span | str] = [f"{counted(len(results), 'page')} in {seconds:.2f} s: "]
     for index, outcome in enumerate(Outcome):
-        line.append(", " if index else "").append(
-            f"{counts[outcome]} {outcome}", _STYLES[outcome] if counts[outcome] else "dim"
-        )
-    console.print(line)
-    console.print(_text(f"The tree is {tree_path}"), soft_wrap=True)
+        line += [
+            ", " if index else "",
+            (f"{counts[outcome]} {outcome}", _STYLES[outcome] if counts[outcome] else "dim"),
+        ]
+    _say(*line)
+    _say(f"The tree is {tree_path}", wraps=False)
 
 
 def summary_json(results: Sequence[Result], notes: Iterable[Any], seconds: float, tree_path: Path) -> dict[str, Any]:
@@ -228,24 +253,23 @@ def summary_json(results: Sequence[Result], notes: Iterable[Any], seconds: float
 
 def print_differences(differences: Sequence[Difference], compared: int) -> None:
     """What `verify` found."""
-    console = out()
     if not differences:
-        console.print(f"{counted(compared, 'page')}: the tree says what the origin says")
+        _say(f"{counted(compared, 'page')}: the tree says what the origin says")
         return
-    _print_findings(console, [("", one.name, one.reason, one.url) for one in differences])
-    console.print(f"{counted(len(differences), 'difference')} in {counted(compared, 'page')}")
+    _print_findings([("", one.name, one.reason, one.url) for one in differences])
+    _say(f"{counted(len(differences), 'difference')} in {counted(compared, 'page')}")
 
 
-def _print_findings(console: Console, findings: Iterable[tuple[str, str, str, str]]) -> None:
+def _print_findings(findings: Iterable[tuple[str, str, str, str]]) -> None:
     """Outcome, verdict, reason and URL of each: a reason is said once, with the pages that it is true of below it."""
     urls_by_reason: dict[tuple[str, str, str], list[str]] = {}
     for outcome, verdict, reason, url in findings:
         urls_by_reason.setdefault((outcome, verdict, reason), []).append(url)
     for (outcome, verdict, reason), urls in urls_by_reason.items():
         name = verdict if outcome in {"", verdict} else f"{outcome} ({verdict})"
-        console.print(Text.assemble((name, _STYLES.get(outcome, "yellow")), f": {printable(reason)}"), soft_wrap=True)
+        _say((name, _STYLES.get(outcome, "yellow")), f": {reason}", wraps=False)
         for url in urls:
-            console.print(Text(f"  {printable(url)}"), soft_wrap=True)
+            _say(f"  {url}", wraps=False)
 
 
 @contextmanager
@@ -254,6 +278,9 @@ def progress(label: str, *, is_quiet: bool) -> Iterator[ProgressReport]:
     if is_quiet or not sys.stderr.isatty():
         yield ProgressReport(None, None, is_quiet=is_quiet)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -298,21 +325,6 @@ def line_of(result: Result) -> str:
     """One page of a pass on one line."""
     line = f"{result.outcome:<9} {result.seconds * 1000:6.0f} ms  {result.url}"
     return line if result.outcome.is_good else f"{line}  {result.verdict}: {result.reason}"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        if column.startswith(">"):
-            table.add_column(column[1:], justify="right", no_wrap=True)
-        else:
-            table.add_column(column)
-    return table
-
-
-def _text(value: str) -> Text:
-    # Never as markup: a page's title or URL may look like it.
-    return Text(printable(value))
 
 
 def _moment(seconds: float) -> str:
