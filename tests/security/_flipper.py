@@ -1,10 +1,10 @@
 """Somebody who may write to the tree, and puts links where directories are, as fast as it goes.
 
-    python _flipper.py TREE OUTSIDE COUNT SEED
+    python _flipper.py TREE OUTSIDE COUNT FEWEST SEED
 
-The tree has the page DIRECTORIES/LEAF of `links`. Goes on past COUNT until there were a few of each sort: what is being
-built can be met only while its writer stands still, which on one processor is seldom. Prints how many flips there were
-of each sort, as JSON.
+The tree has the page DIRECTORIES/LEAF of `links`. Goes on past COUNT until there were FEWEST of each sort: what is
+being built can be met only while its writer stands still, which on one processor is seldom. Prints how many flips there
+were of each sort, as JSON.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from staticify.tree import _exchange
 from staticify.urls import MARK
 
 SORTS = ("host", "directory", "leaf", "unfinished leaf", "file to be written")
-FEWEST = 3
-"""Flips of a sort."""
 BURST = 50
 """Flips of one sort after another: levels near the root would otherwise hide those below."""
 
@@ -114,13 +112,13 @@ def _clear(directory: int, name: str) -> None:
 
 def main() -> None:
     """Flip until it is enough."""
-    tree, outside, count, seed = sys.argv[1:]
+    tree, outside, count, fewest, seed = sys.argv[1:]
     root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
     host = os.open("a.example", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
     parent = os.open("2026", os.O_RDONLY | os.O_DIRECTORY, dir_fd=host)
     flipper = Flipper(Path(outside), random.Random(int(seed)), root, host, parent)
     swaps = (flipper.flip_host, flipper.flip_directory, flipper.flip_leaf)
-    while flipper.counts.total() < int(count) or any(flipper.counts[sort] < FEWEST for sort in SORTS):
+    while flipper.counts.total() < int(count) or any(flipper.counts[sort] < int(fewest) for sort in SORTS):
         # What is being built is there for a moment only: it is looked for as often as all else.
         for flip in (flipper.chance.choice(swaps), flipper.flip_unfinished):
             for _ in range(BURST):

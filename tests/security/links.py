@@ -31,6 +31,8 @@ COUNT = 1_000_000
 """Flips."""
 PLACE = Place(("a.example", "2026"), MARK)
 FLIPPER = Path(__file__).with_name("_flipper.py")
+FEWEST = 3
+"""Flips of each sort."""
 FLIPS_PER_SECOND = 1000
 """A slow machine's."""
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -73,7 +75,9 @@ def race(path: Path, count: int, seed: int, tally: Tally, *, has_exchange: bool,
         tree.open()
         publish(tree, 0)
         (path / "tree/a.example/2026/stays").touch()
-        command = [sys.executable, *map(str, (FLIPPER, tree.path, outside, count, seed))]
+        # Who does something else than a daemon may never build what there is to flip.
+        fewest = FEWEST if only is None else 0
+        command = [sys.executable, *map(str, (FLIPPER, tree.path, outside, count, fewest, seed))]
         deadline = time.monotonic() + 30 + count / FLIPS_PER_SECOND
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as flipper:
             try:
