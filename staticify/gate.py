@@ -48,6 +48,7 @@ _DATA_ENDINGS = (".txt", ".xml", ".json")
 _LOGIN_PATH = re.compile(r"log-?in|sign-?in|log-?on|account|anmeld|konto|connexion|compte|acceso|cuenta|accesso|inlog")
 
 KIND_CHANGED = "kind-changed"
+NOT_PUBLIC = "not-public"
 STATUS = "status"
 FORBIDDEN = "forbidden"
 ENDS_THE_PARSER = "ends-the-parser"
@@ -125,7 +126,7 @@ def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     if status in {404, 410}:
         return Verdict("gone", Outcome.GONE, f"WordPress answers {status}")
     if status in {401, 403}:
-        return Verdict("not-public", Outcome.GONE, f"WordPress answers {status}: not for everybody any more")
+        return Verdict(NOT_PUBLIC, Outcome.GONE, f"WordPress answers {status}: not for everybody any more")
     if status in {301, 302, 303, 307, 308}:
         return _decide_redirect(answer, page, rules)
     if status == 503 and answer.header("retry-after"):
@@ -140,7 +141,7 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     try:
         location = urljoin(page.url, location)
         if _is_login(location):
-            return Verdict("not-public", Outcome.GONE, "redirects to the login: not for everybody any more")
+            return Verdict(NOT_PUBLIC, Outcome.GONE, "redirects to the login: not for everybody any more")
         address, has_query, _ = location.partition("#")[0].partition("?")
         target = parse_page(address)
     except (UrlError, ValueError):

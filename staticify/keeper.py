@@ -22,7 +22,7 @@ from staticify.nouns import Answer, OriginState, Outcome, Record, Result, Verdic
 from staticify.origin import OriginClient
 from staticify.queue import FOREMOST, URGENT, Queue
 from staticify.render import Renderer, is_held
-from staticify.store import Store
+from staticify.store import MEANT_SECONDS, Store
 from staticify.tags import TagIndex, is_concerned, is_from_visitors
 from staticify.timetable import SHORTEST, Timetable
 from staticify.tree import Found, Tree
@@ -220,12 +220,15 @@ class Keeper:
     def purge_everything(self, *, is_told: bool = False, is_meant: bool = False) -> int:
         """Render every page of the site anew, and look which pages it has.
 
-        That the home page is missing nobody means who does not name it: a site that has none has lost all.
+        `is_meant` says that an operator does: then many may go, as long as the home page is well. That this one is
+        missing nobody means who does not name it: a site that has none has lost all.
         """
         self._is_list_due = True
+        if is_meant:
+            self._renderer.losses.lift(time.monotonic() + MEANT_SECONDS)
+        # First the home page, which shows what a broken upgrade broke.
         home = self._pages.keys() & {self.site.base}
-        count = self.purge(self._pages.keys() - home, is_told=is_told, is_meant=is_meant)
-        return count + self.purge(home, is_told=is_told or is_meant)
+        return sum(self.purge(pages, is_told=is_told or is_meant) for pages in (home, self._pages.keys() - home))
 
     async def revoke(self, pages: Iterable[Page]) -> None:
         """Take pages out of the tree that are public no more, now; then ask what WordPress answers for them."""
@@ -340,7 +343,7 @@ class Keeper:
         After the first such list they are fetched at once: most are gone, and their own answer says so. Of many few go
         at a time: a list that lost most of them is a fault more often than not.
         """
-        too_many = 0
+        too_many, since = 0, time.monotonic()
         urls = [record.url for record in self._store.of_site(self.site.url)]
         # The home page last: only where all others went.
         for url in sorted(urls, key=self.site.base.url.__eq__):
@@ -361,13 +364,21 @@ class Keeper:
                 self._store.put(replace(record, unlisted_at=time.time()))
                 self._add([page])
                 self._queue.schedule(page)
-            elif (page == self.site.base and too_many) or not self._renderer.may_lose(page):
+            elif (page == self.site.base and too_many) or await self._must_stay(page, since):
                 too_many += 1
-            else:
-                await self._remove_unlisted(page, record)
         if too_many:
             left = {"site": self.site.url, "pages": too_many}
             log.warning("many pages are listed no more: a few go at a time", extra=left)
+
+    async def _must_stay(self, page: Page, since: float) -> bool:
+        """Take out a page that is listed no more, unless that may be a fault of the list's. True if it stays."""
+        # That the home page alone is listed no more is no sign of a fault.
+        if page != self.site.base and await self._renderer.doubt_of_loss(page, since):
+            return True
+        record = self._store.get(page.url)
+        if record is not None and record.is_published:
+            await self._remove_unlisted(page, record)
+        return False
 
     async def _let_go_of_excluded(self) -> None:
         """Take pages out of the tree that the configuration excludes. No list is needed for that."""
@@ -527,7 +538,9 @@ class Keeper:
                 self._schedule_next(page, result, started)
         if result.record.unlisted_at and result.outcome.is_good:
             verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
-            result = self._renderer.conclude(result.record, result.record.checked_at, verdict)
+            # Good answers do not begin this anew: it is said once.
+            record = replace(result.record, failures=before.failures if before is not None else 0)
+            result = self._renderer.conclude(record, record.checked_at, verdict)
         self._report(result)
 
     def _look_at_others(self) -> None:

@@ -16,18 +16,30 @@ class Losses:
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
-        self._most = ALWAYS
+        self._most: int | None = None
+        self._lifted_until = float("-inf")
 
-    def admit(self, now: float, seconds: float, standing: Callable[[], int]) -> bool:
-        """Count one more page as lost, unless that would be too many within so many seconds.
+    def lift(self, until: float) -> None:
+        """Count nothing until then: an operator says that many may go."""
+        self._lifted_until = until
+
+    def has_room(self, now: float, seconds: float, standing: Callable[[], int]) -> bool:
+        """True if one more page lost would not be too many within so many seconds.
 
         `now` is the monotonic clock's, `standing` says how many pages there are.
         """
+        if now < self._lifted_until:
+            return True
         while self._times and now - self._times[0] >= seconds:
             self._times.popleft()
-        if not self._times:
+            self._most = None
+        if self._most is None or not self._times:
             self._most = max(ALWAYS, standing() // SHARE)
-        if len(self._times) >= self._most:
-            return False
-        self._times.append(now)
-        return True
+        return len(self._times) < self._most
+
+    def admit(self, now: float, seconds: float, standing: Callable[[], int]) -> bool:
+        """Count one more page as lost, if there is room."""
+        has_room = self.has_room(now, seconds, standing)
+        if has_room:
+            self._times.append(now)
+        return has_room

@@ -30,24 +30,26 @@ async def carry_out(order: Order, keeper: Keeper) -> int:
     """Purge what an order names, of one site. Returns how many pages that is: what the site does not keep is none."""
     if order.is_everything or not order.uploads:
         return carry_out_at_once(order, keeper)
-    pages = _pages_of(order, keeper) | await keeper.pages_showing(_spellings(order.uploads))
-    return keeper.purge(pages, is_told=not order.is_hint, is_meant=not order.is_hint)
+    return _purge(order, keeper, await keeper.pages_showing(_spellings(order.uploads)))
 
 
 def carry_out_at_once(order: Order, keeper: Keeper) -> int:
     """The same without uploads, for which the tree has to be searched."""
     if order.is_everything:
         return keeper.purge_everything(is_told=not order.is_hint, is_meant=not order.is_hint)
-    return keeper.purge(_pages_of(order, keeper), is_told=not order.is_hint, is_meant=not order.is_hint)
+    return _purge(order, keeper, set())
 
 
-def _pages_of(order: Order, keeper: Keeper) -> set[Page]:
-    pages = keeper.pages_of(order.tags)
+def _purge(order: Order, keeper: Keeper, showing: set[Page]) -> int:
+    """That a page is missing only who names it means: a tag is on the home page too."""
+    named = set()
     for url in order.urls:
         # What is no page could not be in the tree either.
         with contextlib.suppress(UrlError):
-            pages.add(page_of(keeper.site.base, url))
-    return pages
+            named.add(page_of(keeper.site.base, url))
+    others = (keeper.pages_of(order.tags) | showing) - named
+    is_told = not order.is_hint
+    return keeper.purge(named, is_told=is_told, is_meant=is_told) + keeper.purge(others, is_told=is_told)
 
 
 def _spellings(uploads: Iterable[str]) -> Iterator[str]:

@@ -338,10 +338,12 @@ class OriginClient:
             async with self._guarded_stream(method, raw_path, max_bytes, fields, body, started) as stream:
                 yield stream
         except OriginError as error:
-            # What was under way when this process was stopped is too late when it goes on, whatever WordPress did. One
-            # that is too large is a matter of the page, not of a server that has too much to do.
+            # What was under way when this process was stopped is too late when it goes on, whatever WordPress did.
             is_in_time = time.monotonic() - started < self._site.deadline_seconds + STOPPED_SECONDS
-            if is_in_time and not isinstance(error, AnswerTooLarge):
+            if stream is not None and isinstance(error, AnswerTooLarge):
+                # A matter of the page, not of a server that has too much to do.
+                self._note_answer(name, stream, started)
+            elif is_in_time:
                 self._note_failure(name, f"{error.name}: {error}", started, is_answer=stream is not None)
             raise
         except Exception:

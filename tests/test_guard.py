@@ -144,6 +144,50 @@ def test_a_file_that_the_server_sends_by_itself_ends_no_pause() -> None:
     assert asked <= 2 * 100
 
 
+def minutes(guard: Guard, well: set[int], pages: int, count: int, since: int = 0) -> int:
+    """Each page is asked for once a minute, and answers or not. How many fetches were made."""
+    asked = 0
+    for minute in range(since, since + count):
+        for page in range(pages):
+            now = 60.0 * (minute + page / pages)
+            if guard.admit(now) is None:
+                asked += 1
+                if page in well:
+                    guard.succeed(f"/{page}/", now, 0.01)
+                else:
+                    guard.fail(f"/{page}/", "WordPress answers 502", now, now + 0.01, is_of_page=True)
+    return asked
+
+
+def test_a_file_that_the_server_sends_by_itself_hides_no_dead_wordpress() -> None:
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    assert minutes(guard, set(range(51)), 51, 5) == 5 * 51
+    # A minute and a half, and then one probe in half a minute; after a good one another at once.
+    assert minutes(guard, {50}, 51, 60, since=5) < 2 * 51 + 2 * 60 * 2
+    assert guard.pause(65 * 60.0) is not None
+
+
+@pytest.mark.parametrize("well", [{0}, {0, 5}, set(range(0, 10, 2))])
+def test_of_a_few_pages_one_that_is_well_is_enough(well: set[int]) -> None:
+    """Eight of ten pages fail: the others must not wait for them."""
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    assert minutes(guard, set(range(10)), 10, 5) == 50
+    assert minutes(guard, well, 10, 60, since=5) == 600
+
+
+def test_good_probes_of_long_ago_end_no_pause() -> None:
+    guard = broken(at=0.0)
+    now = 0.0
+    for page in range(5 * GOOD_IN_A_ROW):
+        now += 1000.0
+        assert guard.admit(now) is None
+        assert not guard.succeed(f"/{page}.txt", now, 0.01)
+        guard.fail("/", "no", now + 0.5, now + 0.5)
+    assert guard.pause(now) is not None
+
+
 def test_where_some_pages_are_well_those_that_fail_keep_no_pause_up() -> None:
     """WordPress is back, and a plugin breaks nine pages of ten."""
     guard, now, asked = broken(at=0.0), 0.0, 0

@@ -435,15 +435,38 @@ def test_of_many_that_are_listed_no_more_a_few_go_at_a_time(tmp_path: Path) -> N
     asyncio.run(main())
 
 
-def test_who_purges_all_means_every_page_but_the_home_page(tmp_path: Path) -> None:
+def test_who_purges_all_means_every_page_as_long_as_the_home_page_is_well(tmp_path: Path) -> None:
+    """Whoever purges all after an upgrade does not know yet that it broke the site."""
+    paths = [f"/{number}/" for number in range(3 * ALWAYS)]
+
     async def main() -> None:
-        async with origin_of("/", "/a/").running() as origin, kept(tmp_path, origin, pages=["/", "/a/"]) as one:
+        async with (
+            origin_of("/", *paths).running() as origin,
+            kept(tmp_path, origin, pages=["/", *paths], interval="1h") as one,
+        ):
+
+            async def purge_all() -> None:
+                seen = len(one.results)
+                assert one.keeper.purge_everything(is_meant=True) == 1 + len(paths)
+                await until(lambda: len(one.results) >= seen + 1 + len(paths))
+
             one.keeper.start()
-            await until(lambda: one.paths() == {"/", "/a/"})
-            origin.pages["/"] = origin.pages["/a/"] = answer(b"", 404)
-            assert one.keeper.purge_everything(is_meant=True) == 2
-            await until(lambda: one.paths() == {"/"} and one.told("/")[-1] == ("kept", "gone"))
+            await until(lambda: one.paths() == {"/", *paths})
+            home = origin.pages["/"]
+            for path in ("/", *paths[:-1]):
+                origin.pages[path] = answer(b"", 404)
+            await purge_all()
+            assert one.paths() == {"/", *paths}
+            origin.pages["/"] = home
+            await purge_all()
+            await until(lambda: one.paths() == {"/", paths[-1]})
+            # The home page goes where it is named.
+            origin.pages["/"] = origin.pages[paths[-1]] = answer(b"", 404)
+            await purge_all()
+            assert one.paths() == {"/", paths[-1]}
             one.keeper.purge([page_of(one.keeper.site.base, "/")], is_meant=True)
+            await until(lambda: one.paths() == {paths[-1]})
+            one.keeper.purge_everything(is_meant=True)
             await until(lambda: one.paths() == set())
 
     asyncio.run(main())
@@ -463,6 +486,9 @@ def test_an_unlisted_page_is_refreshed_until_it_goes(tmp_path: Path) -> None:
                 origin.pages["/b/"] = html("news")
                 await until(lambda: origin.paths().count("/b/") >= asked + 3)
                 assert b"news" in files(tmp_path / "tree")["example.org/b/@staticify/index.html"]
+                # What is said of it is said once, however good its answers are.
+                unlisted = [one for one in one.results if one.verdict == UNLISTED]
+                assert [result.record.failures for result in unlisted] == [*range(1, len(unlisted) + 1)]
 
     asyncio.run(main())
 

@@ -26,6 +26,20 @@ def test_each_makes_room_for_another_when_its_time_is_over() -> None:
     assert admitted(losses, 200, 100, 10) == ALWAYS
 
 
+def test_a_share_of_what_is_left_goes_next() -> None:
+    losses = Losses()
+    assert admitted(losses, 0, 1000, 2000) == 200
+    losses.admit(30, SECONDS, lambda: 100)
+    assert admitted(losses, 61, 1000, 100) == 100 // SHARE
+
+
+def test_nothing_counts_while_an_operator_says_that_many_may_go() -> None:
+    losses = Losses()
+    losses.lift(10)
+    assert admitted(losses, 9, 100, 10) == 100
+    assert admitted(losses, 10, 100, 10) == 0
+
+
 def test_how_many_there_are_is_asked_once_in_a_while() -> None:
     asked: list[int] = []
 

@@ -344,7 +344,7 @@ def test_a_site_that_loses_its_pages_loses_a_few_at_a_time(tmp_path: Path) -> No
         assert "many pages went at once" in results[-1].reason
         assert all(undone(stage.leaf(path)) == variants("html", html(path)) for path in ("/", *paths[8:]))
         # Later some more. That something changed is not to say that pages are gone; an operator may mean it.
-        stage.renderer._losses._times.clear()
+        stage.renderer.losses._times.clear()
         for path in paths:
             stage.store.set_due(stage.page(path).url, is_told=True)
         again = Counter([(await stage.render(path)).outcome for path in paths[8:]])
@@ -370,7 +370,7 @@ def test_a_site_that_loses_its_home_page_loses_nothing(tmp_path: Path, home: byt
             origin.pages[path] = answer(b"", 404)
         before, origin.pages["/"] = marks(stage.tree.path), home
         for _ in range(8):
-            stage.renderer._losses._times.clear()
+            stage.renderer.losses._times.clear()
             outcomes = [(await stage.render(path)).outcome for path in ("/", *paths)]
             assert set(outcomes) == {Outcome.KEPT}
             assert marks(stage.tree.path) == before
@@ -383,6 +383,82 @@ def test_a_site_that_loses_its_home_page_loses_nothing(tmp_path: Path, home: byt
         assert {result.outcome for result in results} <= {Outcome.GONE, Outcome.PUBLISHED}
 
     journey(tmp_path, test)
+
+
+def test_a_closed_home_page_holds_the_others(tmp_path: Path) -> None:
+    """A wrong document root: an empty directory, which a server answers 403 for, and 404 for all that is not in it."""
+    paths = [f"/{number}/" for number in range(8)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", *paths):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = answer(b"", 403 if path == "/" else 404)
+        seen = [[(await stage.render(path)).outcome for path in ("/", *paths)] for _ in range(4)]
+        assert [outcomes[0] for outcomes in seen] == [Outcome.KEPT, *[Outcome.GONE] * 3]
+        assert {outcome for outcomes in seen for outcome in outcomes[1:]} == {Outcome.KEPT}
+        assert "home page" in (await stage.render(paths[0])).reason
+        # A site that is closed to everybody is closed.
+        for path in paths:
+            origin.pages[path] = answer(b"", 401)
+        assert [(await stage.render(path)).outcome for path in paths * 2] == [
+            *[Outcome.KEPT] * len(paths),
+            *[Outcome.GONE] * len(paths),
+        ]
+
+    journey(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("home", "outcome"),
+    [
+        (answer(b"", 404), Outcome.KEPT),
+        (answer(b"", 403), Outcome.KEPT),
+        (answer(b"", 500), Outcome.KEPT),
+        (html("Nothing found."), Outcome.KEPT),
+        (html("many words about the launch " * 19), Outcome.GONE),
+        (answer(html("x"), Cache_Control="private"), Outcome.GONE),
+    ],
+)
+def test_before_a_page_goes_the_home_page_is_asked_for(tmp_path: Path, home: bytes | str, outcome: Outcome) -> None:
+    """What the home page was when it was looked at last says nothing about what happened since."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"], origin.pages["/a/"] = html("many words about the launch " * 20), html("a")
+        for path in ("/", "/a/"):
+            await stage.render(path)
+        before = stage.store.get(stage.page("/").url)
+        origin.pages["/"], origin.pages["/a/"] = home, answer(b"", 404)
+        assert (await stage.render("/a/")).outcome is outcome
+        assert stage.store.get(stage.page("/").url) == before, "that one's own journey is another matter"
+        stage.store.set_due(stage.page("/").url, is_told=True)
+        is_meant = "Nothing found." in str(home)
+        assert ((await stage.render("/a/")).outcome is Outcome.GONE) is (is_meant or outcome is Outcome.GONE)
+
+    journey(tmp_path, test)
+
+
+def test_pages_that_go_together_ask_for_the_home_page_once(tmp_path: Path) -> None:
+    paths = [f"/{number}/" for number in range(4)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", *paths):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+        together = asyncio.Barrier(len(paths))
+
+        async def gone(exchange: Exchange) -> None:
+            await together.wait()
+            await exchange.send(answer(b"", 404))
+
+        for path in paths:
+            origin.pages[path] = gone
+        asked = origin.paths().count("/")
+        results = await asyncio.gather(*map(stage.render, paths))
+        assert {result.outcome for result in results} == {Outcome.GONE}
+        assert 1 <= origin.paths().count("/") - asked <= 2
+
+    journey(tmp_path, test, concurrency=len(paths))
 
 
 def test_a_home_page_that_shrank_is_published_although_a_page_or_two_are_gone(tmp_path: Path) -> None:
