@@ -209,8 +209,15 @@ def wrk(contender: Contender, stack: Stack, path: str, connections: int, seconds
     contender.rates.append(float(rate[1]) if rate else 0.0)
     contender.p99_ms.append(float(p99[1]) * units[p99[2]] if p99 else 0.0)
     contender.errors += re.findall(r"(?:Socket errors|Non-2xx).*", text)
-    # What was asked of WordPress is worked off before anybody else has his turn.
-    stack.from_origin("/")
+    # What was asked of WordPress is worked off before anybody else has his turn; of 10,000 visitors that takes a while.
+    wait_for("WordPress answers again", lambda: _is_answering(stack), 300)
+
+
+def _is_answering(stack: Stack) -> bool:
+    try:
+        return stack.from_origin("/").status == 200
+    except OSError:
+        return False
 
 
 def main() -> None:
@@ -249,13 +256,15 @@ def main() -> None:
             started = time.monotonic()
             if options.connections > 1000:
                 changing.start()
-            for _ in range(options.rounds):
-                for contender in chosen:
-                    core = visitor_core if options.apart else None
-                    wrk(contender, stack, path, options.connections, options.seconds, core)
-            is_over.set()
-            if changing.is_alive():
-                changing.join()
+            try:
+                for _ in range(options.rounds):
+                    for contender in chosen:
+                        core = visitor_core if options.apart else None
+                        wrk(contender, stack, path, options.connections, options.seconds, core)
+            finally:
+                is_over.set()
+                if changing.is_alive():
+                    changing.join()
             size = len(stack.from_origin(path).body)
     finally:
         shutil.rmtree(directory)
