@@ -176,6 +176,8 @@ class Keeper:
         """
         now = asyncio.get_running_loop().time()
         kept = [page for page in set(pages) if page in self._pages]
+        if self.site.base in kept:
+            self._renderer.forget_home()
         for page in kept:
             self._suspects.pop(page, None)
             if page in self._followed:

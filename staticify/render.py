@@ -35,6 +35,8 @@ FETCHES_THAT_AGREE = 2
 """Later ones, with an answer that is held back: then it is published."""
 DENSE_AFTER_UNCHANGED = 3
 """Journeys without a change after which a page is worth the densest variants."""
+HOME_IS_LOST_SECONDS = 10.0
+"""For so long a home page that was asked for because of a loss, and is lost too, is not asked for again."""
 MAX_DENSE_BYTES = 256 * 1024
 """Larger pages keep their fast variants: this much takes a third of a second, and nobody can stop a compressor."""
 
@@ -437,7 +439,8 @@ class Renderer:
         if not self.losses.has_room(time.monotonic(), self.loss_seconds, self._count_standing):
             return _TOO_MANY
         async with self._home_lock:
-            if self._home_seen_at < since:
+            # What is lost may stay so for a while, or each page that stays would cost WordPress two fetches.
+            if self._home_seen_at < (since if self._is_home_well else time.monotonic() - HOME_IS_LOST_SECONDS):
                 asked_at = time.monotonic()
                 self._is_home_well = await self._look_at_home()
                 self._home_seen_at = asked_at
@@ -445,6 +448,10 @@ class Renderer:
             return _HOME_IS_LOST
         may_go = self.losses.admit(time.monotonic(), self.loss_seconds, self._count_standing)
         return "" if may_go else _TOO_MANY
+
+    def forget_home(self) -> None:
+        """Something is known, or said, of the home page since it was asked for: the next loss asks for it anew."""
+        self._is_home_well = True
 
     async def _look_at_home(self) -> bool:
         """False if the home page that stands is none, or another one, if it is asked for now."""
@@ -551,6 +558,8 @@ class Renderer:
             # The list may have been read while the page was fetched.
             unlisted_at=record.unlisted_at if now is None else now.unlisted_at,
         )
+        if record.url == self.site.base.url:
+            self.forget_home()
         if not self._is_retired:
             self._store.put(record)
         return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)

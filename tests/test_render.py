@@ -432,6 +432,7 @@ def test_before_a_page_goes_the_home_page_is_asked_for(tmp_path: Path, home: byt
         assert (await stage.render("/a/")).outcome is outcome
         assert stage.store.get(stage.page("/").url) == before, "that one's own journey is another matter"
         stage.store.set_due(stage.page("/").url, is_told=True)
+        stage.renderer.forget_home()
         is_meant = "Nothing found." in str(home)
         assert ((await stage.render("/a/")).outcome is Outcome.GONE) is (is_meant or outcome is Outcome.GONE)
 
@@ -457,6 +458,18 @@ def test_pages_that_go_together_ask_for_the_home_page_once(tmp_path: Path) -> No
         results = await asyncio.gather(*map(stage.render, paths))
         assert {result.outcome for result in results} == {Outcome.GONE}
         assert 1 <= origin.paths().count("/") - asked <= 2
+        # Nor does a home page that is lost double what is asked for.
+        origin.pages["/"] = answer(b"", 404)
+        for path in paths:
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = answer(b"", 404)
+        asked = origin.paths().count("/")
+        assert {(await stage.render(path)).outcome for path in paths} == {Outcome.KEPT}
+        assert origin.paths().count("/") - asked == 1
+        origin.pages["/"] = html("/")
+        await stage.render("/")
+        assert {(await stage.render(path)).outcome for path in paths[:1]} == {Outcome.GONE}
 
     journey(tmp_path, test, concurrency=len(paths))
 
