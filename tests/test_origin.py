@@ -898,6 +898,24 @@ def test_an_answer_that_is_no_failure_of_wordpress_never_makes_it_left_alone() -
     run(test)
 
 
+def test_an_answer_that_is_too_large_is_an_answer_of_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticify.guard.PROBE_SECONDS", 0.1)
+
+    async def test() -> None:
+        async with asked({"/": answer(b"", 500)}, max_bytes="2KiB") as (origin, client):
+            client.guard.is_armed = True
+            for _ in range(FAILURES_IN_A_ROW):
+                await client.fetch("/")
+            origin.pages["/"] = answer(b"x" * 3000)
+            await asyncio.sleep(0.15)
+            for _ in range(GOOD_IN_A_ROW):
+                with pytest.raises(AnswerTooLarge):
+                    await client.fetch("/")
+            assert client.state.paused_until == 0
+
+    run(test)
+
+
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_a_request_is_sent_again_only_if_it_went_out_on_a_connection_that_had_been_kept(*, is_kept: bool) -> None:
     async def reset(exchange: Exchange) -> None:
