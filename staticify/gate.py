@@ -48,7 +48,7 @@ _DATA_ENDINGS = (".txt", ".xml", ".json")
 _LOGIN_PATH = re.compile(r"log-?in|sign-?in|log-?on|account|anmeld|konto|connexion|compte|acceso|cuenta|accesso|inlog")
 
 KIND_CHANGED = "kind-changed"
-NOT_PUBLIC = "not-public"
+GONE, MOVED, NOT_PUBLIC = "gone", "moved", "not-public"
 STATUS = "status"
 FORBIDDEN = "forbidden"
 ENDS_THE_PARSER = "ends-the-parser"
@@ -124,7 +124,7 @@ def _shown(text: str) -> str:
 def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     status = answer.status
     if status in {404, 410}:
-        return Verdict("gone", Outcome.GONE, f"WordPress answers {status}")
+        return Verdict(GONE, Outcome.GONE, f"WordPress answers {status}")
     if status in {401, 403}:
         return Verdict(NOT_PUBLIC, Outcome.GONE, f"WordPress answers {status}: not for everybody any more")
     if status in {301, 302, 303, 307, 308}:
@@ -165,10 +165,10 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         # It went all the same: a plain permalink, say, where the page has no other.
         where = f"{_shown(location)!r}, which is no page"
         if answer.status in {301, 308}:
-            return Verdict("moved", Outcome.GONE, f"moved ({answer.status}) to {where}")
+            return Verdict(MOVED, Outcome.GONE, f"moved ({answer.status}) to {where}")
         return _kept("redirect", f"redirects ({answer.status}) to {where}")
     if answer.status in {301, 308}:
-        return Verdict("moved", Outcome.GONE, f"moved ({answer.status}) to {target.url}: list that instead")
+        return Verdict(MOVED, Outcome.GONE, f"moved ({answer.status}) to {target.url}: list that instead")
     return _kept("redirect", f"redirects ({answer.status}) for now to {target.url}")
 
 

@@ -177,7 +177,7 @@ class Keeper:
         now = asyncio.get_running_loop().time()
         kept = [page for page in set(pages) if page in self._pages]
         if self.site.base in kept:
-            self._renderer.forget_home()
+            self._renderer.brake.forget_home()
         for page in kept:
             self._suspects.pop(page, None)
             if page in self._followed:
@@ -227,7 +227,7 @@ class Keeper:
         """
         self._is_list_due = True
         if is_meant:
-            self._renderer.losses.lift(time.monotonic() + MEANT_SECONDS)
+            self._renderer.brake.losses.lift(time.monotonic() + MEANT_SECONDS)
         # First the home page, which shows what a broken upgrade broke.
         home = self._pages.keys() & {self.site.base}
         return sum(self.purge(pages, is_told=is_told or is_meant) for pages in (home, self._pages.keys() - home))
@@ -264,7 +264,7 @@ class Keeper:
         """From now on the journal says what changes, or does so no more."""
         self.is_following = is_following
         # While only the sweep looks at what no row names, a loss shows as slowly.
-        self._renderer.loss_seconds = self.site.sweep_seconds if is_following else self.site.interval_seconds
+        self._renderer.brake.loss_seconds = self.site.sweep_seconds if is_following else self.site.interval_seconds
         self._let_patient()
         now = asyncio.get_running_loop().time()
         for page in self._followed:
@@ -375,7 +375,7 @@ class Keeper:
     async def _must_stay(self, page: Page, since: float) -> bool:
         """Take out a page that is listed no more, unless that may be a fault of the list's. True if it stays."""
         # That the home page alone is listed no more is no sign of a fault.
-        if page != self.site.base and await self._renderer.doubt_of_loss(page, since):
+        if page != self.site.base and await self._renderer.brake.doubt_of_loss(page, since):
             return True
         record = self._store.get(page.url)
         if record is not None and record.is_published:

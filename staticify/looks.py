@@ -8,6 +8,8 @@ from __future__ import annotations
 import html
 import re
 
+from staticify.nouns import Prepared
+
 # Each alternative runs to the end where its own end is missing: every byte is looked at once.
 _UNSEEN = re.compile(
     rb"<(script|style|template|noscript)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<(?=[a-z/!?])[^>]*(?:>|\Z)",
@@ -28,6 +30,21 @@ def seen_bytes(body: bytes) -> int:
 def is_shrunk(left: int, before: int) -> bool:
     """True if more than half of the text is not there any more."""
     return left < before * LEAST_LEFT
+
+
+def lack_of(prepared: Prepared, standing: bytes) -> tuple[str, str, int] | None:
+    """What an answer has too little of beside the page that stands (empty if none does), or has not and must have.
+
+    As a verdict's name, the reason, and how much visible text is left.
+    """
+    if not standing and not prepared.missing:
+        return None
+    left, before = seen_bytes(prepared.body), seen_bytes(standing)
+    if prepared.missing:
+        return "required", f"the page lacks {prepared.missing[0]!r}", left
+    if is_shrunk(left, before):
+        return "shrunk", f"of {before} bytes of visible text {left} are left", left
+    return None
 
 
 def is_about(count: int, other: int) -> bool:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import aiofiles
 
+from staticify.brake import LOSSES, Brake
 from staticify.canary import ANOTHER_VISITOR, named_only_in, personal_difference
 from staticify.config import Group, Site
 from staticify.encode import Variants, encode
 from staticify.errors import OriginError, TreeError
-from staticify.gate import FORBIDDEN, KIND_CHANGED, NOT_PUBLIC, decide_head, decide_kind, kind_of
-from staticify.looks import is_about, is_shrunk, seen_bytes
-from staticify.losses import ALWAYS, Losses
+from staticify.gate import FORBIDDEN, KIND_CHANGED, MOVED, NOT_PUBLIC, decide_head, decide_kind, kind_of
+from staticify.looks import is_about, lack_of
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import Answer, Kind, Outcome, Prepared, Record, Result, Verdict
 from staticify.origin import OriginClient
@@ -35,15 +34,11 @@ FETCHES_THAT_AGREE = 2
 """Later ones, with an answer that is held back: then it is published."""
 DENSE_AFTER_UNCHANGED = 3
 """Journeys without a change after which a page is worth the densest variants."""
-HOME_IS_LOST_SECONDS = 10.0
-"""For so long a home page that was asked for because of a loss, and is lost too, is not asked for again."""
 MAX_DENSE_BYTES = 256 * 1024
 """Larger pages keep their fast variants: this much takes a third of a second, and nobody can stop a compressor."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
-_NEEDS_CONFIRMATION = frozenset({"moved", NOT_PUBLIC, "password", "do-not-cache"})
-# What a fault of WordPress may look like on all pages at once. What is private goes at once, however much it is.
-_LOSSES = frozenset({"gone", "moved"})
+_NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, "password", "do-not-cache"})
 # Header fields that `explain` shows; the rest is the server's own business, and Set-Cookie nobody's.
 _SHOWN_HEADERS = frozenset(
     {
@@ -107,17 +102,8 @@ class Renderer:
         self._dense_after = dense_after
         self._dense_lock = asyncio.Lock()
         self._is_retired = False
-        self.losses = Losses()
-        self.loss_seconds = site.interval_seconds
-        """So long counts what a site lost: about as long as it takes until every page was looked at."""
-        self._shrunk = Losses()
-        """Pages whose text is less for good. They were looked at three times, so that an interval is long enough."""
-        self._shrinking = threading.Lock()
-        self._home_lock = asyncio.Lock()
-        self._home_seen_at = float("-inf")
-        """When the home page was asked for because of a loss, by the monotonic clock; `_is_home_well` is what came."""
-        self._is_home_well = True
         self._rules = {group: rules_of(site, group) for group in (None, *site.groups)}
+        self.brake = Brake(site, origin, store, workers, self._rules_for(site.base), self.body_of)
 
     async def render(self, page: Page, *, is_twice: bool = False) -> Result:
         """One journey: fetch, decide, strip, encode, publish, record. Never raises for what a site can do wrong.
@@ -144,8 +130,8 @@ class Renderer:
 
         verdict = decide_head(answer, page, rules.gate)
         if verdict.outcome is Outcome.GONE:
-            is_loss = verdict.name in _LOSSES and seen.is_published and not _is_unconfirmed(seen, verdict)
-            doubt = await self.doubt_of_loss(page, time.monotonic()) if is_loss and not is_meant else ""
+            is_loss = verdict.name in LOSSES and seen.is_published and not _is_unconfirmed(seen, verdict)
+            doubt = await self.brake.doubt_of_loss(page, time.monotonic()) if is_loss and not is_meant else ""
             return await self._workers.run(self._let_go, page, seen, started, verdict, doubt)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
@@ -338,17 +324,17 @@ class Renderer:
 
         None once two later fetches agreed on it: then WordPress means it.
         """
-        lack = self._lack(page, in_place, kind, prepared)
+        lack = lack_of(prepared, self.body_of(page) if in_place is not None and in_place.kind is kind else b"")
         if lack is None:
             return None
         name, what, left = lack
         agrees = before.held_for == name and is_about(left, before.held_bytes)
         count = before.held_count + 1 if agrees else 1
         if count > FETCHES_THAT_AGREE:
-            others = self._others_in_doubt(page)
-            if not others:
+            doubt = self.brake.doubt_of_shrink(page)
+            if not doubt:
                 return None
-            until = f"kept, because {others}; published"
+            until = f"kept, because {doubt}; published"
         elif count == FETCHES_THAT_AGREE:
             until = "published if the next fetch agrees, or"
         else:
@@ -356,31 +342,6 @@ class Renderer:
         reason = f"{what}; {until} if WordPress says that it changed (`staticify purge` says so too)"
         held = replace(before, held_for=name, held_bytes=left, held_count=count)
         return held, Verdict(name, Outcome.KEPT, reason)
-
-    def _lack(self, page: Page, in_place: Found | None, kind: Kind, prepared: Prepared) -> tuple[str, str, int] | None:
-        """What a page has too little of: a verdict's name, the reason, and how much visible text is left."""
-        standing = self.body_of(page) if in_place is not None and in_place.kind is kind else b""
-        if not standing and not prepared.missing:
-            return None
-        left, before_bytes = seen_bytes(prepared.body), seen_bytes(standing)
-        if prepared.missing:
-            return "required", f"the page lacks {prepared.missing[0]!r}", left
-        if is_shrunk(left, before_bytes):
-            return "shrunk", f"of {before_bytes} bytes of visible text {left} are left", left
-        return None
-
-    def _others_in_doubt(self, page: Page) -> str:
-        """Why all that agrees may be a fault of all pages, so that it is for somebody to say; empty if it is not."""
-        if page == self.site.base:
-            # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
-            gone = sum(map(_is_gone_from_wordpress, self._store.of_site(self.site.url)))
-            return f"WordPress has {gone} other pages no more" if gone > ALWAYS else ""
-        home = self._store.get(self.site.base.url)
-        if home is not None and _may_be_lost(home):
-            return _HOME_IS_LOST
-        with self._shrinking:
-            may_go = self._shrunk.admit(time.monotonic(), self.site.interval_seconds, self._count_standing)
-        return "" if may_go else "many pages shrank at once"
 
     def _is_in_place(self, page: Page, record: Record, kind: Kind | None) -> bool:
         """True if the tree still holds what the record says, let out by today's rules."""
@@ -427,58 +388,6 @@ class Renderer:
             reason = f"{verdict.reason}; kept, because {doubt} (`staticify purge` says that it is meant)"
             return self.conclude(seen, started, Verdict(verdict.name, Outcome.KEPT, reason))
         return self.remove(page, seen, started, verdict)
-
-    async def doubt_of_loss(self, page: Page, since: float) -> str:
-        """Why a page that goes without a word stays for now; empty if it may go, and counts as lost.
-
-        A site that has lost its home page has lost more than that. `since` is when the loss was seen, by the monotonic
-        clock: what the home page was before says nothing.
-        """
-        if page == self.site.base:
-            return "it is the home page"
-        if not self.losses.has_room(time.monotonic(), self.loss_seconds, self._count_standing):
-            return _TOO_MANY
-        async with self._home_lock:
-            # What is lost may stay so for a while, or each page that stays would cost WordPress two fetches.
-            if self._home_seen_at < (since if self._is_home_well else time.monotonic() - HOME_IS_LOST_SECONDS):
-                asked_at = time.monotonic()
-                self._is_home_well = await self._look_at_home()
-                self._home_seen_at = asked_at
-        if not self._is_home_well:
-            return _HOME_IS_LOST
-        may_go = self.losses.admit(time.monotonic(), self.loss_seconds, self._count_standing)
-        return "" if may_go else _TOO_MANY
-
-    def forget_home(self) -> None:
-        """Something is known, or said, of the home page since it was asked for: the next loss asks for it anew."""
-        self._is_home_well = True
-
-    async def _look_at_home(self) -> bool:
-        """False if the home page that stands is none, or another one, if it is asked for now."""
-        home = self.site.base
-        record = self._store.get(home.url)
-        if record is None or not (record.is_published or _is_closed(record)):
-            return True  # There is nothing that it could be compared with.
-        rules = self._rules_for(home)
-        try:
-            answer = await self._origin.fetch(home.raw_path)
-        except OriginError:
-            return False
-        verdict = decide_head(answer, home, rules.gate)
-        if verdict.outcome is Outcome.REFUSED:
-            return True  # It is there, and nobody may have it from us: that is another matter.
-        return verdict.is_publishable and await self._workers.run_parsing(self._is_home_whole, answer, rules)
-
-    def _is_home_whole(self, answer: Answer, rules: Rules) -> bool:
-        """True if it could go out in place of the one that stands, or somebody says that it changed. Blocks."""
-        home, kind = self.site.base, kind_of(answer) or Kind.HTML
-        prepared = self._workers.parsers.prepare(answer, rules)
-        if not prepared.verdict.is_publishable:
-            return False
-        return self._store.is_told(home.url) or self._lack(home, self._tree.find(home.place), kind, prepared) is None
-
-    def _count_standing(self) -> int:
-        return sum(one.is_published for one in self._store.of_site(self.site.url))
 
     def remove(self, page: Page, before: Record, started: float, verdict: Verdict) -> Result:
         """Take the page out of the tree and record why. Blocks."""
@@ -559,7 +468,7 @@ class Renderer:
             unlisted_at=record.unlisted_at if now is None else now.unlisted_at,
         )
         if record.url == self.site.base.url:
-            self.forget_home()
+            self.brake.forget_home()
         if not self._is_retired:
             self._store.put(record)
         return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)
@@ -597,32 +506,11 @@ def is_held(record: Record) -> bool:
     return record.is_published and record.outcome is Outcome.KEPT and record.verdict == record.held_for != ""
 
 
-def _is_gone_from_wordpress(record: Record) -> bool:
-    """True if the page stands in the tree and WordPress says that it has it no more."""
-    return record.is_published and record.outcome is Outcome.KEPT and record.verdict in _LOSSES
-
-
-def _may_be_lost(home: Record) -> bool:
-    """True if the home page's own answers, whatever lists say, are those of a site that lost its posts.
-
-    An error says nothing: what it was held back for before it stays. A refusal or a good answer ends that.
-    """
-    is_held_back = home.is_published and home.outcome is Outcome.KEPT and home.held_for != ""
-    return is_held_back or _is_gone_from_wordpress(home) or _is_closed(home)
-
-
-def _is_closed(home: Record) -> bool:
-    """True if the home page was for everybody once: an empty document root answers 403 for it, and 404 for the rest."""
-    return home.verdict == NOT_PUBLIC and home.changed_at > 0
-
-
 def _is_unconfirmed(seen: Record, verdict: Verdict) -> bool:
     """True if the page stands, and the sign that it should not may be a passing fault."""
     return verdict.name in _NEEDS_CONFIRMATION and not seen.doubted_at and seen.is_published
 
 
-_TOO_MANY = "many pages went at once"
-_HOME_IS_LOST = "the home page is gone, closed or much shorter as well"
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"
 _OVERTAKEN = Verdict("revoked", Outcome.GONE, "WordPress took the page back while it was fetched")
 _RETIRED = Verdict("overtaken", Outcome.KEPT, "the configuration was read anew meanwhile")

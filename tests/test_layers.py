@@ -24,7 +24,7 @@ EDGES = {
     "workers", "unit", "parser", "carrier",
 }  # fmt: skip
 MIDDLE = {
-    "render", "queue", "timetable", "listing", "keeper", "verify", "oneshot", "propose", "overview",
+    "brake", "render", "queue", "timetable", "listing", "keeper", "verify", "oneshot", "propose", "overview",
     "follower", "orders", "telling",
 }  # fmt: skip
 TOP = {"daemon", "hearing", "report", "cli", "init", "recipes", "audit"}

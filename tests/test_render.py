@@ -344,7 +344,7 @@ def test_a_site_that_loses_its_pages_loses_a_few_at_a_time(tmp_path: Path) -> No
         assert "many pages went at once" in results[-1].reason
         assert all(undone(stage.leaf(path)) == variants("html", html(path)) for path in ("/", *paths[8:]))
         # Later some more. That something changed is not to say that pages are gone; an operator may mean it.
-        stage.renderer.losses._times.clear()
+        stage.renderer.brake.losses._times.clear()
         for path in paths:
             stage.store.set_due(stage.page(path).url, is_told=True)
         again = Counter([(await stage.render(path)).outcome for path in paths[8:]])
@@ -370,7 +370,7 @@ def test_a_site_that_loses_its_home_page_loses_nothing(tmp_path: Path, home: byt
             origin.pages[path] = answer(b"", 404)
         before, origin.pages["/"] = marks(stage.tree.path), home
         for _ in range(8):
-            stage.renderer.losses._times.clear()
+            stage.renderer.brake.losses._times.clear()
             outcomes = [(await stage.render(path)).outcome for path in ("/", *paths)]
             assert set(outcomes) == {Outcome.KEPT}
             assert marks(stage.tree.path) == before
@@ -432,7 +432,7 @@ def test_before_a_page_goes_the_home_page_is_asked_for(tmp_path: Path, home: byt
         assert (await stage.render("/a/")).outcome is outcome
         assert stage.store.get(stage.page("/").url) == before, "that one's own journey is another matter"
         stage.store.set_due(stage.page("/").url, is_told=True)
-        stage.renderer.forget_home()
+        stage.renderer.brake.forget_home()
         is_meant = "Nothing found." in str(home)
         assert ((await stage.render("/a/")).outcome is Outcome.GONE) is (is_meant or outcome is Outcome.GONE)
 
