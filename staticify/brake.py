@@ -10,13 +10,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from staticify.config import Site
 from staticify.errors import OriginError
-from staticify.gate import GONE, MOVED, NOT_PUBLIC, decide_head, kind_of
+from staticify.gate import FORBIDDEN, GONE, MOVED, REDIRECT, decide_head, decide_kind, kind_of
 from staticify.looks import lack_of
 from staticify.losses import ALWAYS, Losses
-from staticify.nouns import Answer, Kind, Outcome, Record
+from staticify.nouns import Answer, Outcome, Record
 from staticify.origin import OriginClient
 from staticify.rules import Rules
 from staticify.store import Store
@@ -27,6 +28,8 @@ LOSSES = frozenset({GONE, MOVED})
 """What a fault of WordPress may bring to all pages at once. What is private goes at once, however much it is."""
 LOST_SECONDS = 10.0
 """For so long a home page that was asked for because of a loss, and is lost too, is not asked for again."""
+_BROKEN = frozenset({"empty", "php-error", "wp-die", "installation", "login", FORBIDDEN})
+"""Refusals of a home page that is not there. Whatever else is refused is there, and may not go out."""
 
 _TOO_MANY = "many pages went at once"
 _HOME_IS_LOST = "the home page is gone, closed or much shorter as well"
@@ -70,16 +73,27 @@ class Brake:
             return "it is the home page"
         if not self.losses.has_room(time.monotonic(), self.loss_seconds, self._count_standing):
             return _TOO_MANY
-        async with self._home_lock:
-            # What is lost may stay so for a while, or each page that stays would cost WordPress two fetches.
-            if self._home_seen_at < (since if self._is_home_well else time.monotonic() - LOST_SECONDS):
-                asked_at = time.monotonic()
-                self._is_home_well = await self._look_at_home()
-                self._home_seen_at = asked_at
-        if not self._is_home_well:
+        if not await self._is_well(since):
             return _HOME_IS_LOST
         may_go = self.losses.admit(time.monotonic(), self.loss_seconds, self._count_standing)
         return "" if may_go else _TOO_MANY
+
+    async def _is_well(self, since: float) -> bool:
+        """True if the home page was well when it was asked for after a moment."""
+        # What is lost may stay so for a while: else each page that stays would cost WordPress two fetches, and all
+        # would stand in line for a home page that hangs.
+        if not self._is_home_well and (
+            self._home_lock.locked() or time.monotonic() - self._home_seen_at < LOST_SECONDS
+        ):
+            return False
+        async with self._home_lock:
+            if not self._is_home_well and time.monotonic() - self._home_seen_at < LOST_SECONDS:
+                return False
+            if self._home_seen_at < since:
+                asked_at = time.monotonic()
+                self._is_home_well = await self._look_at_home()
+                self._home_seen_at = asked_at if self._is_home_well else time.monotonic()
+            return self._is_home_well
 
     def doubt_of_shrink(self, page: Page) -> str:
         """Why a page that has less text for good stays as it was for now; empty if it may go out. Blocks."""
@@ -109,18 +123,22 @@ class Brake:
         except OriginError:
             return False
         verdict = decide_head(answer, home, self._rules.gate)
-        if verdict.outcome is Outcome.REFUSED:
-            return True  # It is there, and nobody may have it from us: that is another matter.
-        return verdict.is_publishable and await self._workers.run_parsing(self._is_home_whole, record, answer)
+        if verdict.name == REDIRECT:
+            return True  # For now, and inside the site: to a language, say.
+        # What may not go out may be there all the same: that is another matter.
+        is_there = verdict.is_publishable or verdict.outcome is Outcome.REFUSED
+        return is_there and await self._workers.run_parsing(self._is_home_whole, record, answer)
 
     def _is_home_whole(self, record: Record, answer: Answer) -> bool:
-        """True if it could go out in place of the one that stands, or somebody says that it changed. Blocks."""
-        prepared = self._workers.parsers.prepare(answer, self._rules)
-        if not prepared.verdict.is_publishable:
+        """True if it is no shorter than the one that stands, or somebody says that it changed. Blocks."""
+        prepared, kind = self._workers.parsers.prepare(answer, self._rules), kind_of(answer)
+        if prepared.verdict.name in _BROKEN or kind is None:
             return False
-        is_same_kind = record.kind is (kind_of(answer) or Kind.HTML)
-        standing = self._body_of(self._site.base) if is_same_kind else b""
-        return self._store.is_told(record.url) or lack_of(prepared, standing) is None
+        if record.kind is not None and decide_kind(kind, record.kind) is not None:
+            return False
+        body = prepared.body or answer.body
+        is_told = self._store.is_told(record.url)
+        return is_told or lack_of(replace(prepared, body=body), self._body_of(self._site.base)) is None
 
     def _count_standing(self) -> int:
         return sum(one.is_published for one in self._store.of_site(self._site.url))
@@ -141,5 +159,8 @@ def _is_lost(home: Record) -> bool:
 
 
 def _is_closed(home: Record) -> bool:
-    """True if the home page was for everybody once: an empty document root answers 403 for it, and 404 for the rest."""
-    return home.verdict == NOT_PUBLIC and home.changed_at > 0
+    """True if the home page was taken out because it is not for everybody any more, which nobody said.
+
+    An empty document root answers 403 for it, and 404 for the rest.
+    """
+    return not home.is_published and home.doubted_at > 0

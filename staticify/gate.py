@@ -48,7 +48,7 @@ _DATA_ENDINGS = (".txt", ".xml", ".json")
 _LOGIN_PATH = re.compile(r"log-?in|sign-?in|log-?on|account|anmeld|konto|connexion|compte|acceso|cuenta|accesso|inlog")
 
 KIND_CHANGED = "kind-changed"
-GONE, MOVED, NOT_PUBLIC = "gone", "moved", "not-public"
+GONE, MOVED, NOT_PUBLIC, REDIRECT = "gone", "moved", "not-public", "redirect"
 STATUS = "status"
 FORBIDDEN = "forbidden"
 ENDS_THE_PARSER = "ends-the-parser"
@@ -137,7 +137,7 @@ def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
 def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     location = answer.header("location")
     if not location:
-        return _kept("redirect", f"redirects ({answer.status}) without saying where to")
+        return _kept(REDIRECT, f"redirects ({answer.status}) without saying where to")
     try:
         location = urljoin(page.url, location)
         if _is_login(location):
@@ -146,7 +146,7 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         target = parse_page(address)
     except (UrlError, ValueError):
         # urljoin raises ValueError for half an address in brackets.
-        return _kept("redirect", f"redirects ({answer.status}) to {_shown(location)!r}, which is no page")
+        return _kept(REDIRECT, f"redirects ({answer.status}) to {_shown(location)!r}, which is no page")
     if target == page and not has_query:
         return _kept(
             "redirect-loop",
@@ -166,10 +166,10 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         where = f"{_shown(location)!r}, which is no page"
         if answer.status in {301, 308}:
             return Verdict(MOVED, Outcome.GONE, f"moved ({answer.status}) to {where}")
-        return _kept("redirect", f"redirects ({answer.status}) to {where}")
+        return _kept(REDIRECT, f"redirects ({answer.status}) to {where}")
     if answer.status in {301, 308}:
         return Verdict(MOVED, Outcome.GONE, f"moved ({answer.status}) to {target.url}: list that instead")
-    return _kept("redirect", f"redirects ({answer.status}) for now to {target.url}")
+    return _kept(REDIRECT, f"redirects ({answer.status}) for now to {target.url}")
 
 
 def _is_login(location: str) -> bool:

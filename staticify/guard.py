@@ -2,7 +2,7 @@
 
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
 (RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
-FAILURES_IN_A_ROW, where nobody answers or hardly anything was good for a while, nothing is asked but one probe each
+FAILURES_IN_A_ROW, where nobody answers or no page was good for a while, nothing is asked but one probe each
 PROBE_SECONDS. After a good one it is one at a time until GOOD_IN_A_ROW were good, or of as many pages; then more.
 
 All times are seconds of the monotonic clock.
@@ -12,19 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from itertools import takewhile
 
 FAILURES_IN_A_ROW = 8
 """So many that chance hardly makes them: where 30 % fail, one in 15,000."""
 PROBE_SECONDS = 30.0
 GOOD_IN_A_ROW = 3
-"""So many good probes end the pause: a file that the server sends by itself says nothing about WordPress."""
-FEW = 10
-"""Where one in so many of those that were well is well still, WordPress is not dead."""
-KNOWN_WINDOWS = 4
-"""So many times `quiet_seconds` a page counts as one that was well."""
-PAUSE_WINDOWS = 40
-"""In so many times `quiet_seconds` the good probes come that end a pause: some pages may be well and most not."""
+"""So many good probes end the pause."""
 RESERVED_SECONDS = 5.0
 PAGES_FOR_ALL = 2
 """So many pages must ask to be left alone before all are: one may be a "coming soon" page of a plugin's."""
@@ -33,6 +26,8 @@ BACKOFF_SECONDS = 1.0
 """A page that failed once waits at most twice this long."""
 LEAST = 2
 """So many at once it goes on with, as long as any answer comes: one that hangs must not hold up all others."""
+_FILES = (".txt", ".xml", ".xsl", ".json", ".ico")
+"""How the names of files end that a web server may send by itself: a good one says nothing about WordPress."""
 _SLOW = 2.0
 """So many times as long as usual, and WordPress is taken to have too much to do."""
 _MOST_SLOW, _FEW_SLOW = 0.5, 0.35
@@ -71,8 +66,8 @@ class Guard:
         """How long each page takes, as a mean that forgets slowly."""
         self._slow_share = 0.0
         """Of the last answers, those that took much longer than usual."""
-        self._good_at: dict[str, float] = {}
-        """When each page's last good answer came, the latest last; for KNOWN_WINDOWS."""
+        self._good_at = float("-inf")
+        """When the last good answer of a page came."""
         self._asked_for_rest: set[str] = set()
         """The pages whose answers said Retry-After, since the last good one."""
         self._reserved_until = float("-inf")
@@ -84,9 +79,8 @@ class Guard:
         """True if failures made the pause: it ends with probes."""
         self._good_probes = 0
         """In a row."""
-        self._good_pages: dict[str, float] = {}
-        """Since the pause began, and when: where some pages are well, those that are not leave the others waiting no
-        longer."""
+        self._good_pages: set[str] = set()
+        """Since the pause began: where some pages are well, those that are not leave the others waiting no longer."""
 
     @property
     def limit(self) -> int:
@@ -133,15 +127,14 @@ class Guard:
         """A good answer for a page. True if it is the first after a pause."""
         self._is_pages_turn = False
         now = started + seconds
-        self._good_at.pop(page, None)
-        self._good_at[page] = now
-        _drop_before(self._good_at, now - KNOWN_WINDOWS * self._quiet_seconds)
-        self._asked_for_rest.clear()
+        is_page = not page.partition("?")[0].endswith(_FILES)
+        if is_page:
+            self._good_at = now
+            self._asked_for_rest.clear()
         if self._is_broken:
-            self._good_probes += 1
-            self._good_pages.pop(page, None)
-            self._good_pages[page] = now
-            _drop_before(self._good_pages, now - PAUSE_WINDOWS * self._quiet_seconds)
+            if is_page:
+                self._good_probes += 1
+                self._good_pages.add(page)
             if max(self._good_probes, len(self._good_pages)) < GOOD_IN_A_ROW:
                 # The next may be asked for now, and still nobody beside it.
                 self._pause = Pause(now, self._pause.reason if self._pause else "")
@@ -151,7 +144,8 @@ class Guard:
             self._is_broken, self.failures = False, 0
             self._pause, self._limit, self._slow_share = None, 1.0, 0.0
             return True
-        self.failures = 0
+        if is_page:
+            self.failures = 0
         usual = self._usual.pop(page, seconds)  # To the end: the first is the one that was asked for longest ago.
         self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
         if len(self._usual) > _MOST_USUAL:
@@ -186,7 +180,7 @@ class Guard:
         self._shrink(0.5, started, now)
         had_pause = self.pause(now) is not None
         until, why = 0.0, ""
-        is_quiet = self._is_quiet(now)
+        is_quiet = now - self._good_at >= self._quiet_seconds
         if retry_after > 0 and (is_quiet or not is_of_page):
             self._asked_for_rest.add(page)
             if len(self._asked_for_rest) >= PAGES_FOR_ALL:
@@ -206,23 +200,11 @@ class Guard:
             self._pause = Pause(until, why)
         return bool(until) and not had_pause
 
-    def _is_quiet(self, now: float) -> bool:
-        """True if hardly anything was good of late. A file that the server sends by itself is no sign of WordPress."""
-        _drop_before(self._good_at, now - KNOWN_WINDOWS * self._quiet_seconds)
-        well = sum(1 for _ in takewhile(lambda at: now - at < self._quiet_seconds, reversed(self._good_at.values())))
-        return well == 0 or well * FEW < len(self._good_at)
-
     def _shrink(self, factor: float, started: float, now: float) -> None:
         # Those that were under way when it shrank last say nothing about what it is now.
         if started >= self._shrunk_at:
             self._limit = min(self._limit, max(float(LEAST), self._limit * factor))
             self._shrunk_at = now
-
-
-def _drop_before(times: dict[str, float], oldest: float) -> None:
-    """Forget what was before. The latest stands last."""
-    while times and times[first := next(iter(times))] < oldest:
-        del times[first]
 
 
 def backoff_seconds(failures: int, longest: float, chance: float) -> float:

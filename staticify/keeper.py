@@ -223,14 +223,15 @@ class Keeper:
         """Render every page of the site anew, and look which pages it has.
 
         `is_meant` says that an operator does: then many may go, as long as the home page is well. That this one is
-        missing nobody means who does not name it: a site that has none has lost all.
+        missing, or has lost its posts, nobody means who does not name it: then a site has lost all.
         """
         self._is_list_due = True
         if is_meant:
             self._renderer.brake.losses.lift(time.monotonic() + MEANT_SECONDS)
         # First the home page, which shows what a broken upgrade broke.
         home = self._pages.keys() & {self.site.base}
-        return sum(self.purge(pages, is_told=is_told or is_meant) for pages in (home, self._pages.keys() - home))
+        count = self.purge(home, is_told=is_told and not is_meant)
+        return count + self.purge(self._pages.keys() - home, is_told=is_told or is_meant)
 
     async def revoke(self, pages: Iterable[Page]) -> None:
         """Take pages out of the tree that are public no more, now; then ask what WordPress answers for them."""

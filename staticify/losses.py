@@ -16,7 +16,8 @@ class Losses:
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
-        self._most: int | None = None
+        self._most = ALWAYS
+        self._counted_at = float("-inf")
         self._lifted_until = float("-inf")
 
     def lift(self, until: float) -> None:
@@ -32,9 +33,8 @@ class Losses:
             return True
         while self._times and now - self._times[0] >= seconds:
             self._times.popleft()
-            self._most = None
-        if self._most is None or not self._times:
-            self._most = max(ALWAYS, standing() // SHARE)
+        if now - self._counted_at >= seconds:
+            self._most, self._counted_at = max(ALWAYS, standing() // SHARE), now
         return len(self._times) < self._most
 
     def admit(self, now: float, seconds: float, standing: Callable[[], int]) -> bool:

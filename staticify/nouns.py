@@ -172,7 +172,8 @@ class Record:
     failures: int = 0
     """Journeys in a row that were not good."""
     doubted_at: float = 0.0
-    """When an answer first said that the page may not be public any more; 0 since the last good one."""
+    """When an answer first said that the page may not be public any more; 0 since the last good one. It stays when the
+    page went for that, and nobody had said so."""
     held_for: str = ""
     """Why an answer is held back that could go out (a verdict); empty if none is."""
     held_bytes: int = 0

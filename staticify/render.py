@@ -132,7 +132,7 @@ class Renderer:
         if verdict.outcome is Outcome.GONE:
             is_loss = verdict.name in LOSSES and seen.is_published and not _is_unconfirmed(seen, verdict)
             doubt = await self.brake.doubt_of_loss(page, time.monotonic()) if is_loss and not is_meant else ""
-            return await self._workers.run(self._let_go, page, seen, started, verdict, doubt)
+            return await self._workers.run(self._let_go, page, seen, started, verdict, doubt, is_meant=is_meant)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
 
@@ -375,7 +375,9 @@ class Renderer:
         is_recent = abs(now - (before.changed_at or found.mtime)) < MAX_NOISE_SECONDS
         return (found, False) if is_noise and is_recent else None
 
-    def _let_go(self, page: Page, seen: Record, started: float, verdict: Verdict, doubt: str = "") -> Result:
+    def _let_go(
+        self, page: Page, seen: Record, started: float, verdict: Verdict, doubt: str = "", *, is_meant: bool = False
+    ) -> Result:
         """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice. Blocks.
 
         Two different signs agree as well as two of a kind, and an error between them takes nothing back. `doubt` is why
@@ -387,9 +389,13 @@ class Renderer:
         if doubt:
             reason = f"{verdict.reason}; kept, because {doubt} (`staticify purge` says that it is meant)"
             return self.conclude(seen, started, Verdict(verdict.name, Outcome.KEPT, reason))
-        return self.remove(page, seen, started, verdict)
+        # What went because it is not for everybody stays in doubt until it is, or somebody says that it shall be so.
+        doubted_at = 0.0 if is_meant or (seen.is_published and verdict.name != NOT_PUBLIC) else seen.doubted_at
+        return self.remove(page, seen, started, verdict, doubted_at=doubted_at)
 
-    def remove(self, page: Page, before: Record, started: float, verdict: Verdict) -> Result:
+    def remove(
+        self, page: Page, before: Record, started: float, verdict: Verdict, *, doubted_at: float = 0.0
+    ) -> Result:
         """Take the page out of the tree and record why. Blocks."""
         if self._is_retired and verdict is not _OVERTAKEN:
             return self.conclude(before, started, _RETIRED)
@@ -406,7 +412,7 @@ class Renderer:
             mtime=0,
             is_dense=False,
             changed_at=started if before.is_published else before.changed_at,
-            doubted_at=0.0,
+            doubted_at=doubted_at,
         )
         return self.conclude(gone, started, verdict)
 

@@ -450,9 +450,9 @@ def test_who_purges_all_means_every_page_as_long_as_the_home_page_is_well(tmp_pa
                 assert one.keeper.purge_everything(is_meant=True) == 1 + len(paths)
                 await until(lambda: len(one.results) >= seen + 1 + len(paths))
 
+            home = origin.pages["/"] = html("many words about the launch " * 20)
             one.keeper.start()
             await until(lambda: one.paths() == {"/", *paths})
-            home = origin.pages["/"]
             for path in ("/", *paths[:-1]):
                 origin.pages[path] = answer(b"", 404)
             await purge_all()
@@ -460,6 +460,12 @@ def test_who_purges_all_means_every_page_as_long_as_the_home_page_is_well(tmp_pa
             origin.pages["/"] = home
             await purge_all()
             await until(lambda: one.paths() == {"/", paths[-1]})
+            # That it says "nothing found" nobody means who does not name it.
+            await until(lambda: one.keeper.pending == 0)
+            origin.pages["/"], before = html("Nothing found."), files(tmp_path / "tree")
+            origin.pages[paths[-1]] = answer(b"", 404)
+            await purge_all()
+            assert files(tmp_path / "tree") == before
             # The home page goes where it is named.
             origin.pages["/"] = origin.pages[paths[-1]] = answer(b"", 404)
             await purge_all()

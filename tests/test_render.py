@@ -7,6 +7,7 @@ import errno
 import gzip
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -19,10 +20,12 @@ from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import Stage, files, marks, staged
 
 from staticify.encode import Variants, encode
+from staticify.losses import Losses
 from staticify.noise import MAX_NOISE_SECONDS
 from staticify.nouns import Cut, Kind, Outcome, Record, Result, Verdict
 from staticify.render import MAX_DENSE_BYTES, Renderer, rules_of
 
+DEADLINE_SECONDS = 2.0
 Journey = Callable[[ScriptedOrigin, Stage], Awaitable[None]]
 
 
@@ -344,7 +347,7 @@ def test_a_site_that_loses_its_pages_loses_a_few_at_a_time(tmp_path: Path) -> No
         assert "many pages went at once" in results[-1].reason
         assert all(undone(stage.leaf(path)) == variants("html", html(path)) for path in ("/", *paths[8:]))
         # Later some more. That something changed is not to say that pages are gone; an operator may mean it.
-        stage.renderer.brake.losses._times.clear()
+        stage.renderer.brake.losses = Losses()
         for path in paths:
             stage.store.set_due(stage.page(path).url, is_told=True)
         again = Counter([(await stage.render(path)).outcome for path in paths[8:]])
@@ -370,7 +373,7 @@ def test_a_site_that_loses_its_home_page_loses_nothing(tmp_path: Path, home: byt
             origin.pages[path] = answer(b"", 404)
         before, origin.pages["/"] = marks(stage.tree.path), home
         for _ in range(8):
-            stage.renderer.brake.losses._times.clear()
+            stage.renderer.brake.losses = Losses()
             outcomes = [(await stage.render(path)).outcome for path in ("/", *paths)]
             assert set(outcomes) == {Outcome.KEPT}
             assert marks(stage.tree.path) == before
@@ -398,12 +401,21 @@ def test_a_closed_home_page_holds_the_others(tmp_path: Path) -> None:
         assert [outcomes[0] for outcomes in seen] == [Outcome.KEPT, *[Outcome.GONE] * 3]
         assert {outcome for outcomes in seen for outcome in outcomes[1:]} == {Outcome.KEPT}
         assert "home page" in (await stage.render(paths[0])).reason
+        # Nor when it answers something else for a moment.
+        for status in (500, 404, 403):
+            origin.pages["/"] = answer(b"", status)
+            await stage.render("/")
+            assert (await stage.render(paths[0])).outcome is Outcome.KEPT
+        # An operator may mean that it is closed.
+        stage.store.set_due(stage.page("/").url, is_meant=True)
+        await stage.render("/")
+        assert (await stage.render(paths[0])).outcome is Outcome.GONE
         # A site that is closed to everybody is closed.
-        for path in paths:
+        for path in paths[1:]:
             origin.pages[path] = answer(b"", 401)
-        assert [(await stage.render(path)).outcome for path in paths * 2] == [
-            *[Outcome.KEPT] * len(paths),
-            *[Outcome.GONE] * len(paths),
+        assert [(await stage.render(path)).outcome for path in paths[1:] * 2] == [
+            *[Outcome.KEPT] * len(paths[1:]),
+            *[Outcome.GONE] * len(paths[1:]),
         ]
 
     journey(tmp_path, test)
@@ -417,7 +429,13 @@ def test_a_closed_home_page_holds_the_others(tmp_path: Path) -> None:
         (answer(b"", 500), Outcome.KEPT),
         (html("Nothing found."), Outcome.KEPT),
         (html("many words about the launch " * 19), Outcome.GONE),
-        (answer(html("x"), Cache_Control="private"), Outcome.GONE),
+        # It is there, whatever else is to be said of it.
+        (html("many words about the launch " * 20).partition("</html>")[0], Outcome.GONE),
+        (answer(html("many words about the launch " * 20), Cache_Control="private"), Outcome.GONE),
+        (answer(b"", 302, Location="/en/"), Outcome.GONE),
+        # Not WordPress's: whoever stands before it.
+        (answer(b"ok", content_type="text/plain"), Outcome.KEPT),
+        (answer(b"ok", content_type="text/html"), Outcome.KEPT),
     ],
 )
 def test_before_a_page_goes_the_home_page_is_asked_for(tmp_path: Path, home: bytes | str, outcome: Outcome) -> None:
@@ -433,10 +451,32 @@ def test_before_a_page_goes_the_home_page_is_asked_for(tmp_path: Path, home: byt
         assert stage.store.get(stage.page("/").url) == before, "that one's own journey is another matter"
         stage.store.set_due(stage.page("/").url, is_told=True)
         stage.renderer.brake.forget_home()
-        is_meant = "Nothing found." in str(home)
-        assert ((await stage.render("/a/")).outcome is Outcome.GONE) is (is_meant or outcome is Outcome.GONE)
+        is_there = "Nothing found." in str(home) or home == answer(b"ok", content_type="text/html")
+        assert ((await stage.render("/a/")).outcome is Outcome.GONE) is (is_there or outcome is Outcome.GONE)
 
     journey(tmp_path, test)
+
+
+def test_pages_that_go_wait_for_no_home_page_that_hangs(tmp_path: Path) -> None:
+    paths = [f"/{number}/" for number in range(6)]
+
+    async def hang(_: Exchange) -> None:
+        await asyncio.Event().wait()
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", *paths):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = hang if path == "/" else answer(b"", 404)
+        started = time.monotonic()
+        results = await asyncio.gather(*map(stage.render, paths))
+        assert {result.outcome for result in results} == {Outcome.KEPT}
+        assert time.monotonic() - started < 2 * DEADLINE_SECONDS
+        started = time.monotonic()
+        assert (await stage.render(paths[0])).outcome is Outcome.KEPT
+        assert time.monotonic() - started < DEADLINE_SECONDS
+
+    journey(tmp_path, test, concurrency=len(paths), deadline=f"{DEADLINE_SECONDS:g}s")
 
 
 def test_pages_that_go_together_ask_for_the_home_page_once(tmp_path: Path) -> None:
@@ -991,7 +1031,7 @@ def test_what_the_home_page_was_held_back_for_once_holds_nothing_for_ever(tmp_pa
         origin.pages["/"] = answer(b"", 500)
         await stage.render()
         assert (await stage.render("/a/")).outcome is Outcome.KEPT, "an error says nothing"
-        origin.pages["/"] = answer(html("x"), Cache_Control="private")
+        origin.pages["/"] = answer(html("many words about the launch " * 20), Cache_Control="private")
         assert (await stage.render()).outcome is not Outcome.GONE
         assert (await stage.render("/a/")).outcome is Outcome.GONE
 
