@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from staticify.config import Site
+from staticify.content import EMERGENCIES
 from staticify.errors import OriginError
 from staticify.gate import FORBIDDEN, GONE, MOVED, REDIRECT, decide_head, decide_kind, kind_of
 from staticify.looks import lack_of
@@ -28,7 +29,7 @@ LOSSES = frozenset({GONE, MOVED})
 """What a fault of WordPress may bring to all pages at once. What is private goes at once, however much it is."""
 LOST_SECONDS = 10.0
 """For so long a home page that was asked for because of a loss, and is lost too, is not asked for again."""
-_BROKEN = frozenset({"empty", "php-error", "wp-die", "installation", "login", FORBIDDEN})
+_BROKEN = frozenset({"empty", "php-error", "wp-die", "installation", "login", FORBIDDEN, *EMERGENCIES})
 """Refusals of a home page that is not there. Whatever else is refused is there, and may not go out."""
 
 _TOO_MANY = "many pages went at once"
@@ -63,6 +64,8 @@ class Brake:
         self._home_seen_at = float("-inf")
         """When the home page was asked for because of a loss, by the monotonic clock; `_is_home_well` is what came."""
         self._is_home_well = True
+        self._forgotten = 0
+        """How often that was forgotten."""
 
     async def doubt_of_loss(self, page: Page, since: float) -> str:
         """Why a page that goes without a word stays for now; empty if it may go, and counts as lost.
@@ -87,13 +90,16 @@ class Brake:
         ):
             return False
         async with self._home_lock:
+            if self._home_seen_at >= since and self._is_home_well:
+                return True
             if not self._is_home_well and time.monotonic() - self._home_seen_at < LOST_SECONDS:
                 return False
-            if self._home_seen_at < since:
-                asked_at = time.monotonic()
-                self._is_home_well = await self._look_at_home()
-                self._home_seen_at = asked_at if self._is_home_well else time.monotonic()
-            return self._is_home_well
+            asked_at, forgotten = time.monotonic(), self._forgotten
+            is_well = await self._look_at_home()
+            # What was forgotten meanwhile is true of this page alone.
+            if self._forgotten == forgotten:
+                self._is_home_well, self._home_seen_at = is_well, asked_at if is_well else time.monotonic()
+            return is_well
 
     def doubt_of_shrink(self, page: Page) -> str:
         """Why a page that has less text for good stays as it was for now; empty if it may go out. Blocks."""
@@ -110,6 +116,8 @@ class Brake:
 
     def forget_home(self) -> None:
         """Something is known, or said, of the home page since it was asked for: the next loss asks for it anew."""
+        self._forgotten += 1
+        self._home_seen_at = float("-inf")
         self._is_home_well = True
 
     async def _look_at_home(self) -> bool:
@@ -124,7 +132,8 @@ class Brake:
             return False
         verdict = decide_head(answer, home, self._rules.gate)
         if verdict.name == REDIRECT:
-            return True  # For now, and inside the site: to a language, say.
+            # For now, and inside the site: to a language, say. One that is not installed sends to its installation.
+            return "/wp-admin/" not in answer.header("location")
         # What may not go out may be there all the same: that is another matter.
         is_there = verdict.is_publishable or verdict.outcome is Outcome.REFUSED
         return is_there and await self._workers.run_parsing(self._is_home_whole, record, answer)
@@ -155,7 +164,8 @@ def _is_lost(home: Record) -> bool:
     An error says nothing: what it was held back for before it stays. A refusal or a good answer ends that.
     """
     is_held_back = home.is_published and home.outcome is Outcome.KEPT and home.held_for != ""
-    return is_held_back or _is_gone_from_wordpress(home) or _is_closed(home)
+    is_there = home.outcome is Outcome.REFUSED or home.verdict == REDIRECT
+    return is_held_back or _is_gone_from_wordpress(home) or (_is_closed(home) and not is_there)
 
 
 def _is_closed(home: Record) -> bool:

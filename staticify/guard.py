@@ -26,7 +26,7 @@ BACKOFF_SECONDS = 1.0
 """A page that failed once waits at most twice this long."""
 LEAST = 2
 """So many at once it goes on with, as long as any answer comes: one that hangs must not hold up all others."""
-_FILES = (".txt", ".xml", ".xsl", ".json", ".ico")
+_FILES = (".txt", ".xml", ".xsl", ".json", ".ico", ".gz")
 """How the names of files end that a web server may send by itself: a good one says nothing about WordPress."""
 _SLOW = 2.0
 """So many times as long as usual, and WordPress is taken to have too much to do."""
@@ -66,6 +66,8 @@ class Guard:
         """How long each page takes, as a mean that forgets slowly."""
         self._slow_share = 0.0
         """Of the last answers, those that took much longer than usual."""
+        self._has_pages = False
+        """True once anything was asked for that is no file."""
         self._good_at = float("-inf")
         """When the last good answer of a page came."""
         self._asked_for_rest: set[str] = set()
@@ -127,7 +129,7 @@ class Guard:
         """A good answer for a page. True if it is the first after a pause."""
         self._is_pages_turn = False
         now = started + seconds
-        is_page = not page.partition("?")[0].endswith(_FILES)
+        is_page = self._is_page(page)
         if is_page:
             self._good_at = now
             self._asked_for_rest.clear()
@@ -175,6 +177,7 @@ class Guard:
         page alone that asks ("coming soon"), so that it counts where nothing else is well. `is_answer` is false where
         nobody answered: that is no matter of the page.
         """
+        self._is_page(page)
         self.failures += 1
         self._good_probes = 0
         self._shrink(0.5, started, now)
@@ -199,6 +202,12 @@ class Guard:
         if until and (self._pause is None or until > self._pause.until):
             self._pause = Pause(until, why)
         return bool(until) and not had_pause
+
+    def _is_page(self, name: str) -> bool:
+        """True if it is no file, or if the site has nothing else."""
+        is_file = name.partition("?")[0].endswith(_FILES)
+        self._has_pages = self._has_pages or not is_file
+        return not (is_file and self._has_pages)
 
     def _shrink(self, factor: float, started: float, now: float) -> None:
         # Those that were under way when it shrank last say nothing about what it is now.

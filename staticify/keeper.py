@@ -541,8 +541,9 @@ class Keeper:
                 self._schedule_next(page, result, started)
         if result.record.unlisted_at and result.outcome.is_good:
             verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
-            # Good answers do not begin this anew: it is said once.
-            record = replace(result.record, failures=before.failures if before is not None else 0)
+            # Its answers are good: what is no failure is said once, and an error after it as well.
+            is_known = before is not None and before.verdict == UNLISTED
+            record = replace(result.record, failures=-1 if is_known else 0)
             result = self._renderer.conclude(record, record.checked_at, verdict)
         self._report(result)
 

@@ -153,7 +153,7 @@ class Renderer:
             await self._make_dense(page, result.record, revocations)
             return result
         return await self._workers.run_parsing(
-            self._replace, page, seen, started, answer, source_digest, revocations, is_told=is_told
+            self._replace, page, seen, started, answer, source_digest, revocations, is_told=is_told, is_meant=is_meant
         )
 
     def _rules_for(self, page: Page) -> Rules:
@@ -242,6 +242,7 @@ class Renderer:
         revocations: int,
         *,
         is_told: bool,
+        is_meant: bool,
     ) -> Result:
         """The second half of the journey: other bytes than those of the last good page. Blocks."""
         rules = self._rules_for(page)
@@ -249,7 +250,7 @@ class Renderer:
         if prepared.verdict.name == FORBIDDEN and self._has_forbidden(page, before.kind, rules):
             return self.remove(page, before, started, replace(prepared.verdict, outcome=Outcome.GONE))
         if prepared.verdict.outcome is Outcome.GONE:
-            return self._let_go(page, before, started, prepared.verdict)
+            return self._let_go(page, before, started, prepared.verdict, is_meant=is_meant)
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
         kind = kind_of(answer) or Kind.HTML
@@ -473,7 +474,7 @@ class Renderer:
             # The list may have been read while the page was fetched.
             unlisted_at=record.unlisted_at if now is None else now.unlisted_at,
         )
-        if record.url == self.site.base.url:
+        if record.url == self.site.base.url and verdict.outcome is not Outcome.KEPT:
             self.brake.forget_home()
         if not self._is_retired:
             self._store.put(record)

@@ -189,6 +189,14 @@ def test_where_few_are_asked_for_a_page_that_fails_again_and_again_pauses_nothin
     assert minutes(guard, set(range(16)), 24, 60, since=1) == 24 * 60
 
 
+def test_a_site_of_files_alone_is_well_if_they_are() -> None:
+    guard = armed()
+    for day in range(2 * FAILURES_IN_A_ROW):
+        assert not guard.fail("GET /feed.json", "no", 1000.0 * day, 1000.0 * day)
+        guard.succeed("GET /feed.json", 1000.0 * day + 60, 0.1)
+    assert guard.failures == 0
+
+
 def test_files_end_no_pause_however_many_they_are() -> None:
     guard = broken(at=0.0)
     now = 0.0

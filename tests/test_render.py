@@ -433,6 +433,7 @@ def test_a_closed_home_page_holds_the_others(tmp_path: Path) -> None:
         (html("many words about the launch " * 20).partition("</html>")[0], Outcome.GONE),
         (answer(html("many words about the launch " * 20), Cache_Control="private"), Outcome.GONE),
         (answer(b"", 302, Location="/en/"), Outcome.GONE),
+        (answer(b"", 302, Location="/wp-admin/install.php"), Outcome.KEPT),
         # Not WordPress's: whoever stands before it.
         (answer(b"ok", content_type="text/plain"), Outcome.KEPT),
         (answer(b"ok", content_type="text/html"), Outcome.KEPT),
@@ -472,11 +473,35 @@ def test_pages_that_go_wait_for_no_home_page_that_hangs(tmp_path: Path) -> None:
         results = await asyncio.gather(*map(stage.render, paths))
         assert {result.outcome for result in results} == {Outcome.KEPT}
         assert time.monotonic() - started < 2 * DEADLINE_SECONDS
+        await stage.render("/")
         started = time.monotonic()
         assert (await stage.render(paths[0])).outcome is Outcome.KEPT
         assert time.monotonic() - started < DEADLINE_SECONDS
 
     journey(tmp_path, test, concurrency=len(paths), deadline=f"{DEADLINE_SECONDS:g}s")
+
+
+def test_what_is_heard_of_a_lost_home_page_meanwhile_lets_no_page_go(tmp_path: Path) -> None:
+    """Its own journey ends while others wait for what it is."""
+    paths = [f"/{number}/" for number in range(5)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", *paths):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = answer(b"", 404)
+        together = asyncio.Barrier(2)
+
+        async def fail(exchange: Exchange) -> None:
+            await together.wait()
+            origin.pages["/"] = answer(b"", 500)
+            await exchange.send(answer(b"", 500))
+
+        origin.pages["/"] = fail
+        results = await asyncio.gather(*map(stage.render, (*paths, "/")))
+        assert {result.outcome for result in results} == {Outcome.KEPT}
+
+    journey(tmp_path, test, concurrency=len(paths) + 1)
 
 
 def test_pages_that_go_together_ask_for_the_home_page_once(tmp_path: Path) -> None:
