@@ -376,19 +376,24 @@ def _page(title: str, text: str) -> Pattern:
 
 
 def _path_faults(config: Config, kind: str, program: str) -> Iterator[Fault]:
-    paths = {"tree.path": str(config.tree_path), "state.path": str(config.state_path)}
-    for key in ("certificate", "certificate_key"):
-        if path := getattr(config.front, key):
-            paths[f"front.{key}"] = path.replace(_HOST_IN_PATH, "host")
-    for site in config.sites:
-        for origin in (*site.origins, *(backend.address for backend in site.backends)):
-            if origin.socket_path:
-                paths[f"the socket of {site.url}"] = origin.socket_path
+    paths = [("tree.path", str(config.tree_path)), ("state.path", str(config.state_path))]
+    paths += [
+        (f"front.{key}", path.replace(_HOST_IN_PATH, "host"))
+        for key in ("certificate", "certificate_key")
+        if (path := getattr(config.front, key))
+    ]
+    paths += [
+        (f"a socket of {site.url}", origin.socket_path)
+        for site in config.sites
+        for origin in (*site.origins, *(backend.address for backend in site.backends))
+        if origin.socket_path
+    ]
     if kind == "haproxy":
-        paths["balancer.certificates"] = config.balancer.certificates
+        paths.append(("balancer.certificates", config.balancer.certificates))
     if kind == "systemd":
-        paths |= {f"the path {path}": path for path in unit_of(config, program).paths if path not in paths.values()}
-    for key, path in paths.items():
+        known = {path for _, path in paths}
+        paths += [(f"the path {path}", path) for path in unit_of(config, program).paths if path not in known]
+    for key, path in dict.fromkeys(paths):
         if not _SAFE_PATH.fullmatch(path):
             yield Fault(
                 key, f"{path!r} cannot be written into a server's configuration: letters, digits and /_.,:@+=~-"

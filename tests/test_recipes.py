@@ -63,6 +63,17 @@ def test_a_path_that_means_something_to_a_server_is_refused(kind: str, tree: str
         recipe(kind, config_of(tree=tree))
 
 
+@pytest.mark.parametrize("kind", RECIPES)
+def test_of_several_sockets_each_is_looked_at(tmp_path: Path, kind: str) -> None:
+    site = '[[site]]\nurl = "https://example.org/"\norigin = ["unix:/run/a%n", "unix:/run/b"]\n'
+    site += '[[site.backend]]\naddress = "unix:/run/c d"\n[[site.backend]]\naddress = "unix:/run/e"\n'
+    (tmp_path / "staticify.toml").write_text(site)
+    with pytest.raises(ConfigError) as raised:
+        recipe(kind, configuration.load(tmp_path / "staticify.toml"))
+    said = str(raised.value)
+    assert ("/run/a%n" in said, "/run/c d" in said, "/run/b" in said) == (True, True, False)
+
+
 @pytest.mark.parametrize(
     ("front", "said"),
     [
