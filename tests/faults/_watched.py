@@ -103,14 +103,6 @@ def quantile(values: Iterable[float], share: float) -> float:
     return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else 0.0
 
 
-def table(*rows: tuple[str, float, str]) -> str:
-    """What was counted: a name, a number, and what there is to say of it."""
-    return "\n".join(
-        f"  {name:26} {f'{number:,}' if isinstance(number, int) else f'{number:.3f}':>9}  {text}"
-        for name, number, text in rows
-    )
-
-
 class Stalls:
     """How late this process itself was at most: what a busy machine adds to every measured second."""
 

@@ -28,6 +28,7 @@ from pathlib import Path
 import brotli
 from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import site_of
+from tally import Row, Tally
 
 from staticify.errors import OriginError, OriginTimeout
 from staticify.origin import OriginClient
@@ -51,7 +52,7 @@ Misdeed = Callable[[Exchange, random.Random], Awaitable[None]]
 
 
 @dataclass
-class Tally:
+class Bombed(Tally):
     """What the bombs came to."""
 
     bombs: Counter[str] = field(default_factory=Counter)
@@ -64,17 +65,14 @@ class Tally:
     cancellations: int = 0
     slots: int = 0
     """How many fetches were under way at once after all cancellations."""
-    faults: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        rows = [f"  {name:28} {n:>6,}" for name, n in sorted(self.bombs.items())]
-        rows += [f"  -> {name:25} {n:>6,}" for name, n in sorted(self.errors.items())]
-        return "\n".join((
-            *rows,
-            f"  memory grew by {self.growth_bytes / MIB:.1f} MiB, the latest {self.latest_seconds * 1000:.0f} ms late",
-            f"  {self.cancellations:,} cancellations, after which {self.slots} slots of {AT_ONCE} are there",
-            f"  faults {len(self.faults)}",
-        ))  # fmt: skip
+    def rows(self) -> Iterator[Row]:
+        yield from ((name, count, "") for name, count in sorted(self.bombs.items()))
+        yield from ((f"-> {name}", count, "") for name, count in sorted(self.errors.items()))
+        yield "MiB", self.growth_bytes / MIB, f"more memory, at most {MAX_GROWTH_BYTES / MIB:g}"
+        yield "s", self.latest_seconds, "late at most"
+        yield "cancellations", self.cancellations, ""
+        yield "slots", self.slots, f"after them, of {AT_ONCE}"
 
 
 # --- What the origin does --------------------------------------------------------------------------------------------
@@ -317,7 +315,7 @@ def _origin(ready: Connection, seed: int) -> None:
 # --- What the client makes of it -------------------------------------------------------------------------------------
 
 
-def run(count: int, seed: int) -> Tally:
+def run(count: int, seed: int) -> Bombed:
     """So many bombs, and ten times as many cancellations."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -327,10 +325,10 @@ def run(count: int, seed: int) -> Tally:
     try:
         # A bomb takes its deadline at most, and four are under way.
         if not ours.poll(120 + count):
-            return Tally(faults=["the client hangs"])
-        tally: Tally = ours.recv()
+            return Bombed(faults=["the client hangs"])
+        tally: Bombed = ours.recv()
     except EOFError:
-        return Tally(faults=[f"the client died: exit status {client.exitcode}"])
+        return Bombed(faults=[f"the client died: exit status {client.exitcode}"])
     finally:
         client.kill()
         client.join()
@@ -354,14 +352,14 @@ def _running_origin(seed: int) -> Iterator[str]:
 
 
 def _bombed(result: Connection, count: int, seed: int) -> None:
-    tally = Tally()
+    tally = Bombed()
     with _running_origin(seed) as address:
         asyncio.run(_bomb(address, count, seed, tally))
         asyncio.run(_cancel(address, CANCELLATIONS_FOR_EACH * count, seed, tally))
     result.send(tally)
 
 
-async def _bomb(address: str, count: int, seed: int, tally: Tally) -> None:
+async def _bomb(address: str, count: int, seed: int, tally: Bombed) -> None:
     chance = random.Random(seed)
     names = list(islice(cycle(MISDEEDS), count))
     chance.shuffle(names)
@@ -386,7 +384,7 @@ async def _bomb(address: str, count: int, seed: int, tally: Tally) -> None:
         tally.faults.append(f"memory grew by {tally.growth_bytes / MIB:.1f} MiB")
 
 
-async def _bomb_one(client: OriginClient, names: list[str], tally: Tally) -> None:
+async def _bomb_one(client: OriginClient, names: list[str], tally: Bombed) -> None:
     """One bomb after the other out of the common list, and a good page in between."""
     while names:
         name = names.pop()
@@ -419,7 +417,7 @@ async def _without_the_good_page(client: OriginClient) -> str:
     return f"the next page is not there, {PATIENCE} times: {fault}"
 
 
-async def _cancel(address: str, count: int, seed: int, tally: Tally) -> None:
+async def _cancel(address: str, count: int, seed: int, tally: Bombed) -> None:
     """Random cancellations; then as many fetches at once as there are slots, each of which waits for the others."""
     chance = random.Random(seed)
     client = OriginClient(site_of(address, concurrency=AT_ONCE, deadline="5s"))

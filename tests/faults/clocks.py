@@ -21,7 +21,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from typing import Any
 from command import Running, daemon
 from scripted_origin import Exchange, answer, html
 from stage import URL, site_toml, until, write_config
+from tally import Row, Tally
 
-from faults._watched import Stalls, Watched, most_within, quantile, table
+from faults._watched import Stalls, Watched, most_within, quantile
 from staticify.keeper import JOURNEYS_PER_FETCH
 from staticify.schedule import GUARD_SECONDS
 from staticify.store import Store
@@ -71,7 +72,7 @@ BEGINS, ENDS = (datetime.datetime(2027, month, day, 1, tzinfo=datetime.UTC) for 
 
 
 @dataclass
-class Tally:
+class Jumped(Tally):
     """What was counted."""
 
     jumps: Counter[str] = field(default_factory=Counter)
@@ -83,11 +84,10 @@ class Tally:
     guarded: int = 0
     stops: list[str] = field(default_factory=list)
     longest_stall: float = 0.0
-    faults: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
+    def rows(self) -> Iterator[Row]:
         budget = PAGES + JOURNEYS
-        return table(
+        yield from (
             ("jumps", sum(self.jumps.values()), ", ".join(f"{name} {n}" for name, n in sorted(self.jumps.items()))),
             ("fetches", len(self.gaps), f"of {PAGES} pages, interval {INTERVAL_SECONDS:g} s"),
             ("longest gap of a page", max(self.gaps, default=0.0), f"s, at most {GAP_SECONDS:g}"),
@@ -184,7 +184,7 @@ class Run:
     listed: Watched
     pages: asyncio.Event
     """Set while the origin answers."""
-    tally: Tally
+    tally: Jumped
     since: float
     """When all pages were fetched at once: at the start, and after each stop."""
     steady: list[tuple[float, float]] = field(default_factory=list)
@@ -260,10 +260,10 @@ class Run:
                 tally.faults.append(f"{name}: {found:.6g} is over {bound:g}")
 
 
-async def main(count: int, seed: int) -> Tally:
+async def main(count: int, seed: int) -> Jumped:
     """So many jumps, with a stop after each JUMPS_PER_STOP of them; a short run has a short one at its end."""
     chance = random.Random(seed)
-    watched, listed, tally = Watched([f"/{number}/" for number in range(PAGES)]), Watched([LIST]), Tally()
+    watched, listed, tally = Watched([f"/{number}/" for number in range(PAGES)]), Watched([LIST]), Jumped()
     urls = "".join(f"<url><loc>{URL}{path[1:]}</loc></url>" for path in watched.paths)
     sitemap = answer(f'<urlset xmlns="{NAMESPACE}">{urls}</urlset>', content_type="application/xml")
     pages = asyncio.Event()
@@ -312,6 +312,6 @@ async def main(count: int, seed: int) -> Tally:
     return tally
 
 
-def run(count: int, seed: int) -> Tally:
+def run(count: int, seed: int) -> Jumped:
     """Let the clock jump so many times."""
     return asyncio.run(main(count, seed))

@@ -12,14 +12,16 @@ import random
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from command import daemon
 from scripted_origin import Exchange, answer, html
 from stage import site_toml, until, write_config
+from tally import Row, Tally
 
-from faults._watched import Watched, quantile, table
+from faults._watched import Watched, quantile
 
 COUNT = 480
 
@@ -50,13 +52,12 @@ class Sample:
 
 
 @dataclass
-class Tally:
+class Cycled(Tally):
     """What was counted."""
 
     answers: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
     seconds: float = 0.0
-    faults: list[str] = field(default_factory=list)
 
     @property
     def last_half(self) -> list[Sample]:
@@ -81,9 +82,9 @@ class Tally:
             min(sample.descriptors for sample in self.last_half),
         )
 
-    def __str__(self) -> str:
+    def rows(self) -> Iterator[Row]:
         first, last = self.least_descriptors()
-        return table(
+        yield from (
             ("passes", len(self.samples), f"of {PAGES} pages, {self.seconds / max(1, len(self.samples)):.2f} s each"),
             *((f"answers: {name}", count, "") for name, count in sorted(self.answers.items())),
             ("memory", self.samples[0].kib, "KiB after the first pass"),
@@ -148,9 +149,9 @@ class Site:
         return html("".join(f"<p>Line {line} of {path}, version {version}.</p>\n" for line in range(100)))
 
 
-async def main(count: int, seed: int) -> Tally:
+async def main(count: int, seed: int) -> Cycled:
     """So many passes, each of them the time in which the origin was asked for as many pages as there are."""
-    tally, site = Tally(), Site(seed)
+    tally, site = Cycled(), Site(seed)
     watched = Watched([f"/{number}/" for number in range(PAGES)])
     with tempfile.TemporaryDirectory(prefix="staticify-cycles-", dir=MEMORY if MEMORY_IS_THERE else None) as name:
         directory = Path(name)
@@ -172,7 +173,7 @@ async def main(count: int, seed: int) -> Tally:
     return tally
 
 
-def judge(tally: Tally, watched: Watched) -> None:
+def judge(tally: Cycled, watched: Watched) -> None:
     """Say what grows."""
     if len(tally.samples) >= LONG and tally.kib_per_pass > MAX_KIB_PER_PASS:
         tally.faults.append(f"memory grows by {tally.kib_per_pass:.2f} KiB per pass")
@@ -187,6 +188,6 @@ def judge(tally: Tally, watched: Watched) -> None:
         tally.faults.append(f"a page was fetched {least} times, and most of them {middle:g} times")
 
 
-def run(count: int, seed: int) -> Tally:
+def run(count: int, seed: int) -> Cycled:
     """So many passes."""
     return asyncio.run(main(count, seed))

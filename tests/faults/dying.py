@@ -28,8 +28,9 @@ from unittest import mock
 
 from scripted_origin import Exchange, answer, html
 from stage import URL, config_of, site_toml, until
+from tally import Row, Tally
 
-from faults._watched import Stalls, Watched, most_within, quantile, table
+from faults._watched import Stalls, Watched, most_within, quantile
 from staticify.daemon import Daemon
 from staticify.timetable import SHORTEST
 
@@ -61,7 +62,7 @@ SCALED = ("PROBE_SECONDS", "BACKOFF_SECONDS")
 
 
 @dataclass
-class Tally:
+class Died(Tally):
     """What was counted."""
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -79,11 +80,10 @@ class Tally:
     most_beside: int = 0
     ramp: list[int] = field(default_factory=list)
     longest_stall: float = 0.0
-    faults: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
+    def rows(self) -> Iterator[Row]:
         late = sum(age > SCALED_SECONDS for age in self.ages)
-        return table(
+        yield from (
             *((f"answers: {name}", count, "") for name, count in sorted(self.answers.items())),
             ("ages of pages", len(self.ages), "whose last fetch had succeeded, while three in ten fail"),
             ("age at p50", quantile(self.ages, 0.5), f"s, the interval is {INTERVAL_SECONDS:g} s"),
@@ -208,7 +208,7 @@ async def live(site: Site, watched: Watched, count: int) -> Life:
     return Life(failing, hanging, well, dead, back, time.monotonic())
 
 
-def judge(tally: Tally, watched: Watched, listed: Watched, life: Life, guard: Any) -> None:
+def judge(tally: Died, watched: Watched, listed: Watched, life: Life, guard: Any) -> None:
     """Compare what the origin saw with what it may see."""
     tally.ages = watched.ages(since=life.failing, until=life.hanging)
     tally.hanging_ages = watched.ages(since=life.hanging, until=life.well)
@@ -228,7 +228,7 @@ def judge(tally: Tally, watched: Watched, listed: Watched, life: Life, guard: An
             tally.faults.append(f"{name}: {found:.6g} is over {bound:g}")
 
 
-def _judge_dead(tally: Tally, watched: Watched, listed: Watched, life: Life, guard: Any) -> None:
+def _judge_dead(tally: Died, watched: Watched, listed: Watched, life: Life, guard: Any) -> None:
     tally.probe_seconds, tally.dead_seconds = guard.PROBE_SECONDS, life.back - life.dead
     asked = sorted(watched.begun(since=life.dead, until=life.back) + listed.begun(since=life.dead, until=life.back))
     pauses = [later - before for before, later in pairwise(asked)]
@@ -248,7 +248,7 @@ def _judge_dead(tally: Tally, watched: Watched, listed: Watched, life: Life, gua
         tally.faults.append("a dead origin was not probed")
 
 
-def _judge_back(tally: Tally, watched: Watched, life: Life) -> None:
+def _judge_back(tally: Died, watched: Watched, life: Life) -> None:
     back = sorted((one for one in watched.fetches if one.began >= life.back), key=lambda one: one.began)
     good = sorted(one.ended for one in back if one.is_good)
     tally.noticed_seconds = good[0] - life.back
@@ -263,9 +263,9 @@ def _judge_back(tally: Tally, watched: Watched, life: Life) -> None:
             tally.faults.append(f"{one.beside} under way after {answered} good answers of an origin that was dead")
 
 
-async def main(count: int, seed: int) -> Tally:
+async def main(count: int, seed: int) -> Died:
     """So many intervals of failures, and as many of death."""
-    tally = Tally()
+    tally = Died()
     watched, listed = Watched([f"/{number}/" for number in range(PAGES)]), Watched([LIST])
     site = Site(watched.paths, seed)
     origin = watched.origin(site.answer)
@@ -278,7 +278,7 @@ async def main(count: int, seed: int) -> Tally:
     return tally
 
 
-def run(count: int, seed: int) -> Tally:
+def run(count: int, seed: int) -> Died:
     """So many intervals of failures, and as many of death."""
     # What the daemon has to say of it would fill the screen.
     log = logging.getLogger("staticify")

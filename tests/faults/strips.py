@@ -14,11 +14,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from random import Random
 
 import turbohtml
 from chunks import Chunk, chunks, in_processes
+from tally import Tally
 
 from staticify.html import Document
 from staticify.rules import WORDPRESS_RULES, Part, Rule
@@ -227,22 +227,6 @@ def fault_of(body: bytes, result: Stripped, rules: tuple[Rule, ...]) -> str:
 # --- What is counted -------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Tally:
-    """What a run came to."""
-
-    faults: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: Tally) -> None:
-        self.faults += other.faults
-        self.counts += other.counts
-
-    def __str__(self) -> str:
-        rows = [f"  {name:66} {count:>13,}" for name, count in sorted(self.counts.items())]
-        return "\n".join((*rows, f"  {'faults':66} {len(self.faults):>13,}"))
-
-
 _QUOTED = re.compile(r"""".*"|'.*'|<.*?>""")
 
 
@@ -269,7 +253,8 @@ def _chunk(chunk: Chunk) -> Tally:
 
 
 def _lost(chunk: Chunk) -> Tally:
-    return Tally([f"seed {chunk.seed}: one of these {chunk.count} pages ends the process"], Counter(lost=chunk.count))
+    fault = f"seed {chunk.seed}: one of these {chunk.count} pages ends the process"
+    return Tally(Counter(lost=chunk.count), faults=[fault])
 
 
 def run(count: int, seed: int) -> Tally:

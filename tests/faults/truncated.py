@@ -13,12 +13,13 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from real.helpers import Stack, brought_up
 from scripted_origin import Exchange, ScriptedOrigin, answer
 from stage import marks, site_of, staged
+from tally import Tally
 
 from staticify.content import decide_body
 from staticify.gate import kind_of
@@ -58,27 +59,6 @@ class RealPage:
     def length(self) -> int:
         """Of what must all be there."""
         return len(self.body.rstrip())
-
-
-@dataclass
-class Tally:
-    """What became of the cut pages."""
-
-    pages: int = 0
-    offsets: int = 0
-    verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By framing (or `gate`) and verdict."""
-    faults: list[str] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        self.pages += other.pages
-        self.offsets += other.offsets
-        self.verdicts += other.verdicts
-        self.faults += other.faults
-
-    def __str__(self) -> str:
-        rows = (f"  {framing:8} {verdict:12} {n:>10,}" for (framing, verdict), n in sorted(self.verdicts.items()))
-        return "\n".join((f"  {self.pages} pages, {self.offsets:,} offsets", *rows, f"  faults {len(self.faults)}"))
 
 
 def run(count: int, seed: int) -> Tally:
@@ -123,7 +103,7 @@ def _fetched(stack: Stack, path: str, theme: str) -> RealPage:
 
 def examine(page: RealPage, offsets: Sequence[int], first: int = 0) -> Tally:
     """The page cut off at each of the offsets; `first` is the framing that the turns begin with."""
-    tally = Tally(1, len(offsets))
+    tally = Tally(Counter(pages=1, offsets=len(offsets)))
     _through_the_gate(page, offsets, tally)
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(_over_the_wire(Path(directory), page, offsets, first, tally))
@@ -138,7 +118,7 @@ def _through_the_gate(page: RealPage, offsets: Sequence[int], tally: Tally) -> N
         document = Document(body) if kind_of(Answer(200, fields, body)) is Kind.HTML else None
         for is_framed in (True, False):
             verdict = decide_body(Answer(200, fields, body, is_framed), document, rules)
-            tally.verdicts["gate", verdict.name] += 1
+            tally.counts[f"gate: {verdict.name}"] += 1
             if verdict.is_publishable:
                 tally.faults.append(f"{page.theme}{page.path} cut at {offset} passes the gate, framed: {is_framed}")
 
@@ -162,7 +142,7 @@ async def _over_the_wire(directory: Path, page: RealPage, offsets: Sequence[int]
             sent = cut(page, offset, framing)
             result = await stage.render(page.path)
             origin.requests.clear()
-            tally.verdicts[framing, result.verdict] += 1
+            tally.counts[f"{framing}: {result.verdict}"] += 1
             # What stands in the tree is looked at in the end too, for what a journey does not say of itself.
             if result.outcome not in {Outcome.KEPT, Outcome.REFUSED}:
                 tally.faults.append(f"{page.theme}{page.path} cut at {offset}, {framing}: {result.outcome}")

@@ -26,6 +26,7 @@ from typing import Any
 from real.helpers import Stack, brought_up
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import Stage, files, site_of, staged
+from tally import Row, Tally
 
 from faults import _good
 from staticify.gate import decide_head
@@ -62,7 +63,7 @@ class Wrong:
 
 
 @dataclass
-class Tally:
+class Judged(Tally):
     """What the answers came to."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -72,24 +73,19 @@ class Tally:
     good: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     """Good pages that may not go out, by kind of page and verdict."""
-    faults: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        rows = [f"  -> {name:18} {n:>7,}" for name, n in sorted(self.verdicts.items())]
-        refused = ", ".join(f"{name}: {n}" for name, n in sorted(self.refused.items())) or "none"
-        return "\n".join(
-            (
-                f"  {self.real} kinds of a real WordPress, {self.scripted} scripted",
-                *rows,
-                f"  {self.good:,} good pages, refused of them: {self.refused.total()} ({refused})",
-                f"  faults {len(self.faults)}",
-            )
-        )
+    def rows(self) -> Iterator[Row]:
+        yield "kinds", self.real, "of a real WordPress"
+        yield "kinds", self.scripted, "scripted"
+        yield from ((f"-> {name}", count, "") for name, count in sorted(self.verdicts.items()))
+        yield "good pages", self.good, ""
+        refused = ", ".join(f"{name}: {n}" for name, n in sorted(self.refused.items()))
+        yield "refused", self.refused.total(), f"of them{refused and f' ({refused})'}"
 
 
-def run(count: int, seed: int) -> Tally:
+def run(count: int, seed: int) -> Judged:
     """So many kinds: those of a real WordPress first."""
-    tally = Tally()
+    tally = Judged()
     with brought_up("--posts", "15", "--no-plugin") as stack:
         asyncio.run(break_wordpress(stack, breaks()[:count], tally))
     examine(list(islice(scripted(), count - tally.real)), tally)
@@ -547,13 +543,13 @@ def splashes() -> Iterator[Wrong]:
         yield Wrong(f"splash: {name}", answer(f"<!DOCTYPE html><html><body>{body}</body></html>"), times=1)
 
 
-def examine(kinds: Sequence[Wrong], tally: Tally) -> None:
+def examine(kinds: Sequence[Wrong], tally: Judged) -> None:
     """Each kind, between two times of the good page."""
     tally.scripted += len(kinds)
     asyncio.run(_examine(kinds, tally))
 
 
-async def _examine(kinds: Sequence[Wrong], tally: Tally) -> None:
+async def _examine(kinds: Sequence[Wrong], tally: Judged) -> None:
     good = {"/post/": answer(GOOD)} | {
         path: answer(body, content_type=content_type) for path, (content_type, body) in GOOD_DATA.items()
     }
@@ -570,7 +566,7 @@ async def _examine(kinds: Sequence[Wrong], tally: Tally) -> None:
                         await _over_a_good_page(stage, origin, wrong, tally)
 
 
-async def _over_a_good_page(stage: Stage, origin: ScriptedOrigin, wrong: Wrong, tally: Tally) -> None:
+async def _over_a_good_page(stage: Stage, origin: ScriptedOrigin, wrong: Wrong, tally: Judged) -> None:
     stage.seconds += 60
     result = await stage.render(wrong.path)
     assert result.outcome.is_good, (wrong.name, result)
@@ -691,7 +687,7 @@ def _state(stack: Stack, name: str) -> Iterator[None]:
         yield
 
 
-async def break_wordpress(stack: Stack, kinds: Sequence[Break], tally: Tally) -> None:
+async def break_wordpress(stack: Stack, kinds: Sequence[Break], tally: Judged) -> None:
     """Each kind once, by the server's own head; and the same body once more below a head that says that all is well."""
     plugins = stack.directory / "wordpress/wp-content/mu-plugins"
     directory = stack.make_directory()
@@ -720,7 +716,7 @@ async def break_wordpress(stack: Stack, kinds: Sequence[Break], tally: Tally) ->
             leave.close()
 
 
-async def _break(stage: Stage, stack: Stack, kind: Break, file: Path, tally: Tally) -> None:
+async def _break(stage: Stage, stack: Stack, kind: Break, file: Path, tally: Judged) -> None:
     before = files(stage.tree.path)
     result = await stage.render(kind.path)
     tally.real += 1
@@ -748,7 +744,7 @@ async def _break(stage: Stage, stack: Stack, kind: Break, file: Path, tally: Tal
 # --- Good pages ------------------------------------------------------------------------------------------------------
 
 
-def look_at_good_pages(count: int, seed: int, tally: Tally) -> None:
+def look_at_good_pages(count: int, seed: int, tally: Judged) -> None:
     """How many of them may not go out."""
     rules = rules_of(site_of("http://127.0.0.1:1"))
     for kind, path, content_type, fields, body in islice(_good.pages(seed), count):

@@ -29,6 +29,7 @@ from urllib.parse import urlencode
 
 import brotli
 from real.helpers import Running, Site, Stack, brought_up, empty_directory, stop, wait_for
+from tally import Row, Tally
 
 COUNT = 10_000
 """Sequences: what one member of the cast does in one scene."""
@@ -43,7 +44,7 @@ _TEN_HEX = re.compile(rb"\b[0-9a-f]{10}\b")
 
 
 @dataclass
-class Tally:
+class Played(Tally):
     """What was done, and what was found of it."""
 
     sequences: Counter[str] = field(default_factory=Counter)
@@ -57,19 +58,15 @@ class Tally:
     files: int = 0
     publishes: int = 0
     """Versions of pages that were seen in the tree."""
-    faults: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
+    def rows(self) -> Iterator[Row]:
         roles = ", ".join(f"{n:,} {role}s" for role, n in sorted(self.sequences.items()))
-        return "\n".join((
-            f"  sequences          {sum(self.sequences.values()):>8,}  ({roles})",
-            f"  requests           {self.requests:>8,}",
-            f"  met their own text {self.met:>8,}",
-            f"  personal nonces    {self.nonces:>8,}",
-            f"  looks at the tree  {self.looks:>8,}  ({self.files:,} files in the last one)",
-            f"  versions of pages  {self.publishes:>8,}",
-            f"  faults             {len(self.faults):>8,}",
-        ))  # fmt: skip
+        yield "sequences", sum(self.sequences.values()), roles
+        yield "met their own text", self.met, ""
+        yield "requests", self.requests, ""
+        yield "personal nonces", self.nonces, ""
+        yield "looks at the tree", self.looks, f"{self.files:,} files in the last one"
+        yield "versions of pages", self.publishes, ""
 
 
 @dataclass
@@ -140,15 +137,15 @@ PAGES = (
 VISITED = ("/", "/about/", "/category/news/", "/about/team/", "/contact/")
 
 
-def run(count: int, seed: int) -> Tally:
+def run(count: int, seed: int) -> Played:
     """So many sequences in a WordPress of their own."""
     with brought_up("--posts", "20") as stack:
         return play(stack, count, seed)
 
 
-def play(stack: Stack, count: int, seed: int) -> Tally:
+def play(stack: Stack, count: int, seed: int) -> Played:
     """So many sequences; what they made in the WordPress is taken out again."""
-    tally, chance = Tally(), random.Random(seed)
+    tally, chance = Played(), random.Random(seed)
     search = Search(stack.tree, tally)
     with _shop(stack), _cast(stack, min(count, CAST)) as cast, _rendering(stack) as site:
         wait_for("the daemon renders", lambda: site.file("/about/").exists(), 30)
@@ -182,7 +179,7 @@ def play(stack: Stack, count: int, seed: int) -> Tally:
     return tally
 
 
-def _count(visit: Visit, tally: Tally, search: Search) -> None:
+def _count(visit: Visit, tally: Played, search: Search) -> None:
     role, canary = visit.member.role, visit.member.canary.encode()
     tally.sequences[role] += 1
     tally.requests += len(visit.bodies)
@@ -328,7 +325,7 @@ class Visit:
 class Search:
     """Looks at every version of every file that it comes to see."""
 
-    def __init__(self, tree: Path, tally: Tally) -> None:
+    def __init__(self, tree: Path, tally: Played) -> None:
         self._tree = tree
         self._tally = tally
         self._seen: dict[Path, tuple[int, int]] = {}

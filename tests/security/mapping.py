@@ -22,12 +22,14 @@ from hashlib import blake2b
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
+from typing import Self
 from unicodedata import normalize
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from chunks import Chunk, chunks, in_processes
 from real.fronts import front_of
 from real.helpers import free_ports
+from tally import Tally
 
 from staticify.encode import encode
 from staticify.errors import UrlError
@@ -161,24 +163,17 @@ class Sample:
 
 
 @dataclass
-class Tally:
+class Mapped(Tally):
     """What a run came to."""
 
-    faults: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     """Host and path of some that were refused."""
 
-    def add(self, other: Tally) -> None:
-        self.faults += other.faults
-        self.counts += other.counts
+    def add(self, other: Self) -> None:
+        super().add(other)
         self.samples += other.samples
         self.refused += other.refused
-
-    def __str__(self) -> str:
-        rows = [f"  {name:66} {count:>10,}" for name, count in sorted(self.counts.items())]
-        return "\n".join((*rows, f"  {'faults':66} {len(self.faults):>10,}"))
 
 
 _QUOTED = re.compile(r"""(['"]).*\1(?:\.\.\.)? """, re.DOTALL)
@@ -207,9 +202,9 @@ def fault_of(page: Page, netloc: str, path: bytes) -> str:
     return ""
 
 
-def _chunk(chunk: Chunk, directory: Path) -> Tally:
+def _chunk(chunk: Chunk, directory: Path) -> Mapped:
     """Generate and look at one part; the digests of its places go to the buckets."""
-    chance, tally = chunk.chance, Tally()
+    chance, tally = chunk.chance, Mapped()
     counts: Counter[str] = Counter()
     seen: set[bytes] = set()
     for number in range(chunk.count):
@@ -268,7 +263,7 @@ def can_ask() -> bool:
     return os.geteuid() == 0 and shutil.which("nginx") is not None
 
 
-def ask_nginx(tally: Tally) -> None:
+def ask_nginx(tally: Mapped) -> None:
     """Publish the samples, and ask a real nginx for each; and for those refused, which are not there."""
     directory = Path(tempfile.mkdtemp(prefix="staticify-mapping-", dir="/var/tmp"))
     directory.chmod(0o755)
@@ -315,7 +310,7 @@ def _answer(connection: HTTPConnection, netloc: str, target: str) -> tuple[int, 
     return response.status, response.headers.get("Cache-Status", ""), response.read()
 
 
-def _ask_for(connection: HTTPConnection, sample: Sample, tally: Tally) -> None:
+def _ask_for(connection: HTTPConnection, sample: Sample, tally: Mapped) -> None:
     page = sample.page
     targets = {page.raw_path}
     if re.fullmatch(r"[!$&-;=@-Z_a-z~%]*", sample.written) and not re.search("%2e", sample.written, re.IGNORECASE):
@@ -328,7 +323,7 @@ def _ask_for(connection: HTTPConnection, sample: Sample, tally: Tally) -> None:
             tally.faults.append(f"nginx does not find {page.netloc} {target!r}: {answer[:2]}")
 
 
-def _ask_for_refused(connection: HTTPConnection, netloc: str, raw: str, tally: Tally) -> None:
+def _ask_for_refused(connection: HTTPConnection, netloc: str, raw: str, tally: Mapped) -> None:
     target = quote_from_bytes(raw.encode("utf-8", "surrogatepass"), safe=bytes(range(0x21, 0x7F)))
     tally.counts["asked of nginx though refused"] += 1
     answer = _answer(connection, netloc, target)
@@ -337,9 +332,9 @@ def _ask_for_refused(connection: HTTPConnection, netloc: str, raw: str, tally: T
         tally.faults.append(f"nginx finds {netloc} {target!r}, which has no place: {answer[:2]}")
 
 
-def run(count: int, seed: int) -> Tally:
+def run(count: int, seed: int) -> Mapped:
     """Look at so many URLs."""
-    tally = Tally()
+    tally = Mapped()
     directory = Path(tempfile.mkdtemp(prefix="staticify-mapping-"))
     try:
         for part in in_processes(partial(_chunk, directory=directory), chunks(count, seed, CHUNK)):

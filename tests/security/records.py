@@ -13,15 +13,15 @@ import json
 import logging
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
 from chunks import Chunk, chunks, in_processes
+from tally import Tally
 
 from staticify import report
 from staticify.errors import UrlError
@@ -210,18 +210,6 @@ def _texts(value: object) -> set[str]:
 # --- What is counted -------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Tally:
-    """What a run came to."""
-
-    faults: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def __str__(self) -> str:
-        rows = [f"  {name:40} {count:>12,}" for name, count in self.counts.items()]
-        return "\n".join((*rows, f"  {'faults':40} {len(self.faults):>12,}"))
-
-
 def _chunk(chunk: Chunk) -> Tally:
     chance, tally = chunk.chance, Tally()
     for number in range(chunk.count):
@@ -241,6 +229,5 @@ def run(count: int, seed: int) -> Tally:
     """Log and print so many texts."""
     tally = Tally()
     for part in in_processes(_chunk, chunks(count, seed, CHUNK)):
-        tally.faults += part.faults
-        tally.counts += part.counts
+        tally.add(part)
     return tally

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from security.mapping import HOSTS, Sample, Tally, _entry, _write_buckets, ask_nginx, can_ask, collisions, fault_of, run
+from security.mapping import (
+    HOSTS,
+    Mapped,
+    Sample,
+    _entry,
+    _write_buckets,
+    ask_nginx,
+    can_ask,
+    collisions,
+    fault_of,
+    run,
+)
 from staticify.urls import Page, parse_page
 
 COUNT = 30_000
@@ -64,7 +75,7 @@ def test_a_collision_would_be_seen(tmp_path: Path) -> None:
 @pytest.mark.skipif(not can_ask(), reason="only root can start nginx with workers that are another user")
 def test_a_page_that_nginx_does_not_find_would_be_seen() -> None:
     page = Page("http", "example.org", "/there/")
-    tally = Tally(
+    tally = Mapped(
         samples=[Sample(page, "/there/"), Sample(page, "/elsewhere/")],
         refused=[("example.org", "/there/"), ("example.org", "/there//"), ("example.org", "/x/../there/")],
     )
