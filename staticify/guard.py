@@ -2,8 +2,8 @@
 
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
 (RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
-FAILURES_IN_A_ROW, where nobody answers or no page was good for a while, nothing is asked but one probe each
-PROBE_SECONDS. After a good one it is one at a time until GOOD_IN_A_ROW were good, or of as many pages; then more.
+FAILURES_IN_A_ROW, where nobody answers or as many pages fail and none was good for a while, nothing is asked but one
+probe each PROBE_SECONDS. After a good one it is one at a time until GOOD_IN_A_ROW were good; then more.
 
 All times are seconds of the monotonic clock.
 """
@@ -52,7 +52,7 @@ class Guard:
     """One site's. Whoever asks first calls `admit`; then `start` and `end`, and `succeed` or `fail`."""
 
     def __init__(self, most: int, quiet_seconds: float = PROBE_SECONDS) -> None:
-        """Within `quiet_seconds` each page that is well has given a good answer."""
+        """Within `quiet_seconds` a page that is well has given a good answer, if it is asked for as often as most."""
         self.most = most
         self._quiet_seconds = max(PROBE_SECONDS, quiet_seconds)
         self.is_armed = False
@@ -66,6 +66,8 @@ class Guard:
         """How long each page takes, as a mean that forgets slowly."""
         self._slow_share = 0.0
         """Of the last answers, those that took much longer than usual."""
+        self._failed: set[str] = set()
+        """What failed since the last good answer of a page."""
         self._has_pages = False
         """True once anything was asked for that is no file."""
         self._good_at = float("-inf")
@@ -80,9 +82,7 @@ class Guard:
         self._is_broken = False
         """True if failures made the pause: it ends with probes."""
         self._good_probes = 0
-        """In a row."""
-        self._good_pages: set[str] = set()
-        """Since the pause began: where some pages are well, those that are not leave the others waiting no longer."""
+        """Since the pause began, or since it looked once more as if nothing were well."""
 
     @property
     def limit(self) -> int:
@@ -125,29 +125,32 @@ class Guard:
         """A fetch has ended, however."""
         self.in_flight -= 1
 
-    def succeed(self, page: str, started: float, seconds: float) -> bool:
-        """A good answer for a page. True if it is the first after a pause."""
-        self._is_pages_turn = False
+    def succeed(self, page: str, started: float, seconds: float, *, is_question: bool = False) -> bool:
+        """A good answer for a page, or to a question. True if it is the first after a pause."""
         now = started + seconds
-        is_page = self._is_page(page)
-        if is_page:
+        # The plugin answers before WordPress makes a page: that it does says nothing, unless it did not before.
+        is_telling = page in self._failed if is_question else self._is_page(page)
+        self._is_pages_turn = self._is_pages_turn and is_question and not is_telling
+        if is_telling:
             self._good_at = now
             self._asked_for_rest.clear()
         if self._is_broken:
-            if is_page:
-                self._good_probes += 1
-                self._good_pages.add(page)
-            if max(self._good_probes, len(self._good_pages)) < GOOD_IN_A_ROW:
-                # The next may be asked for now, and still nobody beside it.
-                self._pause = Pause(now, self._pause.reason if self._pause else "")
-                self._reserved_until = float("-inf")
+            if is_question and not is_telling:
+                return False
+            self._good_probes += is_telling
+            if self._good_probes < GOOD_IN_A_ROW:
+                self._let_next(now)
                 return False
             # One at a time, then more: all who waited would come at once.
             self._is_broken, self.failures = False, 0
+            self._failed.clear()
             self._pause, self._limit, self._slow_share = None, 1.0, 0.0
             return True
-        if is_page:
+        if is_telling:
             self.failures = 0
+            self._failed.clear()
+        if is_question:
+            return False
         usual = self._usual.pop(page, seconds)  # To the end: the first is the one that was asked for longest ago.
         self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
         if len(self._usual) > _MOST_USUAL:
@@ -179,7 +182,7 @@ class Guard:
         """
         self._is_page(page)
         self.failures += 1
-        self._good_probes = 0
+        self._failed.add(page)
         self._shrink(0.5, started, now)
         had_pause = self.pause(now) is not None
         until, why = 0.0, ""
@@ -192,16 +195,30 @@ class Guard:
                 self._limit = 1.0
                 self._asked_for_rest.clear()  # After the pause one page speaks for itself again.
         # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
-        is_dead = not is_answer or is_quiet
+        is_dead = not is_answer or (is_quiet and self._have_all_failed())
         if self.is_armed and self.failures >= FAILURES_IN_A_ROW and is_dead:
-            if not self._is_broken:
-                self._good_pages.clear()
-            self._is_broken = True
+            self._is_broken, self._good_probes = True, 0
             until = max(until, now + PROBE_SECONDS)
             why = f"{self.failures} failures in a row, the last: {reason}"
+        elif self._is_broken and self._good_probes and not until:
+            self._let_next(now)
         if until and (self._pause is None or until > self._pause.until):
             self._pause = Pause(until, why)
         return bool(until) and not had_pause
+
+    def _let_next(self, now: float) -> None:
+        """The next may be asked for now, and still nobody beside it."""
+        self._pause = Pause(now, self._pause.reason if self._pause else "")
+        self._reserved_until = float("-inf")
+
+    def _have_all_failed(self) -> bool:
+        """True if it is not only a few pages that fail, again and again, while others are not asked for.
+
+        Those are known that were good once.
+        """
+        if len(self._failed) >= FAILURES_IN_A_ROW:
+            return True
+        return all(page in self._failed for page in self._usual if self._is_page(page))
 
     def _is_page(self, name: str) -> bool:
         """True if it is no file, or if the site has nothing else."""

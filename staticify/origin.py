@@ -362,7 +362,7 @@ class OriginClient:
                 retry_after=self._retry_after(stream),
                 is_of_page=stream.status != 429,
             )
-        elif self.guard.succeed(name, started, time.monotonic() - started):
+        elif self.guard.succeed(name, started, time.monotonic() - started, is_question=name == QUESTION):
             log.info("WordPress answers again: one fetch at a time, then more", extra={"site": self._site.url})
 
     @asynccontextmanager
@@ -530,7 +530,7 @@ def _body_of(response: httpx.Response) -> httpx.AsyncByteStream:
 
 
 def _transport(origin: Origin, site: Site) -> AiohttpTransport:
-    connections = site.concurrency + 1  # One for the sitemaps, which are read beside the pages.
+    connections = site.concurrency + 2  # The sitemaps are read, and the journal is asked, beside the pages.
 
     def session() -> aiohttp.ClientSession:
         connector: aiohttp.BaseConnector

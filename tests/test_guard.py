@@ -232,6 +232,73 @@ def test_where_pages_come_round_slowly_a_few_that_fail_are_still_their_own_matte
     assert guard.fail("/", "no", 100.0, 100.0), "by then something well would have been seen"
 
 
+@pytest.mark.parametrize(("well", "bad"), [(1, 1), (1, 5), (2, 3), (5, 30)])
+def test_a_pause_ends_however_few_pages_are_well(well: int, bad: int) -> None:
+    """WordPress was dead and is back, and some pages fail for good."""
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    assert minutes(guard, set(), 3 + well + bad, 60) < 60 * 5
+    for since in range(60, 60 + 10 * (well + bad)):
+        minutes(guard, set(range(3, 3 + well)), 3 + well + bad, 1, since=since)
+        if guard.pause((since + 1) * 60.0) is None:
+            break
+    assert guard.pause((since + 1) * 60.0) is None
+
+
+def test_a_good_probe_of_long_ago_ends_no_pause() -> None:
+    guard, now = broken(at=0.0), 0.0
+    for _ in range(5 * GOOD_IN_A_ROW):
+        now += 2 * PROBE_SECONDS
+        assert guard.admit(now) is None
+        assert not guard.succeed("/", now, 0.1)
+        now += 2 * PROBE_SECONDS
+        assert guard.admit(now) is None
+        guard.fail("/", "no", now, now)
+    assert guard.pause(now) is not None
+
+
+def test_a_journal_that_answers_hides_no_broken_wordpress() -> None:
+    """A theme with a fatal error: the plugin answers its questions before that is loaded, each page is a 500."""
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    assert minutes(guard, set(range(30)), 30, 5) == 5 * 30
+    pages = questions = 0
+    question_at = 300.0
+    for second in range(300, 3900):
+        if second >= question_at:
+            pause = guard.admit(second, is_question=True)
+            question_at = second + 60 if pause is None else pause.until
+            if pause is None:
+                questions += 1
+                guard.succeed("question", second, 0.01, is_question=True)
+        if second % 2 and guard.admit(second + 0.5) is None:
+            pages += 1
+            guard.fail(f"/{second // 2 % 30}/", "WordPress answers 500", second + 0.5, second + 0.6, is_of_page=True)
+    assert questions > 20
+    assert 40 < pages < 45 + 120
+    assert guard.pause(65 * 60.0) is not None
+
+
+def test_a_journal_that_answers_again_ends_a_pause() -> None:
+    """At rest nothing but questions is asked."""
+    guard, now = broken(at=0.0), PROBE_SECONDS
+    guard.fail("question", "reset", now, now, is_answer=False)
+    for number in range(GOOD_IN_A_ROW):
+        now += 2 * PROBE_SECONDS
+        assert guard.admit(now, is_question=True) is None
+        assert guard.succeed("question", now, 0.01, is_question=True) is (number == GOOD_IN_A_ROW - 1)
+    assert guard.pause(now) is None
+
+
+def test_a_page_that_is_asked_for_more_often_than_others_pauses_them_not() -> None:
+    """The home page fails each minute, and others, which are well, have an interval of an hour."""
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    assert minutes(guard, set(range(20)), 20, 1) == 20
+    assert not any(guard.fail("/", "no", 60.0 * minute, 60.0 * minute) for minute in range(2, 60))
+    assert guard.admit(3600.0) is None
+
+
 def test_one_good_answer_ends_the_count() -> None:
     guard = armed()
     for round_ in range(10):
