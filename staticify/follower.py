@@ -104,6 +104,9 @@ class Follower:
             return
         self._failures = 0
         self._keeper.confirm(started)
+        if lost := await self._keeper.restore():
+            site = {"site": self._site.url, "pages": lost}
+            log.warning("pages that the journal says are right are not in the tree: rendered anew", extra=site)
         missed = self._keeper.take_missed(started - ROW_SECONDS)
         for page in missed:
             log.warning("changed without a word in the journal: found by the sweep", extra={"url": page.url})

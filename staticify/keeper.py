@@ -82,6 +82,8 @@ class Keeper:
         self._index = TagIndex()
         self._followed: set[Page] = set()
         """Pages that the tree has, or rightly has not, and whose label says what would change that."""
+        self._failing: set[Page] = set()
+        """Pages whose last answer was an error, or none."""
         self._rendered_at: dict[Page, float] = {}
         self._canary_due: dict[Page, float] = {}
         """When each page is to be fetched for two visitors."""
@@ -183,7 +185,8 @@ class Keeper:
             if page in self._followed:
                 self._note_last_right(page, now)
                 self._followed.discard(page)
-            self._store.set_due(page.url, is_told=is_told, is_meant=is_meant)
+            # What visitors do is no sign that a page may lose its text.
+            self._store.set_due(page.url, is_told=is_told and not is_for_visitors, is_meant=is_meant)
             due = max(now, self._rendered_at.get(page, float("-inf")) + COMMENT_SECONDS) if is_for_visitors else URGENT
             self._queue.schedule(page, due)
         return len(kept)
@@ -260,6 +263,21 @@ class Keeper:
         if self.is_following:
             for page in self._followed:
                 self._pages[page] = max(self._pages[page], at)
+
+    async def restore(self) -> int:
+        """Render what the tree has lost, whoever took it out, though WordPress says that it is right. Returns how much.
+
+        Where the journal speaks nobody else would look before the sweep.
+        """
+        lost = await self._workers.run(self._lost, [*self._followed])
+        for page in lost:
+            self._followed.discard(page)
+            self._queue.schedule(page)
+        return len(lost)
+
+    def _lost(self, pages: list[Page]) -> list[Page]:
+        known = ((page, self._store.get(page.url)) for page in pages)
+        return [page for page, one in known if one and one.is_published and not self._renderer.is_current(page, one)]
 
     def follow(self, *, is_following: bool) -> None:
         """From now on the journal says what changes, or does so no more."""
@@ -411,6 +429,7 @@ class Keeper:
         self._index.drop(page)
         self._followed.discard(page)
         self._suspects.pop(page, None)
+        self._failing.discard(page)
         self._rendered_at.pop(page, None)
         self._canary_due.pop(page, None)
         self._store.clear_due(page.url, self._store.due_mark(page.url))
@@ -525,8 +544,7 @@ class Keeper:
             log.exception("a journey failed", extra={"url": page.url})
             result = self._renderer.fail(page, error)
         if page in self._pages:
-            if result.outcome.is_good or result.outcome is Outcome.GONE:
-                self._store.clear_due(page.url, mark)
+            self._note_done(page, result, mark)
             self._take_label(result.record, page)
             if result.outcome.is_good:
                 self._purge_if_overtaken(page, result.record, started)
@@ -546,6 +564,13 @@ class Keeper:
             record = replace(result.record, failures=-1 if is_known else 0)
             result = self._renderer.conclude(record, record.checked_at, verdict)
         self._report(result)
+
+    def _note_done(self, page: Page, result: Result, mark: int) -> None:
+        """What a journey leaves of why the page was due when it began."""
+        if result.outcome.is_good or result.outcome is Outcome.GONE:
+            self._store.clear_due(page.url, mark)
+        elif result.verdict in _PASSING:
+            self._store.doubt_told(page.url)
 
     def _look_at_others(self) -> None:
         """Ask for some other pages now: the home page lost most of its text, and may be the first to show a loss.
@@ -574,17 +599,24 @@ class Keeper:
         self._queue.schedule(page, self._next_due(page, started))
         if result.verdict == OriginPaused.name:
             self._queue.schedule(page, self._after_pause(page))
-        elif result.verdict in _PASSING and "retry-after" not in result.record.headers:
+            return
+        is_failing = result.verdict in _PASSING
+        (self._failing.add if is_failing else self._failing.discard)(page)
+        if is_failing and "retry-after" not in result.record.headers:
             # If chance will have it; never together with all that failed beside it.
             longest = self.site.interval_for(page)
             wait = backoff_seconds(result.record.failures, longest, random.random())  # noqa: S311  no secret
             self._queue.schedule(page, asyncio.get_running_loop().time() + wait)
 
     def _after_pause(self, page: Page) -> float:
-        """When a page that was not asked for is asked for: first what somebody waits for, all others spread."""
+        """When a page that was not asked for is asked for: first what somebody waits for, all others spread.
+
+        Of those that somebody waits for, the ones that fail would be every probe.
+        """
         now = asyncio.get_running_loop().time()
         pause = self._origin.guard.pause(now)
-        spread = 1.0 if self._store.is_due(page.url) else self.site.interval_for(page)
+        is_first = self._store.is_due(page.url) and page not in self._failing
+        spread = 1.0 if is_first else min(self.site.interval_for(page), self.site.interval_seconds)
         return (now if pause is None else pause.until) + random.random() * spread  # noqa: S311  no secret
 
     def _is_canary_due(self, page: Page, now: float) -> bool:

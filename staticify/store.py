@@ -226,7 +226,13 @@ class Store:
 
     def is_told(self, url: str) -> bool:
         """True if the page is due because somebody says that it changed."""
-        return self._notes.get((_DUE, url), "").startswith((_TOLD, _MEANT))
+        return self._notes.get((_DUE, url)) == _TOLD or self.is_meant(url)
+
+    def doubt_told(self, url: str) -> None:
+        """What WordPress said of a page says nothing of what it answers after an error: the page is due, no more."""
+        with self._lock:
+            if self._notes.get((_DUE, url)) == _TOLD:
+                self._note(_DUE, url, "")
 
     def is_meant(self, url: str) -> bool:
         """True if an operator says so, or WordPress of a page that it names as gone; not what they meant long ago."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -50,6 +51,11 @@ class Followed:
     def count(self, path: str) -> int:
         """How often a path was asked for."""
         return self.origin.paths().count(path)
+
+    def told(self, path: str) -> tuple[Outcome, str]:
+        """What came of a path the last time."""
+        url = f"https://example.org{path}"
+        return next((one.outcome, one.verdict) for one in reversed(self.results) if one.url == url)
 
     async def read_anew(self) -> None:
         """The same, by the usual way, which says whether there is a shorter one."""
@@ -265,6 +271,60 @@ def test_a_home_page_that_lost_its_text_makes_others_tell_whether_all_is_lost(tm
                 assert sum(one.count(path) > 1 for path in paths) >= ALWAYS + 1
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("tag", "is_kept"), [("post:1", False), ("comments:1", True)])
+def test_what_visitors_do_is_no_sign_that_a_page_may_lose_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag: str, *, is_kept: bool
+) -> None:
+    monkeypatch.setattr("staticify.keeper.COMMENT_SECONDS", 0.0)
+
+    async def test(one: Followed) -> None:
+        one.journal.page("/one/", "many words about the launch " * 20, "post:1", "comments:1")
+        one.journal.write("post:1")
+        await one.read()
+        before = one.text("/one/")
+        one.journal.page("/one/", "none", "post:1", "comments:1")
+        ended = len(one.results)
+        one.journal.write(tag)
+        one.follower.tell()
+        await until(lambda: any(result.url == f"{SITE_URL}one/" for result in one.results[ended:]))
+        assert one.told("/one/") == ((Outcome.KEPT, "shrunk") if is_kept else (Outcome.PUBLISHED, "ok"))
+        assert (one.text("/one/") == before) is is_kept
+
+    followed(tmp_path, test)
+
+
+def test_what_was_told_before_an_error_lets_no_emptied_page_out(tmp_path: Path) -> None:
+    """An editor publishes, MariaDB dies, and comes back without its posts."""
+
+    async def test(one: Followed) -> None:
+        one.journal.page("/", "many words about the launch " * 20, "home", "post:1")
+        one.journal.write("post:1")
+        await one.read()
+        before = one.text("/")
+        one.origin.pages["/"] = answer(b"", 500)
+        one.journal.write("post:1")
+        one.follower.tell()
+        await until(lambda: one.told("/") == (Outcome.KEPT, "status"))
+        one.journal.page("/", "Nothing found.", "home", "post:1")
+        await until(lambda: one.told("/") == (Outcome.KEPT, "shrunk"))
+        assert one.text("/") == before
+
+    followed(tmp_path, test)
+
+
+def test_a_tree_that_somebody_emptied_is_filled_again_at_the_next_question(tmp_path: Path) -> None:
+    async def test(one: Followed) -> None:
+        await one.read()
+        shutil.rmtree(one.tree / "example.org/one")
+        (one.tree / "example.org/@staticify/index.html").unlink()
+        asked = one.count("/two/")
+        await one.read()
+        await until(lambda: all(map(one.text, ("/", "/one/"))))
+        assert one.count("/two/") == asked
+
+    followed(tmp_path, test)
 
 
 def test_a_change_during_the_fetch_renders_once_more(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from staticify.nouns import Outcome, Result
 from staticify.origin import OriginClient
 from staticify.store import Store
 from staticify.tree import Tree
-from staticify.urls import page_of
+from staticify.urls import Page, page_of
 
 
 def ignore(_: object) -> None:
@@ -799,5 +799,31 @@ def test_a_queue_that_dies_takes_its_journeys_with_it(tmp_path: Path, monkeypatc
                 task.cancel()
             await asyncio.gather(*journeys, return_exceptions=True)
             assert journeys == []
+
+    asyncio.run(main())
+
+
+def test_after_a_pause_those_that_fail_anyway_are_not_every_probe(tmp_path: Path) -> None:
+    """First what somebody waits for; else each a moment of its own, within one interval of the site's."""
+    paths = ["/edited/", "/broken/", "/rare/"]
+
+    async def main() -> None:
+        origin = origin_of("/edited/", "/rare/")
+        origin.pages["/broken/"] = answer(b"", 500)
+        async with origin.running() as running:
+            group = '[[site.group]]\npages = ["/rare/"]\ninterval = "24h"\n'
+            async with kept(tmp_path, running, pages=paths, interval="60s", group=group) as one:
+                one.keeper.start()
+                await until(lambda: all(map(one.told, paths)))
+                edited, broken, rare = (page_of(one.keeper.site.base, path) for path in paths)
+                one.keeper.purge([edited, broken])
+                now = asyncio.get_running_loop().time()
+
+                def latest(page: Page) -> float:
+                    return max(one.keeper._after_pause(page) - now for _ in range(200))
+
+                assert latest(edited) < 2
+                assert 30 < latest(broken) < 62
+                assert 30 < latest(rare) < 62
 
     asyncio.run(main())

@@ -87,7 +87,18 @@ def test_what_was_meant_long_ago_is_meant_no_more(tmp_path: Path, monkeypatch: p
         now = time.time()
         monkeypatch.setattr("staticify.store.time.time", lambda: now + MEANT_SECONDS + 1)
         assert not store.is_meant("https://example.org/")
-        assert store.is_told("https://example.org/")
+        assert not store.is_told("https://example.org/")
+        assert store.is_due("https://example.org/")
+
+
+def test_an_error_ends_what_was_told_and_not_what_was_meant(tmp_path: Path) -> None:
+    told, meant = "https://example.org/told/", "https://example.org/meant/"
+    with closing(Store.open_for_writing(tmp_path)) as store:
+        store.set_due(told, is_told=True)
+        store.set_due(meant, is_meant=True)
+        for url in (told, meant):
+            store.doubt_told(url)
+        assert (store.is_told(told), store.is_told(meant), store.due()) == (False, True, [told, meant])
 
 
 def test_every_field_survives(tmp_path: Path) -> None:
