@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urljoin
 
 from staticify.config import Site
 from staticify.content import EMERGENCIES
-from staticify.errors import OriginError
+from staticify.errors import OriginError, UrlError
 from staticify.gate import FORBIDDEN, GONE, MOVED, REDIRECT, decide_head, decide_kind, kind_of
 from staticify.looks import lack_of
 from staticify.losses import ALWAYS, Losses
@@ -22,7 +23,7 @@ from staticify.nouns import Answer, Outcome, Record
 from staticify.origin import OriginClient
 from staticify.rules import Rules
 from staticify.store import Store
-from staticify.urls import Page
+from staticify.urls import Page, is_inside, parse_page
 from staticify.workers import Workers
 
 LOSSES = frozenset({GONE, MOVED})
@@ -34,10 +35,14 @@ _BROKEN = frozenset({"empty", "php-error", "wp-die", "installation", "login", FO
 
 _TOO_MANY = "many pages went at once"
 _HOME_IS_LOST = "the home page is gone, closed or much shorter as well"
+_HOME_IS_AWAY = "the home page cannot be asked for just now"
 
 
 class Brake:
-    """One site's. `rules` are the home page's, `body_of` gives the identity bytes in the tree (and blocks)."""
+    """One site's. `rules` are the home page's.
+
+    `record_of` gives what is known of a page, `body_of` the identity bytes in the tree. Both block.
+    """
 
     def __init__(
         self,
@@ -46,6 +51,7 @@ class Brake:
         store: Store,
         workers: Workers,
         rules: Rules,
+        record_of: Callable[[Page], Record | None],
         body_of: Callable[[Page], bytes],
     ) -> None:
         self._site = site
@@ -53,6 +59,7 @@ class Brake:
         self._store = store
         self._workers = workers
         self._rules = rules
+        self._record_of = record_of
         self._body_of = body_of
         self.losses = Losses()
         self.loss_seconds = site.interval_seconds
@@ -62,8 +69,8 @@ class Brake:
         self._shrinking = threading.Lock()
         self._home_lock = asyncio.Lock()
         self._home_seen_at = float("-inf")
-        """When the home page was asked for because of a loss, by the monotonic clock; `_is_home_well` is what came."""
-        self._is_home_well = True
+        """When the home page was asked for because of a loss, by the monotonic clock; `_home_doubt` is what came."""
+        self._home_doubt = ""
         self._forgotten = 0
         """How often that was forgotten."""
 
@@ -76,37 +83,36 @@ class Brake:
             return "it is the home page"
         if not self.losses.has_room(time.monotonic(), self.loss_seconds, self._count_standing):
             return _TOO_MANY
-        if not await self._is_well(since):
-            return _HOME_IS_LOST
+        if doubt := await self._doubt_of_home(since):
+            return doubt
         may_go = self.losses.admit(time.monotonic(), self.loss_seconds, self._count_standing)
         return "" if may_go else _TOO_MANY
 
-    async def _is_well(self, since: float) -> bool:
-        """True if the home page was well when it was asked for after a moment."""
+    async def _doubt_of_home(self, since: float) -> str:
+        """What is wrong with the home page, asked for after a moment; empty if nothing is."""
         # What is lost may stay so for a while: else each page that stays would cost WordPress two fetches, and all
         # would stand in line for a home page that hangs.
-        if not self._is_home_well and (
-            self._home_lock.locked() or time.monotonic() - self._home_seen_at < LOST_SECONDS
-        ):
-            return False
+        if self._home_doubt and (self._home_lock.locked() or time.monotonic() - self._home_seen_at < LOST_SECONDS):
+            return self._home_doubt
         async with self._home_lock:
-            if self._home_seen_at >= since and self._is_home_well:
-                return True
-            if not self._is_home_well and time.monotonic() - self._home_seen_at < LOST_SECONDS:
-                return False
+            if self._home_seen_at >= since and not self._home_doubt:
+                return ""
+            if self._home_doubt and time.monotonic() - self._home_seen_at < LOST_SECONDS:
+                return self._home_doubt
             asked_at, forgotten = time.monotonic(), self._forgotten
-            is_well = await self._look_at_home()
+            doubt = await self._look_at_home()
             # What was forgotten meanwhile is true of this page alone.
             if self._forgotten == forgotten:
-                self._is_home_well, self._home_seen_at = is_well, asked_at if is_well else time.monotonic()
-            return is_well
+                self._home_doubt, self._home_seen_at = doubt, time.monotonic() if doubt else asked_at
+            return doubt
 
     def doubt_of_shrink(self, page: Page) -> str:
         """Why a page that has less text for good stays as it was for now; empty if it may go out. Blocks."""
         if page == self._site.base:
             # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
-            gone = sum(map(_is_gone_from_wordpress, self._store.of_site(self._site.url)))
-            return f"WordPress has {gone} other pages no more" if gone > ALWAYS else ""
+            others = [one for one in self._store.of_site(self._site.url) if one.url != page.url and one.is_published]
+            gone = sum(map(_is_gone_from_wordpress, others))
+            return f"WordPress has {gone} other pages no more" if gone > min(ALWAYS, max(1, len(others) // 2)) else ""
         home = self._store.get(self._site.base.url)
         if home is not None and _is_lost(home):
             return _HOME_IS_LOST
@@ -118,36 +124,49 @@ class Brake:
         """Something is known, or said, of the home page since it was asked for: the next loss asks for it anew."""
         self._forgotten += 1
         self._home_seen_at = float("-inf")
-        self._is_home_well = True
+        self._home_doubt = ""
 
-    async def _look_at_home(self) -> bool:
-        """False if the home page that stands is none, or another one, if it is asked for now."""
-        home = self._site.base
-        record = self._store.get(home.url)
+    async def _look_at_home(self) -> str:
+        """Why the home page that stands is none, or another one, if it is asked for now; empty if it is well."""
+        page, record = await self._workers.run(self._find_home)
         if record is None or not (record.is_published or _is_closed(record)):
-            return True  # There is nothing that it could be compared with.
+            return ""  # There is nothing that it could be compared with.
         try:
-            answer = await self._origin.fetch(home.raw_path)
+            answer = await self._origin.fetch(page.raw_path)
         except OriginError:
-            return False
-        verdict = decide_head(answer, home, self._rules.gate)
+            return _HOME_IS_AWAY
+        verdict = decide_head(answer, page, self._rules.gate)
         if verdict.name == REDIRECT:
             # For now, and inside the site: to a language, say. One that is not installed sends to its installation.
-            return "/wp-admin/" not in answer.header("location")
+            return _HOME_IS_LOST if _is_of_installation(answer.header("location")) else ""
+        if not verdict.is_publishable and verdict.outcome is not Outcome.REFUSED:
+            return _HOME_IS_LOST if verdict.outcome is Outcome.GONE else _HOME_IS_AWAY
         # What may not go out may be there all the same: that is another matter.
-        is_there = verdict.is_publishable or verdict.outcome is Outcome.REFUSED
-        return is_there and await self._workers.run_parsing(self._is_home_whole, record, answer)
+        is_whole = await self._workers.run_parsing(self._is_whole, page, record, answer)
+        return "" if is_whole else _HOME_IS_LOST
 
-    def _is_home_whole(self, record: Record, answer: Answer) -> bool:
+    def _find_home(self) -> tuple[Page, Record | None]:
+        """The home page, or the one that it leads to: of a site in several languages, the first one's. Blocks."""
+        home = self._site.base
+        record = self._record_of(home)
+        if record is None or record.is_published or record.verdict != REDIRECT:
+            return home, record
+        try:
+            page = parse_page(urljoin(home.url, record.location))
+        except (UrlError, ValueError):
+            return home, record
+        return (page, self._record_of(page)) if is_inside(home, page) else (home, record)
+
+    def _is_whole(self, page: Page, record: Record, answer: Answer) -> bool:
         """True if it is no shorter than the one that stands, or somebody says that it changed. Blocks."""
         prepared, kind = self._workers.parsers.prepare(answer, self._rules), kind_of(answer)
         if prepared.verdict.name in _BROKEN or kind is None:
             return False
         if record.kind is not None and decide_kind(kind, record.kind) is not None:
             return False
-        body = prepared.body or answer.body
-        is_told = self._store.is_told(record.url)
-        return is_told or lack_of(replace(prepared, body=body), self._body_of(self._site.base)) is None
+        # What it must have keeps it from going out, and says nothing of others: it may never have had that.
+        seen = replace(prepared, body=prepared.body or answer.body, missing=())
+        return self._store.is_told(record.url) or lack_of(seen, self._body_of(page)) is None
 
     def _count_standing(self) -> int:
         return sum(one.is_published for one in self._store.of_site(self._site.url))
@@ -164,8 +183,14 @@ def _is_lost(home: Record) -> bool:
     An error says nothing: what it was held back for before it stays. A refusal or a good answer ends that.
     """
     is_held_back = home.is_published and home.outcome is Outcome.KEPT and home.held_for != ""
-    is_there = home.outcome is Outcome.REFUSED or home.verdict == REDIRECT
-    return is_held_back or _is_gone_from_wordpress(home) or (_is_closed(home) and not is_there)
+    is_elsewhere = home.verdict == REDIRECT and not _is_of_installation(home.location)
+    is_there = home.outcome is Outcome.REFUSED or is_elsewhere
+    return _is_gone_from_wordpress(home) or ((is_held_back or _is_closed(home)) and not is_there)
+
+
+def _is_of_installation(location: str) -> bool:
+    """True for where a WordPress sends to that is not installed."""
+    return "/wp-admin/" in location
 
 
 def _is_closed(home: Record) -> bool:

@@ -18,6 +18,10 @@ _UNSEEN = re.compile(
 _TO_SPACES = bytes.maketrans(b"\t\n\r\f\v", b"     ")
 LEAST_LEFT = 0.5
 """Of the visible text. A page that is left with less is doubted."""
+_HTML = re.compile(rb"<html[\s>]", re.IGNORECASE)
+_OF_WORDPRESS = re.compile(rb"/wp-(?:content|includes|json)/")
+"""In the addresses of themes, scripts and the REST API, which nearly every page of WordPress's has."""
+_SURE_MARKS = 3
 LIKENESS, LIKENESS_BYTES = 0.1, 60
 """By how much two answers may differ that agree."""
 
@@ -44,7 +48,14 @@ def lack_of(prepared: Prepared, standing: bytes) -> tuple[str, str, int] | None:
         return "required", f"the page lacks {prepared.missing[0]!r}", left
     if is_shrunk(left, before):
         return "shrunk", f"of {before} bytes of visible text {left} are left", left
+    if _is_of_wordpress(standing) and not _OF_WORDPRESS.search(prepared.body):
+        return "not-wordpress", "nothing on the page is WordPress's any more: a web server's own page, maybe", left
     return None
+
+
+def _is_of_wordpress(body: bytes) -> bool:
+    """True for HTML that names WordPress's own addresses more than once: a picture in a post may come and go."""
+    return _HTML.search(body) is not None and len(_OF_WORDPRESS.findall(body)) >= _SURE_MARKS
 
 
 def is_about(count: int, other: int) -> bool:

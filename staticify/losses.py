@@ -16,6 +16,8 @@ class Losses:
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
+        self._longest = 0.0
+        """Of the times that it was asked about, in seconds: what is short now may be long again."""
         self._most = ALWAYS
         self._counted_at = float("-inf")
         self._lifted_until = float("-inf")
@@ -31,11 +33,12 @@ class Losses:
         """
         if now < self._lifted_until:
             return True
-        while self._times and now - self._times[0] >= seconds:
+        self._longest = max(self._longest, seconds)
+        while self._times and now - self._times[0] >= self._longest:
             self._times.popleft()
         if now - self._counted_at >= seconds:
             self._most, self._counted_at = max(ALWAYS, standing() // SHARE), now
-        return len(self._times) < self._most
+        return sum(now - then < seconds for then in self._times) < self._most
 
     def admit(self, now: float, seconds: float, standing: Callable[[], int]) -> bool:
         """Count one more page as lost, if there is room."""

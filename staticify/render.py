@@ -39,6 +39,8 @@ MAX_DENSE_BYTES = 256 * 1024
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, "password", "do-not-cache"})
+# What a record says of the page in the tree.
+_OF_THE_TREE = ("kind", "source_digest", "output_digest", "rules_digest", "cuts", "size_bytes", "mtime", "is_dense")
 # Header fields that `explain` shows; the rest is the server's own business, and Set-Cookie nobody's.
 _SHOWN_HEADERS = frozenset(
     {
@@ -103,7 +105,7 @@ class Renderer:
         self._dense_lock = asyncio.Lock()
         self._is_retired = False
         self._rules = {group: rules_of(site, group) for group in (None, *site.groups)}
-        self.brake = Brake(site, origin, store, workers, self._rules_for(site.base), self.body_of)
+        self.brake = Brake(site, origin, store, workers, self._rules_for(site.base), self.record_of, self.body_of)
 
     async def render(self, page: Page, *, is_twice: bool = False) -> Result:
         """One journey: fetch, decide, strip, encode, publish, record. Never raises for what a site can do wrong.
@@ -312,11 +314,12 @@ class Renderer:
     def _has_forbidden(self, page: Page, kind: Kind | None, rules: Rules) -> bool:
         """True if the page in the tree has what must never go out; it may have been published before that was said."""
         body = self.body_of(page)
-        if not body:
-            return False
+        return bool(body) and self._prepare_standing(body, kind, rules).verdict.name == FORBIDDEN
+
+    def _prepare_standing(self, body: bytes, kind: Kind | None, rules: Rules) -> Prepared:
+        """What today's rules make of a page in the tree. Blocks."""
         content_type = "text/html" if kind is Kind.HTML else "text/plain"
-        standing = self._workers.parsers.prepare(Answer(200, (("content-type", content_type),), body), rules)
-        return standing.verdict.name == FORBIDDEN
+        return self._workers.parsers.prepare(Answer(200, (("content-type", content_type),), body), rules)
 
     def _held(
         self, page: Page, before: Record, in_place: Found | None, kind: Kind, prepared: Prepared
@@ -325,7 +328,12 @@ class Renderer:
 
         None once two later fetches agreed on it: then WordPress means it.
         """
-        lack = lack_of(prepared, self.body_of(page) if in_place is not None and in_place.kind is kind else b"")
+        standing = self.body_of(page) if in_place is not None and in_place.kind is kind else b""
+        if prepared.missing and standing:
+            # What the page in the tree has not either is no loss.
+            never = self._prepare_standing(standing, kind, self._rules_for(page)).missing
+            prepared = replace(prepared, missing=tuple(one for one in prepared.missing if one not in never))
+        lack = lack_of(prepared, standing)
         if lack is None:
             return None
         name, what, left = lack
@@ -474,6 +482,9 @@ class Renderer:
             # The list may have been read while the page was fetched.
             unlisted_at=record.unlisted_at if now is None else now.unlisted_at,
         )
+        if now is not None and verdict.outcome in {Outcome.KEPT, Outcome.REFUSED}:
+            # The tree was left as it is, and it may have been taken out, or made dense, while the page was fetched.
+            record = replace(record, **{name: getattr(now, name) for name in _OF_THE_TREE})
         if record.url == self.site.base.url and verdict.outcome is not Outcome.KEPT:
             self.brake.forget_home()
         if not self._is_retired:
