@@ -26,6 +26,15 @@ def test_each_makes_room_for_another_when_its_time_is_over() -> None:
     assert admitted(losses, 200, 100, 10) == ALWAYS
 
 
+def test_what_counts_for_a_shorter_time_is_not_forgotten_for_a_longer_one() -> None:
+    """The journal falls silent for a moment, and speaks again."""
+    losses = Losses()
+    assert admitted(losses, 0, ALWAYS, 10) == ALWAYS
+    assert losses.has_room(30, 3600, lambda: 10) is False
+    assert losses.has_room(90, SECONDS, lambda: 10) is True
+    assert losses.has_room(100, 3600, lambda: 10) is False
+
+
 def test_a_share_of_what_is_left_goes_next() -> None:
     losses = Losses()
     assert admitted(losses, 0, 1000, 2000) == 200

@@ -458,6 +458,163 @@ def test_before_a_page_goes_the_home_page_is_asked_for(tmp_path: Path, home: byt
     journey(tmp_path, test)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5, 30])
+def test_a_site_that_lost_its_posts_keeps_them_however_small_it_is(tmp_path: Path, count: int) -> None:
+    """The home page says "Nothing found.", and agrees with itself."""
+    paths = [f"/{number}/" for number in range(count)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = html("many words about the launch " * 20)
+        await stage.render("/")
+        for path in paths:
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = answer(b"", 404)
+        before, origin.pages["/"] = marks(stage.tree.path), html("Nothing found.")
+        for _ in range(8):
+            stage.renderer.brake.losses = Losses()
+            assert {(await stage.render(path)).outcome for path in ("/", *paths)} == {Outcome.KEPT}
+        assert marks(stage.tree.path) == before
+
+    journey(tmp_path, test)
+
+
+WORDPRESS = html(
+    "many words about the launch " * 20
+    + "".join(f'<script src="/wp-includes/js/{number}.js"></script>' for number in range(3))
+)
+DEFAULT_PAGE = html("<h1>It works!</h1>" + "This is the default welcome page of the web server. " * 30)
+
+
+def test_a_web_servers_own_page_takes_the_place_of_none(tmp_path: Path) -> None:
+    """A wrong document root: a long page in the place of the home page, and nothing in that of others."""
+    paths = [f"/{number}/" for number in range(20)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", *paths):
+            origin.pages[path] = WORDPRESS
+            await stage.render(path)
+            origin.pages[path] = answer(b"", 404)
+        before, origin.pages["/"] = marks(stage.tree.path), DEFAULT_PAGE
+        for _ in range(8):
+            stage.renderer.brake.losses = Losses()
+            results = [await stage.render(path) for path in ("/", *paths)]
+            assert {result.outcome for result in results} == {Outcome.KEPT}
+            assert results[0].verdict == "not-wordpress"
+            assert "home page" in results[1].reason
+        assert marks(stage.tree.path) == before
+        # A page alone: whoever moves it out of WordPress means it, or says so twice more.
+        origin.pages["/1/"] = DEFAULT_PAGE
+        origin.pages["/"] = WORDPRESS
+        await stage.render("/")
+        outcomes = [(await stage.render("/1/")).outcome for _ in range(3)]
+        assert outcomes == [Outcome.KEPT, Outcome.KEPT, Outcome.PUBLISHED]
+
+    journey(tmp_path, test)
+
+
+@pytest.mark.parametrize(("there", "outcome"), [(True, Outcome.GONE), (False, Outcome.KEPT)])
+def test_where_the_home_page_leads_to_a_language_that_ones_tells(
+    tmp_path: Path, outcome: Outcome, *, there: bool
+) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = answer(b"", 302, Location="/en/")
+        for path in ("/en/", "/en/a/"):
+            origin.pages[path] = html(path)
+        for path in ("/", "/en/", "/en/a/"):
+            await stage.render(path)
+        origin.pages["/en/a/"] = answer(b"", 404)
+        if not there:
+            origin.pages["/en/"] = answer(b"", 404)
+        assert (await stage.render("/en/a/")).outcome is outcome
+
+    journey(tmp_path, test)
+
+
+def test_a_home_page_that_nobody_remembers_stands_in_the_tree_all_the_same(tmp_path: Path) -> None:
+    """The database was lost, and a single pass comes to the home page last."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", "/a/"):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = answer(b"", 404)
+            stage.store.forget([stage.page(path).url])
+        assert (await stage.render("/a/")).outcome is Outcome.KEPT
+
+    journey(tmp_path, test)
+
+
+def test_what_a_page_must_have_and_never_had_holds_nothing(tmp_path: Path) -> None:
+    paths = ["/", "/a/", "/b/"]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in paths:
+            origin.pages[path] = html(path)
+            assert [(await stage.render(path)).outcome for _ in range(3)] == [
+                Outcome.KEPT,
+                Outcome.KEPT,
+                Outcome.PUBLISHED,
+            ]
+        # It changes, and lacks what it lacked before.
+        origin.pages["/"] = html("news")
+        assert (await stage.render("/")).outcome is Outcome.PUBLISHED
+        origin.pages["/a/"] = answer(b"", 404)
+        assert (await stage.render("/a/")).outcome is Outcome.GONE
+        # What it has got since must stay.
+        origin.pages["/"] = html("news <em>with</em> it")
+        assert (await stage.render("/")).outcome is Outcome.PUBLISHED
+        origin.pages["/"] = html("news again")
+        assert (await stage.render("/")).verdict == "required"
+
+    journey(tmp_path, test, require=["em"])
+
+
+def test_a_home_page_that_cannot_be_had_is_not_called_lost(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", "/a/"):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+        origin.pages["/"], origin.pages["/a/"] = answer(b"", 500), answer(b"", 404)
+        assert "the home page cannot be asked for just now" in (await stage.render("/a/")).reason
+
+    journey(tmp_path, test)
+
+
+def test_a_home_page_that_was_shorter_once_and_leads_elsewhere_since_holds_no_other(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", "/a/"):
+            origin.pages[path] = html("many words about the launch " * 20)
+            await stage.render(path)
+            origin.pages[path] = html("few")
+        await stage.render("/")
+        origin.pages["/"] = answer(b"", 302, Location="/en/")
+        await stage.render("/")
+        assert [(await stage.render("/a/")).outcome for _ in range(3)][-1] is Outcome.PUBLISHED
+
+    journey(tmp_path, test)
+
+
+def test_a_page_that_is_taken_back_while_its_fetch_fails_stands_in_no_record(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        page = stage.page("/a/")
+        origin.pages["/a/"] = html("a")
+        standing = (await stage.render("/a/")).record
+
+        async def meanwhile(exchange: Exchange) -> None:
+            stage.renderer.overtake(page)
+            stage.renderer.remove(page, standing, 0.0, Verdict("revoked", Outcome.GONE, "gone"))
+            await exchange.send(answer(b"", 500))
+
+        origin.pages["/a/"] = meanwhile
+        result = await stage.render("/a/")
+        assert (result.outcome, result.verdict) == (Outcome.KEPT, "status")
+        assert not result.record.is_published
+        assert files(stage.tree.path) == {}
+
+    journey(tmp_path, test)
+
+
 def test_pages_that_go_wait_for_no_home_page_that_hangs(tmp_path: Path) -> None:
     paths = [f"/{number}/" for number in range(6)]
 
