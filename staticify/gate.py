@@ -31,8 +31,15 @@ KIND_OF_CONTENT_TYPE = {
 HARMLESS_COOKIES = (
     "AWSALB*",
     "SERVERID",
-    "__cf*",
-    "cf_*",
+    "__cf_bm",
+    "__cflb",
+    "__cfruid",
+    "__cfseq-*",
+    "__cfwaitingroom",
+    "_cfuvid",
+    "cf_clearance",
+    "cf_ob_info",
+    "cf_use_ob",
     "pll_language",
     "wp-wpml_current_language",
     "wordpress_test_cookie",
@@ -44,8 +51,18 @@ _NOCACHE_EXPIRES = "Wed, 11 Jan 1984 05:00:00 GMT"
 # What WordPress answers there is a file for programs; HTML in its place is an error, a splash or a maintenance page.
 _DATA_ENDINGS = (".txt", ".xml", ".json")
 
-# Of the page that a membership plugin or a shop sends strangers to, in the languages that most sites are written in.
-_LOGIN_PATH = re.compile(r"log-?in|sign-?in|log-?on|account|anmeld|konto|connexion|compte|acceso|cuenta|accesso|inlog")
+# How the page is called that a membership plugin or a shop sends strangers to, in the languages that most sites are
+# written in. A shop's account is one for who has a way back from there, or where its name can mean nothing else.
+_LOGIN = re.compile(
+    r"(?:(?:wp|user|member|members|customer|account|accounts|site|my)[-_]?)?"
+    r"(?:log-?in|sign-?in|log-?on|anmelden|anmeldung|einloggen|(?:se-)?connexion|acceso|acceder|iniciar-sesion"
+    r"|accesso|accedi|inloggen|entrar|logowanie)(?:\.php|\.html?)?"
+)
+_ACCOUNT = re.compile(r"(?:(?:my|mein|mon|mi|user|member|members|customer)[-_]?)?(?:accounts?|konto|compte|cuenta)")
+_OWN_ACCOUNTS = frozenset({"my-account", "myaccount", "mein-konto", "mon-compte", "mi-cuenta"})
+_WAY_BACK = re.compile(r"(?:redirect|return)(?:_?(?:to|uri|url))?|next|destination|continue|relaystate")
+# What other machines are asked with to say who somebody is (SAML 2.0 bindings 3.4; RFC 6749 section 4.1.1).
+_SIGN_ON = ({"samlrequest"}, {"client_id", "redirect_uri"})
 
 KIND_CHANGED = "kind-changed"
 GONE, MOVED, NOT_PUBLIC, REDIRECT = "gone", "moved", "not-public", "redirect"
@@ -173,12 +190,21 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
 
 
 def _is_login(location: str) -> bool:
-    """True for WordPress's own login, and for a plugin's: by the name of the page and the way back that it gets."""
-    parts = urlsplit(location)
-    if "wp-login.php" in parts.path:
+    """True for WordPress's own login, a plugin's, and one on another machine: by its name and the way back from it."""
+    parts = urlsplit(location.lower())
+    segments = [segment for segment in parts.path.split("/") if segment]
+    last = segments[-1] if segments else ""
+    if "wp-login.php" in segments or segments[-1:] == ["wp-admin"] or last in _OWN_ACCOUNTS:
         return True
-    names = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    return not names.isdisjoint(("redirect_to", "redirect")) and _LOGIN_PATH.search(parts.path.lower()) is not None
+    if any(map(_LOGIN.fullmatch, segments)):
+        return True
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    names = {name for name, _ in pairs}
+    if any(names >= sign_on for sign_on in _SIGN_ON):
+        return True
+    # ?password-protected=login, say, or ?action=login.
+    is_asking = any(_LOGIN.fullmatch(text) for pair in pairs for text in pair) or any(map(_ACCOUNT.fullmatch, segments))
+    return is_asking and any(map(_WAY_BACK.fullmatch, names))
 
 
 def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
@@ -186,7 +212,8 @@ def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
     if who:
         # A plugin's own word for this page, which only WordPress's side can hear (deploy/wordpress).
         return Verdict("do-not-cache", Outcome.GONE, f"{_shown(who)} is set for this page: a plugin forbids caching it")
-    directives = {part.split("=", 1)[0].strip().lower() for part in answer.header("cache-control").split(",")}
+    # Plugins write semicolons too.
+    directives = {part.partition("=")[0].lower() for part in re.split(r"[,;\s]+", answer.header("cache-control"))}
     for directive in ("private", "no-store"):
         if directive in directives:
             return refused(directive, f"Cache-Control: {directive}: WordPress says that the page is not for everybody")

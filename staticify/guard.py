@@ -109,6 +109,8 @@ class Guard:
                 self._reserved_until = pause.until + RESERVED_SECONDS
             return pause
         self._is_pages_turn = is_question and self._is_broken
+        if is_question:
+            self._reserved_until = float("-inf")
         # Those beside the probe do not wait for what it finds.
         self._pause = Pause(now + PROBE_SECONDS, pause.reason) if self._is_broken else None
         return None

@@ -54,6 +54,8 @@ connection: the two limits together are 4 MiB."""
 _TLS_SETTINGS = re.compile(r" ssl:(?:<[^>]*>|\w+)")
 PIECE_BYTES = 64 * 1024
 """Of a packed body, inflated at a time: all of it at once would take twice the room of a whole body beside it."""
+_OF_A_GATEWAY = frozenset({502, 503, 504})
+"""Statuses of a web server whose PHP is not there."""
 QUIET_INTERVALS = 1.5
 """In so many every page that is well has given a good answer."""
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
@@ -231,7 +233,7 @@ class OriginClient:
         self._label: Mapping[str, str] = {}
         self._labelled_at = float("-inf")
         self._retry_at: dict[Origin, float] = {}
-        """By the monotonic clock, of each address that could not be reached."""
+        """By the monotonic clock, of each address that could not be reached, or was a gateway to nowhere."""
 
     async def ask(self, body: bytes, direct: str = "") -> Answer:
         """What the site's plugin answers to a signed question. Raises OriginError. Waits for no slot: it is small.
@@ -433,7 +435,7 @@ class OriginClient:
             except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
                 translated = _translated(error)
                 if _is_without_connection(error):
-                    self._put_last(origin, translated)
+                    self._put_last(origin, str(translated))
                 else:
                     self._put_back(origin)
                 # Only a server that was not there is passed over: one that answered badly has had the request.
@@ -441,23 +443,27 @@ class OriginClient:
                     raise translated from error
                 failures.append(f"{origin}: {translated}")
             else:
-                self._put_back(origin)
+                if response.status_code in _OF_A_GATEWAY and len(self._transports) > 1:
+                    # This answer stands, but the next fetch begins with an address behind which PHP may be alive.
+                    self._put_last(origin, f"it answers {response.status_code}")
+                else:
+                    self._put_back(origin)
                 return response, origin
         raise OriginUnreachable("; ".join(failures))
 
     def _in_turn(self) -> list[tuple[Origin, AiohttpTransport]]:
-        """The addresses in the configured order, those that could not be reached a short while ago last."""
+        """The addresses in the configured order, those that were of no use a short while ago last."""
         now = time.monotonic()
         last = {origin for origin, retry_at in self._retry_at.items() if now < retry_at}
         # One fetch tries again whether the address is there; those beside it do not wait for what it finds.
         self._retry_at.update((origin, now + UNREACHABLE_SECONDS) for origin in self._retry_at.keys() - last)
         return sorted(self._transports, key=lambda pair: pair[0] in last)
 
-    def _put_last(self, origin: Origin, error: OriginError) -> None:
+    def _put_last(self, origin: Origin, reason: str) -> None:
         if len(self._transports) > 1 and origin not in self._retry_at:
             log.warning(
-                "an origin address cannot be reached; the others are asked first",
-                extra={"site": self._site.url, "origin": str(origin), "reason": str(error)},
+                "an origin address is of no use; the others are asked first",
+                extra={"site": self._site.url, "origin": str(origin), "reason": reason},
             )
         self._retry_at[origin] = time.monotonic() + UNREACHABLE_SECONDS
 

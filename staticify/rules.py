@@ -85,9 +85,9 @@ WORDPRESS_RULES: tuple[Rule, ...] = (
     Rule("div.wp-block-comment-edit-link:has(a[href*='/wp-admin/'])"),
     # The comment form: comment_form() greets who is logged in and fills in who commented before.
     Rule(".logged-in-as"),
-    Rule(f"{_COMMENT_FORM} input#author[name='author'][value]:not([value=''])", Part.VALUE, "value"),
-    Rule(f"{_COMMENT_FORM} input#email[name='email'][value]:not([value=''])", Part.VALUE, "value"),
-    Rule(f"{_COMMENT_FORM} input#url[name='url'][value]:not([value=''])", Part.VALUE, "value"),
+    Rule(f"{_COMMENT_FORM} input[name='author'][value]:not([value=''])", Part.VALUE, "value"),
+    Rule(f"{_COMMENT_FORM} input[name='email'][value]:not([value=''])", Part.VALUE, "value"),
+    Rule(f"{_COMMENT_FORM} input[name='url'][value]:not([value=''])", Part.VALUE, "value"),
     Rule("input#wp-comment-cookies-consent[checked]", Part.ATTRIBUTE, "checked"),
     Rule("input#_wp_unfiltered_html_comment_disabled"),
     # A commenter sees the own comment before the moderator does.

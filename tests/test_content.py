@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -382,6 +383,21 @@ def test_a_login_form_in_a_sidebar_is_public() -> None:
             '<p class="logged-in-as"><a href="/wp-admin/profile.php">admin</a></p><p class="comment-notes">',
             ".logged-in-as a[href*='profile.php']",
         ),
+        (
+            "<header",
+            '<a href="/hidden/?action=logout&amp;_wpnonce=b905611339">Log out</a><header',
+            "a[href*='action=logout'][href*='_wpnonce=']",
+        ),
+        (
+            "<header",
+            '<a href="/my-account/customer-logout/?_wpnonce=b905611339">Log out</a><header',
+            "a[href*='customer-logout'][href*='_wpnonce=']",
+        ),
+        (
+            "<header",
+            '<article class="post-9 post type-post status-private"></article><header',
+            ".type-post.status-private, .type-page.status-private, .type-post.status-draft, .type-page.status-draft",
+        ),
     ],
 )
 def test_signs_of_somebody_who_is_logged_in(old: str, new: str, sign: str) -> None:
@@ -389,6 +405,22 @@ def test_signs_of_somebody_who_is_logged_in(old: str, new: str, sign: str) -> No
     assert decide(SINGLE.replace(old.encode(), new.encode(), 1)) == refused(
         "logged-in", f"rendered for somebody who is logged in: {sign} is in the page"
     )
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        '<a class="post-edit-link" href="/wp-admin/post.php?post=7&amp;action=edit">Edit</a>',
+        '<p class="logged-in-as">Logged in as Ada</p>',
+        '<input type="hidden" id="_wp_unfiltered_html_comment_disabled" value="b905611339">',
+    ],
+)
+def test_what_is_cut_from_a_strangers_page_is_a_sign_where_nothing_says_whose_it_is(sign: str) -> None:
+    body = SINGLE.replace(b"<header", sign.encode() + b"<header", 1)
+    assert decide(body).is_publishable
+    nobodys = re.sub(rb"<body[^>]*>", b"<body>", body)
+    assert decide(nobodys).name == "logged-in"
+    assert decide(nobodys.replace(sign.encode(), b"")).is_publishable
 
 
 PASSWORD = Verdict("password", Outcome.GONE, "the page asks for a password: not for everybody any more")

@@ -235,7 +235,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(record.getMessage(), record.__dict__["origin"]) for record in caplog.records]
 
 
-LAST = "an origin address cannot be reached; the others are asked first"
+LAST = "an origin address is of no use; the others are asked first"
 BACK = "an origin address answers again"
 
 
@@ -318,6 +318,33 @@ def test_when_no_address_was_there_all_are_asked_in_order() -> None:
             assert str(raised.value).index(addresses[0]) < str(raised.value).index(addresses[1])
             async with ScriptedOrigin(pages={"/": "second"}).running(port=str(port)):
                 assert (await client.fetch("/")).body == b"second"
+
+    run(test)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_server_whose_php_is_dead_is_asked_after_the_others(caplog: pytest.LogCaptureFixture, status: int) -> None:
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": answer(b"", status)}).running() as first,
+            ScriptedOrigin(pages={"/": "second"}).running() as second,
+            client_of([first.address, second.address]) as client,
+        ):
+            assert [(await client.fetch("/")).status for _ in range(4)] == [status, 200, 200, 200]
+            assert client.state.unreachable == (first.address,)
+        assert said(caplog) == [(LAST, first.address)]
+
+    run(test)
+
+
+def test_an_error_of_wordpress_own_is_no_matter_of_the_address() -> None:
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": answer(b"", 500)}).running() as first,
+            ScriptedOrigin(pages={"/": "second"}).running() as second,
+            client_of([first.address, second.address]) as client,
+        ):
+            assert [(await client.fetch("/")).status for _ in range(3)] == [500] * 3
 
     run(test)
 
@@ -854,13 +881,16 @@ def test_a_wordpress_that_always_fails_is_left_alone_and_probed(
             assert 0 <= state.paused_until - time.time() + 1 < 3
             await asyncio.sleep(0.25)
             origin.pages["/"] = html()
-            # The next probe is the journal's, which has been refused.
+            # The next probe is the journal's, which has been refused; that it answers says nothing of pages.
             with pytest.raises(OriginPaused):
                 await client.fetch("/")
             assert (await client.ask(b"{}")).status == 404
             assert len(origin.requests) == FAILURES_IN_A_ROW + 1
-            assert client.state.reason != "", "one good answer may be chance, or a file"
-            for _ in range(GOOD_IN_A_ROW - 1):
+            with pytest.raises(OriginPaused):
+                await client.fetch("/")
+            await asyncio.sleep(0.25)
+            for _ in range(GOOD_IN_A_ROW):
+                assert client.state.reason != "", "one good answer may be chance, or a file"
                 assert (await client.fetch("/")).status == 200
             assert (client.state.limit, client.state.paused_until, client.state.failures) == (1, 0, 0)
             assert (await client.fetch("/")).status == 200

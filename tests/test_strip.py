@@ -210,9 +210,9 @@ MARKUP: list[tuple[str, str, str, list[str]]] = [
             " /> <label>"
         ),
         [
-            f"{COMMENT_FORM} input#author[name='author'][value]:not([value=''])@value",
-            f"{COMMENT_FORM} input#email[name='email'][value]:not([value=''])@value",
-            f"{COMMENT_FORM} input#url[name='url'][value]:not([value=''])@value",
+            f"{COMMENT_FORM} input[name='author'][value]:not([value=''])@value",
+            f"{COMMENT_FORM} input[name='email'][value]:not([value=''])@value",
+            f"{COMMENT_FORM} input[name='url'][value]:not([value=''])@value",
             "input#wp-comment-cookies-consent[checked]@checked",
         ],
     ),
