@@ -103,10 +103,6 @@ class Follower:
                 asyncio.get_running_loop().call_at(error.until, self.tell)
             return
         self._failures = 0
-        self._keeper.confirm(started)
-        if lost := await self._keeper.restore():
-            site = {"site": self._site.url, "pages": lost}
-            log.warning("pages that the journal says are right are not in the tree: rendered anew", extra=site)
         missed = self._keeper.take_missed(started - ROW_SECONDS)
         for page in missed:
             log.warning("changed without a word in the journal: found by the sweep", extra={"url": page.url})
@@ -116,6 +112,10 @@ class Follower:
             log.info("journal mode: WordPress says what changes", extra={"site": self._site.url})
         if not self._keeper.is_following:
             self._keeper.follow(is_following=True)
+        self._keeper.confirm(started)
+        if lost := await self._keeper.restore():
+            site = {"site": self._site.url, "pages": lost}
+            log.warning("pages that the journal says are right are not in the tree: rendered anew", extra=site)
 
     async def _read(self) -> AsyncIterator[Changes]:
         for _ in range(MAX_ROUNDS):

@@ -516,7 +516,7 @@ class Keeper:
                 record = self._store.get(page.url)
                 # What stands in the tree from before is as old as it is; by the wall clock, the only one that went on.
                 is_standing = record is not None and record.is_published and record.verified_at
-                age_seconds = max(0.0, time.time() - record.verified_at) if record and is_standing else 0.0
+                age_seconds = max(0.0, time.time() - self._store.right_at(record)) if record and is_standing else 0.0
                 now = asyncio.get_running_loop().time()
                 self._pages[page] = now - age_seconds
                 if record is not None:

@@ -29,7 +29,8 @@ class PageStatus:
     """fresh: found good within the bound. stale: in the tree, but found good longer ago, or nobody knows when. absent:
     not in the tree."""
     age_seconds: float | None
-    """Since the start of the last fetch that the tree agrees with; None if that is not known, or not in the tree."""
+    """Since the start of the last fetch that the tree agrees with, or of the last answer of a journal that named no
+    change of the page; None if that is not known, or not in the tree."""
     changed_at: float | None
     size_bytes: int
     render_seconds: float
@@ -134,14 +135,6 @@ def _state_of(store: Store, site: Site) -> SiteState:
     return store.site(site.url) if site.secrets else SiteState(site.url)
 
 
-def _verified_at(store: Store, site: Site, record: Record) -> float:
-    """When the page was last known to be right: by its own fetch, or by a journal that names no change of it."""
-    state = _state_of(store, site)
-    is_good = record.outcome is not None and record.outcome.is_good
-    is_followed = state.mode is Mode.JOURNAL and record.tags and is_good and not store.is_due(record.url)
-    return max(record.verified_at, state.polled_at) if is_followed else record.verified_at
-
-
 def _found(tree: Tree, page: Page) -> Found | None:
     """What stands at the page's place, or None. Raises TreeError."""
     try:
@@ -203,7 +196,7 @@ def _unrecorded(config: Config, page: Page, standing: Found | None, other: Page 
 def _page_status(config: Config, store: Store, site: Site, record: Record, now: float) -> PageStatus:
     page = parse_page(record.url)
     bound_seconds = site.interval_for(page) + site.deadline_seconds
-    verified_at = _verified_at(store, site, record)
+    verified_at = store.right_at(record)
     # The tree is asked, not the memory of it: what somebody took away there, no visitor gets.
     tree = Tree(config.tree_path)
     size_bytes = record.size_bytes

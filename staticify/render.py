@@ -469,7 +469,7 @@ class Renderer:
         record = replace(
             record,
             checked_at=started,
-            verified_at=started if is_good or verdict.outcome is Outcome.GONE else record.verified_at,
+            verified_at=started if is_good or verdict.outcome is Outcome.GONE else self._store.right_at(now or record),
             outcome=verdict.outcome,
             verdict=verdict.name,
             reason=verdict.reason,

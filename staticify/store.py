@@ -224,6 +224,15 @@ class Store:
         """True if the page has to be rendered anew."""
         return (_DUE, url) in self._notes
 
+    def right_at(self, record: Record) -> float:
+        """When the page was last known to be right: by its own fetch, or by a journal that named no change of it.
+
+        What a journal said once stays true, whether it goes on to say something or not.
+        """
+        is_good = record.outcome is not None and record.outcome.is_good
+        is_confirmed = record.tags and is_good and not self.is_due(record.url)
+        return max(record.verified_at, self.site(record.site).polled_at) if is_confirmed else record.verified_at
+
     def is_told(self, url: str) -> bool:
         """True if the page is due because somebody says that it changed."""
         return self._notes.get((_DUE, url)) == _TOLD or self.is_meant(url)

@@ -777,6 +777,40 @@ def test_the_age_of_a_page_that_a_row_names_counts_from_the_journals_last_answer
     followed(tmp_path, test)
 
 
+def ages(one: Followed) -> tuple[float, float]:
+    """How old the oldest page is: to the daemon, and to `status`."""
+    oldest = one.keeper.oldest()
+    assert oldest is not None
+    return oldest[1], time.time() - min(one.store.right_at(record) for record in one.store.of_site(SITE_URL))
+
+
+def test_a_journal_that_is_lost_and_a_restart_make_no_page_older(tmp_path: Path) -> None:
+    paths = ("/one/", "/two/")
+
+    async def main() -> None:
+        async with ScriptedOrigin().running() as origin:
+            journal = ScriptedJournal(origin)
+            for path in paths:
+                journal.page(path, path, "post:1")
+            async with running(tmp_path, journal, pages=[*paths]) as one:
+                await until(lambda: one.keeper.is_following and not one.store.due())
+                for record in one.store.of_site(SITE_URL):
+                    one.store.put(replace(record, verified_at=record.verified_at - 3600))
+                await one.read()
+                journal.status = 502
+                origin.pages |= dict.fromkeys(paths, answer("no", 502))
+                one.follower.tell()
+                await until(lambda: one.is_in(Mode.BLIND))
+                one.keeper._queue.schedule(page_of(parse_page(SITE_URL), "/two/"))
+                await until(lambda: one.results[-1].outcome is Outcome.KEPT)
+                assert max(ages(one)) < 20
+            async with running(tmp_path, journal, pages=[*paths]) as one:
+                await until(lambda: one.store.site(SITE_URL).reason)
+                assert max(ages(one)) < 20
+
+    asyncio.run(main())
+
+
 def test_the_first_sweep_is_spread_over_its_hour_and_so_is_the_one_after_everything_changed(tmp_path: Path) -> None:
     async def test(one: Followed) -> None:
         for _ in range(2):

@@ -287,36 +287,53 @@ def test_the_journal_speaks_for_no_page_that_is_due_unlabelled_or_was_not_good(t
     seen(tmp_path, test)
 
 
-def test_a_journal_that_is_lost_speaks_for_nothing(tmp_path: Path) -> None:
+def test_a_journal_that_is_lost_spoke_for_the_time_until_then(tmp_path: Path) -> None:
     async def test(one: Seen) -> None:
         one.remember(mode=Mode.BLIND, reason="the journal answers 404", polled_at=THEN + 1000, missed=1)
-        pages, site = one.overview(THEN + 1010)
+        assert one.states(THEN + 1010) == dict.fromkeys(PATHS, ("fresh", 10.0))
+        pages, site = one.overview(THEN + 1000 + BOUND + 1)
         assert {page.state for page in pages.values()} == {"stale"}
         assert (site.mode, site.reason, site.missed, site.oldest_seconds) == (
             Mode.BLIND,
             "the journal answers 404",
             1,
-            1010.0,
+            BOUND + 1,
         )
 
     seen(tmp_path, test)
 
 
-def test_a_site_without_a_secret_is_blind_whatever_was_known_of_its_journal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", Mode)
+def test_what_the_journal_confirmed_is_no_older_for_a_fetch_that_fails_after_it(tmp_path: Path, mode: Mode) -> None:
+    async def test(one: Seen) -> None:
+        one.remember(mode=mode, polled_at=THEN + 1000)
+        one.origin.pages |= {"/a/": answer(b"", 502), "/b/": hang_up}
+        one.stage.seconds = THEN + 1005
+        for _ in range(2):
+            await one.stage.render("/a/")
+            await one.stage.render("/b/")
+        assert one.states(THEN + 1010) == dict.fromkeys(PATHS, ("fresh", 10.0))
+        # What the journal confirms later is not known to be true of them.
+        one.remember(mode=mode, polled_at=THEN + 1020)
+        assert one.states(THEN + 1030) == {"/": ("fresh", 10.0), "/a/": ("fresh", 30.0), "/b/": ("fresh", 30.0)}
+
+    seen(tmp_path, test)
+
+
+def test_a_site_without_a_secret_is_blind_whatever_its_journal_said_last(tmp_path: Path) -> None:
     async def test(one: Seen) -> None:
         one.remember(mode=Mode.JOURNAL, polled_at=THEN + 1000, missed=2)
         write_config(tmp_path, site_toml(one.origin.address, pages=[*PATHS]))
-        pages, site = one.overview(THEN + 1010)
-        assert {page.state for page in pages.values()} == {"stale"}
+        _, site = one.overview(THEN + 1010)
         assert site == SiteStatus(
             url=SITE,
             mode=Mode.BLIND,
             reason="",
             missed=0,
-            fresh=0,
-            stale=3,
+            fresh=3,
+            stale=0,
             absent=0,
-            oldest_seconds=1010.0,
+            oldest_seconds=10.0,
             origin=None,
         )
 
