@@ -281,14 +281,17 @@ def status(config: Config, *, problems: bool, as_json: bool) -> None:
 
     from staticify import report
     from staticify.overview import overview
+    from staticify.tree import is_worked_on
 
+    is_running = is_worked_on(config.tree_path)
     pages, sites = overview(config, time.time())
     if problems:
         pages = [page for page in pages if page.state != "fresh" or not page.is_good]
     if as_json:
-        report.print_json({"sites": [asdict(site) for site in sites], "pages": [asdict(page) for page in pages]})
+        known = {"sites": [asdict(site) for site in sites], "pages": [asdict(page) for page in pages]}
+        report.print_json({"is_daemon_running": is_running, **known})
     else:
-        report.print_status(pages, sites)
+        report.print_status(pages, sites, is_running=is_running)
     sys.exit(EXIT_NOT_GOOD if any(site.stale or not site.fresh for site in sites) else EXIT_GOOD)
 
 

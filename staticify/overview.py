@@ -60,6 +60,8 @@ class SiteStatus:
     absent: int
     oldest_seconds: float | None
     """Age of the oldest page in the tree."""
+    asked_at: float | None
+    """When a page or the journal was last fetched, seconds since the epoch; None if it never was."""
     origin: OriginState | None
     """How WordPress bears what the daemon asks of it; None if no daemon has asked."""
 
@@ -103,6 +105,7 @@ def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteSta
                     stale=counts["stale"],
                     absent=counts["absent"],
                     oldest_seconds=max(ages, default=None),
+                    asked_at=max([store.site(site.url).polled_at, *(record.checked_at for record in known)]) or None,
                     origin=store.origin(site.url),
                 )
             )

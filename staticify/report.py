@@ -72,8 +72,10 @@ _MODES = {
 }
 
 
-def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) -> None:
+def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus], *, is_running: bool) -> None:
     """The tables of `status`, one for each site, with why each page that is not good is not, and a line that sums up.
+
+    What a daemon does is said only where one runs.
 
     On a terminal a page is its decoded path, and a narrow one gets fewer columns. Anywhere else it is its URL, so that
     each line stands alone, and two spaces part the columns.
@@ -88,6 +90,10 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus]) ->
         oldest = "" if site.oldest_seconds is None else f", oldest {_duration(site.oldest_seconds)}"
         missed = f", {counted(site.missed, 'change')} found by the sweep alone" if site.missed else ""
         _say(f"{site.url}  {said}{oldest}{missed}")
+        if not is_running:
+            asked = f": last fetch {_duration(now - site.asked_at)} ago" if site.asked_at else ""
+            _say((f"no daemon runs here{asked}", "yellow"))
+            continue
         reason = f" ({site.reason})" if site.reason else ""
         _say(f"{site.mode} mode: {_MODES[site.mode]}{reason}")
         for line in _origin_lines(site.origin, now):

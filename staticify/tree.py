@@ -24,6 +24,7 @@ import os
 import pwd
 import secrets
 import stat
+import struct
 import threading
 import time
 from collections import deque
@@ -58,6 +59,9 @@ MAX_REMOVED = 10_000
 
 _NOT_OURS = (FileNotFoundError, PermissionError)
 """What may be met on a walk through the tree and is passed over: a file system's root has a lost+found, say."""
+
+_WHOLE_FILE = struct.Struct("hhqqi4x")
+"""struct flock of fcntl(2), for a lock on all of a file: its type, and nothing else that matters."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -104,6 +108,23 @@ def check_owner(path: Path) -> None:
             f"the tree {path} belongs to the user {name}, who could not replace what root writes there",
             hint=f"Run it as that user: runuser -u {name} -- staticify ...",
         )
+
+
+def is_worked_on(path: Path) -> bool:
+    """True if a process has the tree at a path. Takes no lock itself: a daemon that starts meanwhile would meet it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        wanted = _WHOLE_FILE.pack(fcntl.F_WRLCK, 0, 0, 0, 0)
+        found: int = _WHOLE_FILE.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, wanted))[0]
+    except OSError:
+        return False
+    else:
+        return found != fcntl.F_UNLCK
+    finally:
+        _close(fd)
 
 
 class Tree:
@@ -454,6 +475,9 @@ def _locked(path: Path) -> int:
             path.chmod(_DIRECTORY_MODE)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # That one keeps others out, and who would ask for it has to take it; this one is there to be seen.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE.pack(fcntl.F_RDLCK, 0, 0, 0, 0))
         _check_writable(fd)
     except OSError as error:
         if fd >= 0:

@@ -14,8 +14,8 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from staticify import __version__
 from staticify.cli import main
 from staticify.nouns import Mode, OriginState, SiteState
 from staticify.store import Store
+from staticify.tree import Tree
 
 GOOD, NOT_GOOD, USAGE = 0, 1, 2
 COMMANDS = ("init", "render", "run", "purge", "status", "explain", "verify", "check")
@@ -435,9 +436,11 @@ def test_status_as_json(tmp_path: Path) -> None:
             "url": "https://example.org/", "mode": "blind", "reason": "", "missed": 0,
             "fresh": 3, "stale": 0, "absent": 0,
             "oldest_seconds": site["oldest_seconds"],  # type: ignore[has-type]
+            "asked_at": site["asked_at"],  # type: ignore[has-type]
             "origin": None,
         }  # fmt: skip
         assert site["oldest_seconds"] < 20  # type: ignore[has-type]
+        assert time.time() - 20 < site["asked_at"] < time.time()  # type: ignore[has-type]
         page = document["pages"][0]  # type: ignore[index]
         assert page == {
             "url": "https://example.org/", "site": "https://example.org/", "state": "fresh",
@@ -518,12 +521,12 @@ def test_status_is_one_whole_line_a_page_where_nobody_looks(tmp_path: Path) -> N
         lines = (await staticify(tmp_path, "status", COLUMNS="80")).out.splitlines()
         assert [line.split()[0] for line in lines] == [
             "page", "https://example.org/", "https://example.org/a/", "https://example.org/feed/",
-            f"https://example.org{long}", "https://example.org/", "blind",
+            f"https://example.org{long}", "https://example.org/", "no",
         ]  # fmt: skip
         assert re.split("  +", lines[0]) == ["page", "state", "age", "changed", "size", "render", "verdict"]
         assert all(re.search(r"/  fresh  .*[^ ]  ok$", line) and "   " not in line for line in lines[1:5])
         assert re.fullmatch(r"https://example.org/  4 fresh, oldest \d+\.\d s", lines[5])
-        assert lines[6] == "blind mode: every page is fetched each interval"
+        assert re.fullmatch(r"no daemon runs here: last fetch \d+\.\d s ago", lines[6])
 
     scene(tmp_path, test)
 
@@ -532,14 +535,14 @@ def test_status_of_problems_names_no_page_that_is_well(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")
         lines = (await staticify(tmp_path, "status", "--problems")).out.splitlines()
-        assert [line.split()[0] for line in lines] == ["https://example.org/", "blind"]
+        assert [line.split()[0] for line in lines] == ["https://example.org/", "no"]
         origin.pages["/a/"] = answer(b"", 500)
         await staticify(tmp_path, "render", "/a/", "/absent/")
         done = await staticify(tmp_path, "status", "--problems")
         assert [line.split()[0] for line in done.out.splitlines()] == [
             "page", "https://example.org/a/", "https://example.org/absent/",
             "kept", "https://example.org/a/", "gone:", "https://example.org/absent/",
-            "https://example.org/", "blind",
+            "https://example.org/", "no",
         ]  # fmt: skip
         document = json.loads((await staticify(tmp_path, "status", "--problems", "--json")).out)
         assert [page["url"] for page in document["pages"]] == [
@@ -586,15 +589,27 @@ class Known:
         self.store.put_site(SiteState("https://example.org/", **state))
 
 
+@contextmanager
+def worked_on(directory: Path) -> Iterator[None]:
+    """As while a daemon runs: it has the tree."""
+    tree = Tree(directory / "tree")
+    tree.open()
+    try:
+        yield
+    finally:
+        tree.close()
+
+
 def known(directory: Path, change: Callable[[Known], None], *arguments: str, **keys: Any) -> Done:
-    """What a command says when three pages were rendered, and the store was changed after that."""
+    """What a command says beside a daemon when three pages were rendered, and the store was changed after that."""
     said: list[Done] = []
 
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(directory, "render", "--all")
         with closing(Store.open_for_writing(directory / "state")) as store:
             change(Known(store))
-        said.append(await staticify(directory, *arguments))
+        with worked_on(directory):
+            said.append(await staticify(directory, *arguments))
 
     scene(directory, test, **keys)
     return said[0]
@@ -608,6 +623,26 @@ def test_status_is_1_if_a_page_in_the_tree_is_older_than_its_bound(tmp_path: Pat
     assert (done.status, done.err) == (NOT_GOOD, "")
     assert re.search(r"^https://example.org/a/ +stale +3\.\d min .* ok *$", done.out, re.MULTILINE)
     assert re.search(r"^https://example.org/  2 fresh, 1 stale, oldest 3\.\d min$", done.out, re.MULTILINE)
+
+
+def test_status_says_that_no_daemon_runs(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        with closing(Store.open_for_writing(tmp_path / "state")) as store:
+            store.put_site(SiteState("https://example.org/", mode=Mode.JOURNAL, polled_at=time.time() - 300))
+            store.put_origin("https://example.org/", OriginState(limit=1, most=4, failures=3))
+            for record in store.of_site("https://example.org/"):
+                store.put(replace(record, checked_at=time.time() - 400))
+        without = await staticify(tmp_path, "status")
+        assert re.search(r"oldest .*\nno daemon runs here: last fetch 5\.\d min ago\n\Z", without.out)
+        assert as_json(await staticify(tmp_path, "status", "--json"))["is_daemon_running"] is False
+        with worked_on(tmp_path):
+            beside = await staticify(tmp_path, "status")
+            assert "\njournal mode: WordPress is asked each interval what changed\nWordPress is spared" in beside.out
+            assert "no daemon" not in beside.out
+            assert as_json(await staticify(tmp_path, "status", "--json"))["is_daemon_running"] is True
+
+    scene(tmp_path, test, secrets=SECRET)
 
 
 def test_status_is_0_if_pages_are_absent_that_nobody_can_get(tmp_path: Path) -> None:
@@ -703,7 +738,7 @@ def test_status_as_json_has_mode_reason_and_missed_changes(tmp_path: Path) -> No
     assert site == {
         "url": "https://example.org/", "mode": "journal", "reason": "", "missed": 2,
         "fresh": 2, "stale": 1, "absent": 0, "oldest_seconds": site["oldest_seconds"],
-        "origin": None,
+        "asked_at": site["asked_at"], "origin": None,
     }  # fmt: skip
     assert 3600 <= site["oldest_seconds"] < 3700
     assert [page["state"] for page in document["pages"]] == ["fresh", "fresh", "stale"]

@@ -104,6 +104,7 @@ def test_every_value_of_a_page_and_of_a_site(tmp_path: Path) -> None:
             stale=0,
             absent=0,
             oldest_seconds=10.0,
+            asked_at=THEN,
             origin=None,
         )
 
@@ -248,6 +249,7 @@ def test_while_the_journal_answers_the_pages_that_it_follows_are_as_young_as_its
             stale=0,
             absent=0,
             oldest_seconds=10.0,
+            asked_at=THEN + 1000,
             origin=None,
         )
         # Nobody asks any more: the daemon is dead.
@@ -334,6 +336,7 @@ def test_a_site_without_a_secret_is_blind_whatever_its_journal_said_last(tmp_pat
             stale=0,
             absent=0,
             oldest_seconds=10.0,
+            asked_at=THEN + 1000,
             origin=None,
         )
 

@@ -22,7 +22,7 @@ from staticify import tree as module
 from staticify.encode import Variants, encode
 from staticify.errors import TreeError, TreeLocked
 from staticify.nouns import Kind
-from staticify.tree import SUFFIXES, Found, Tree
+from staticify.tree import SUFFIXES, Found, Tree, is_worked_on
 from staticify.urls import MARK, Place, parse_page
 
 NOW = 1_700_000_000
@@ -456,6 +456,20 @@ def test_a_second_tree_of_the_same_process_is_refused(tmp_path: Path) -> None:
         assert str(caught.value) == f"another staticify works on the tree {tmp_path / 'tree'}. {LOCKED_HINT}"
     with opened(tmp_path / "tree"):
         pass
+
+
+def test_whether_somebody_has_the_tree_is_seen_without_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tree"
+    assert not is_worked_on(path)
+    with opened(path):
+        with monkeypatch.context() as patched:
+            patched.delattr("fcntl.flock")
+            assert is_worked_on(path)
+        # Not by the looks: nobody else is kept out longer for them.
+        with pytest.raises(TreeLocked):
+            Tree(path).open()
+    assert not is_worked_on(path)
+    assert list(path.iterdir()) == []
 
 
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:

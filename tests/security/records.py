@@ -153,9 +153,9 @@ def _reports(text: str) -> dict[str, Callable[[], None]]:
     result = Result(url, Outcome.KEPT, "redirect", text, 0.1, record)
     difference = Difference(url, "redirect", text)
     origin = OriginState(limit=1, most=4, failures=9, paused_until=1.0, reason=text, unreachable=(text,))
-    sites = [SiteStatus(site, Mode.BLIND, text, 0, 0, 1, 0, 70.0, origin)]
+    sites = [SiteStatus(site, Mode.BLIND, text, 0, 0, 1, 0, 70.0, 1.0, origin)]
     return {
-        "status": lambda: report.print_status([status], sites),
+        "status": lambda: report.print_status([status], sites, is_running=True),
         "status --json": lambda: report.print_json({"pages": [asdict(status)]}),
         "explain": lambda: report.print_explanation(explanation),
         "explain --json": lambda: report.print_json(report.explanation_json(explanation)),
