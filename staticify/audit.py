@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from staticify.config import Config
-from staticify.errors import ConfigError, Fault, TreeError
-from staticify.tree import Tree, is_nosymfollow
+from staticify.errors import ConfigError, Fault, TreeError, WebhookError
+from staticify.store import FILE_NAME
+from staticify.tree import Tree, check_owner, is_nosymfollow, is_worked_on, user_name
+from staticify.unit import RUNTIME
 from staticify.urls import MARK
 
 
@@ -25,6 +27,11 @@ def _faults_of(config: Config) -> Iterator[Fault]:
             f'is "mount", but {config.tree_path} is not mounted with nosymfollow: fronts follow any link. Mount it '
             '(README.md, step 1), or write links = "never" and make the fronts\' configuration anew',
         )
+    if not _doubt_of_owner(config):
+        if reason := _unusable(config.tree_path):
+            yield Fault("tree.path", reason)
+        if reason := _unusable(config.state_path) or _unusable_file(config.state_path / FILE_NAME):
+            yield Fault("state.path", reason)
     if _is_foreign(config):
         yield Fault("tree.path", f"{config.tree_path} holds other files and no page: name an empty directory")
     for index, site in enumerate(config.sites):
@@ -34,8 +41,68 @@ def _faults_of(config: Config) -> Iterator[Fault]:
 
 def warnings_of(config: Config) -> Iterator[str]:
     """What works, and hardly as it was meant."""
-    if config.listen is not None and not any(site.secrets for site in config.sites):
+    if doubt := _doubt_of_owner(config):
+        yield f"not known whether tree and state can be written: {doubt}"
+    for site in config.sites:
+        if site.wp_content is not None and not os.path.isdir(site.wp_content):
+            yield f"nobody hears of changed files: wp_content of {site.url}, {site.wp_content}, is no directory here"
+    if config.listen is None:
+        return
+    if not any(site.secrets for site in config.sites):
         yield f"nobody listens at {config.listen}: no site has `secrets`, so that no webhook could be believed"
+    elif not _is_made_by_service(config) and not is_worked_on(config.tree_path):
+        # Beside a daemon it is the daemon that listens there, or its log says why it does not.
+        from staticify.webhook import check_address  # 40 ms, for those who listen
+
+        try:
+            check_address(config.listen)
+        except WebhookError as error:
+            yield f"no webhook would be heard: {error}"
+
+
+def _is_made_by_service(config: Config) -> bool:
+    """True for a socket in a directory that systemd makes when the service starts."""
+    return config.listen is not None and Path(config.listen.socket_path).is_relative_to(RUNTIME)
+
+
+def _doubt_of_owner(config: Config) -> str:
+    """Why root cannot know whether the tree's owner could write there; empty if who asks can know."""
+    try:
+        check_owner(config.tree_path)
+    except TreeError as error:
+        return str(error)
+    return ""
+
+
+def _unusable(path: Path) -> str:
+    """Why who asks could not write in a directory, or make it; empty if they could. Makes nothing."""
+    there = next(one for one in (path, *path.parents) if os.access(one, os.F_OK, effective_ids=True))
+    if not there.is_dir():
+        return f"{there} is no directory"
+    if os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        return ""
+    if there == path:
+        return _closed(path)
+    user = user_name(os.geteuid())
+    return (
+        f"{path} is not there, or out of reach, and the user {user} may not write in {there}. "
+        f"As root: install -d -o {user} {path}"
+    )
+
+
+def _unusable_file(path: Path) -> str:
+    is_there = os.access(path, os.F_OK, effective_ids=True)
+    return _closed(path) if is_there and not os.access(path, os.R_OK | os.W_OK, effective_ids=True) else ""
+
+
+def _closed(path: Path) -> str:
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"the file system of {path} is mounted read-only"
+    owner = user_name(path.stat().st_uid)
+    return (
+        f"the user {user_name(os.geteuid())} may not write to {path}, which belongs to {owner}. "
+        f"Run it as that user: runuser -u {owner} -- staticify ..."
+    )
 
 
 def _is_foreign(config: Config) -> bool:

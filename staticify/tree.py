@@ -93,6 +93,14 @@ def is_nosymfollow(path: Path) -> bool:
         return False
 
 
+def user_name(number: int) -> str:
+    """What a user is called; the number itself, if that is all there is."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
 def check_owner(path: Path) -> None:
     """Raise TreeError for root where the tree is another user's, who could not replace what root makes in it."""
     try:
@@ -100,10 +108,7 @@ def check_owner(path: Path) -> None:
     except OSError:
         return  # Not there yet; what else is wrong with it, `Tree.open` says.
     if os.geteuid() == 0 != owner:
-        try:
-            name = pwd.getpwuid(owner).pw_name
-        except KeyError:
-            name = str(owner)
+        name = user_name(owner)
         raise TreeError(
             f"the tree {path} belongs to the user {name}, who could not replace what root writes there",
             hint=f"Run it as that user: runuser -u {name} -- staticify ...",

@@ -22,6 +22,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any, Literal
 
 from starlette.applications import Starlette
@@ -249,7 +250,7 @@ class Webhook:
         except OSError as error:
             listening.close()
             self._remove_file()
-            raise self._cannot(error) from None
+            raise _cannot(self._listen, error) from None
 
     async def stop(self) -> None:
         """Listen no more. Requests that are here are answered; who is slow is cut off. Within a second."""
@@ -371,21 +372,7 @@ class Webhook:
     def _bound(self) -> socket.socket:
         if self._listen.scheme == "unix":
             return self._bound_file(self._listen.socket_path)
-        # A name could lead anywhere; of this one RFC 6761 section 6.3 says where.
-        host = "127.0.0.1" if self._listen.host == "localhost" else self._listen.host
-        if self._listen.scheme != "http" or not _is_loopback(host):
-            raise WebhookError(
-                f"{self._listen} is not an address to listen on", hint="Write http://127.0.0.1:PORT or unix:/PATH"
-            )
-        listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        try:
-            # The connections of the process before may still be waiting for their ends.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((host, self._listen.port))
-        except OSError as error:
-            listening.close()
-            raise self._cannot(error) from None
-        return listening
+        return _bound_port(self._listen)
 
     def _bound_file(self, path: str) -> socket.socket:
         listening = socket.socket(socket.AF_UNIX)
@@ -395,7 +382,9 @@ class Webhook:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
-                self._remove_stale(path)
+                _check_socket(self._listen)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
                 listening.bind(path)
             found = os.lstat(path)
             self._socket_file = (found.st_dev, found.st_ino)
@@ -404,28 +393,11 @@ class Webhook:
         except OSError as error:
             listening.close()
             self._remove_file()
-            raise self._cannot(error) from None
+            raise _cannot(self._listen, error) from None
         except WebhookError:
             listening.close()
             raise
         return listening
-
-    def _remove_stale(self, path: str) -> None:
-        """Remove the socket of a process that died. Raises WebhookError if it is another thing, or alive."""
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise WebhookError(f"{path} is there, and no socket", hint="Choose another path for [webhook] listen")
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.setblocking(False)
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
-                os.unlink(path)
-                return
-            except FileNotFoundError:
-                return
-            except BlockingIOError:
-                pass  # Somebody listens who has much to do.
-        raise self._cannot(OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)))
 
     def _remove_file(self) -> None:
         made, self._socket_file = self._socket_file, None
@@ -434,21 +406,71 @@ class Webhook:
             if (found.st_dev, found.st_ino) == made:
                 os.unlink(self._listen.socket_path)
 
-    def _cannot(self, error: OSError) -> WebhookError:
-        hints = {
-            errno.EADDRINUSE: "Another process listens there: end it, or choose another address",
-            errno.EADDRNOTAVAIL: "This machine has no such address",
-            errno.ENOENT: "Make the directory: staticify's user must be able to write in it, PHP's to enter it",
-            errno.ENOTDIR: "Choose a path below a directory",
-            errno.EROFS: "Choose a directory that is not mounted read-only; under systemd, one of ReadWritePaths",
-        }
-        denied = (
-            "Let staticify's user write in the directory"
-            if self._listen.scheme == "unix"
-            else "Ports below 1024 are for root: choose another one"
-        )
-        hint = denied if error.errno in {errno.EACCES, errno.EPERM} else hints.get(error.errno or 0, "")
-        return WebhookError(f"cannot listen on {self._listen}: {error.strerror or error}", hint=hint)
+
+def check_address(listen: Origin) -> None:
+    """Raise WebhookError if nobody could listen there now. Makes nothing, and takes nothing away."""
+    if listen.scheme != "unix":
+        _bound_port(listen).close()
+        return
+    path = Path(listen.socket_path)
+    try:
+        if not stat.S_ISDIR(os.stat(path.parent).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if os.path.lexists(path):
+            _check_socket(listen)
+    except OSError as error:
+        raise _cannot(listen, error) from None
+
+
+def _bound_port(listen: Origin) -> socket.socket:
+    # A name could lead anywhere; of this one RFC 6761 section 6.3 says where.
+    host = "127.0.0.1" if listen.host == "localhost" else listen.host
+    if listen.scheme != "http" or not _is_loopback(host):
+        raise WebhookError(f"{listen} is not an address to listen on", hint="Write http://127.0.0.1:PORT or unix:/PATH")
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        # The connections of the process before may still be waiting for their ends.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, listen.port))
+    except OSError as error:
+        listening.close()
+        raise _cannot(listen, error) from None
+    return listening
+
+
+def _check_socket(listen: Origin) -> None:
+    """Raise WebhookError unless what stands at a path is the socket of a process that died. Raises OSError."""
+    path = listen.socket_path
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise WebhookError(f"{path} is there, and no socket", hint="Choose another path for [webhook] listen")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+        except BlockingIOError:
+            pass  # Somebody listens who has much to do.
+    raise _cannot(listen, OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)))
+
+
+def _cannot(listen: Origin, error: OSError) -> WebhookError:
+    hints = {
+        errno.EADDRINUSE: "Another process listens there: end it, or choose another address",
+        errno.EADDRNOTAVAIL: "This machine has no such address",
+        errno.ENOENT: "Make the directory: staticify's user must be able to write in it, PHP's to enter it",
+        errno.ENOTDIR: "Choose a path below a directory",
+        errno.EROFS: "Choose a directory that is not mounted read-only; under systemd, one of ReadWritePaths",
+    }
+    denied = (
+        "Let staticify's user write in the directory"
+        if listen.scheme == "unix"
+        else "Ports below 1024 are for root: choose another one"
+    )
+    hint = denied if error.errno in {errno.EACCES, errno.EPERM} else hints.get(error.errno or 0, "")
+    return WebhookError(f"cannot listen on {listen}: {error.strerror or error}", hint=hint)
 
 
 def _is_loopback(host: str) -> bool:

@@ -465,6 +465,12 @@ def test_no_permission(tmp_path: Path) -> None:
         assert (done.status, done.out) == (NOT_GOOD, "")
         assert f"cannot read the state database {tmp_path}/state/state.db" in said(done)
         assert "Run this as the user that runs the daemon" in said(done)
+        done = await asyncio.to_thread(without_rights, tmp_path, "check")
+        assert (done.status, done.out) == (USAGE, "")
+        assert said(done) == (
+            f"staticify: staticify.toml: 1 fault\n  state.path: the user root may not write to {tmp_path}/state, "
+            "which belongs to nobody. Run it as that user: runuser -u nobody -- staticify ...\n"
+        )
         give_away(tmp_path / "tree", 0o755)
         done = await asyncio.to_thread(without_rights, tmp_path, "render", "--all")
         assert (done.status, done.out) == (NOT_GOOD, "")
@@ -480,6 +486,33 @@ def test_no_permission(tmp_path: Path) -> None:
             assert fault["message"] == "the file cannot be read: Permission denied"
 
     after_a_good_pass(tmp_path, test)
+
+
+@is_root
+def test_check_knows_what_the_user_who_asks_may_do(tmp_path: Path) -> None:
+    write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"]))
+    tmp_path.chmod(0o555)
+    done = without_rights(tmp_path, "check")
+    assert (done.status, done.out) == (USAGE, "")
+    assert done.err == "staticify: staticify.toml: 2 faults\n" + "".join(
+        f"  {name}.path: {tmp_path}/{name} is not there, or out of reach, and the user root may not write in "
+        f"{tmp_path}. As root: install -d -o root {tmp_path}/{name}\n"
+        for name in ("tree", "state")
+    )
+    tmp_path.chmod(0o755)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/state.db").touch(0o400)
+    assert f"may not write to {tmp_path}/state/state.db" in without_rights(tmp_path, "check").err
+    # What root may do, its owner may not: nobody can know by asking as root.
+    (tmp_path / "tree").mkdir()
+    give_away(tmp_path / "tree", 0o500)
+    done = asyncio.run(staticify(tmp_path, "check"))
+    assert (done.status, done.out) == (GOOD, "staticify.toml: good. 1 site, 1 page, 0 sitemaps\n")
+    assert done.err == (
+        "warning: not known whether tree and state can be written: "
+        f"the tree {tmp_path}/tree belongs to the user nobody, who could not replace what root writes "
+        "there. Run it as that user: runuser -u nobody -- staticify ...\n"
+    )
 
 
 @is_root

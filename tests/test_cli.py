@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -278,6 +279,62 @@ def test_check_finds_what_would_come_to_nothing(tmp_path: Path) -> None:
         "warning: nobody listens at http://127.0.0.1:8765: "
         "no site has `secrets`, so that no webhook could be believed\n",
     )
+
+
+def test_check_finds_directories_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "wp-content").touch()
+    (tmp_path / "tree").touch()
+    (tmp_path / "file").touch()
+    path = write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"], wp_content="wp-content"))
+    path.write_text(path.read_text().replace('"state"', '"file/state"'))
+    unheard = f"wp_content of https://example.org/, {tmp_path}/wp-content, is no directory here"
+    assert asyncio.run(staticify(tmp_path, "check")) == Done(
+        USAGE,
+        "",
+        "staticify: staticify.toml: 2 faults\n"
+        f"  tree.path: {tmp_path}/tree is no directory\n  state.path: {tmp_path}/file is no directory\n",
+    )
+    (tmp_path / "tree").unlink()
+    path.write_text(path.read_text().replace('"file/state"', '"not/yet"'))
+    document = as_json(asyncio.run(staticify(tmp_path, "check", "--json")))
+    assert document["warnings"] == [f"nobody hears of changed files: {unheard}"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "staticify.toml", "wp-content"]
+
+
+def test_check_finds_an_address_that_somebody_else_has(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, closing(socket.socket(socket.AF_UNIX)) as another:
+        another.bind(str(tmp_path / "taken"))
+        another.listen()
+        (tmp_path / "text").touch()
+        with closing(socket.socket(socket.AF_UNIX)) as dead:
+            dead.bind(str(tmp_path / "dead"))
+        before = sorted(tmp_path.iterdir())
+        port = f"http://127.0.0.1:{other.getsockname()[1]}"
+        in_use = "Address already in use. Another process listens there: end it, or choose another address"
+        for listen, reason in (
+            (port, f"cannot listen on {port}: {in_use}"),
+            (f"unix:{tmp_path}/taken", f"cannot listen on unix:{tmp_path}/taken: {in_use}"),
+            (f"unix:{tmp_path}/text", f"{tmp_path}/text is there, and no socket. Choose another path for [webhook]"),
+            (f"unix:{tmp_path}/no/socket", f"cannot listen on unix:{tmp_path}/no/socket: No such file or directory"),
+            (f"unix:{tmp_path}/dead", ""),
+            (f"unix:{tmp_path}/new", ""),
+            ("unix:/run/staticify/made-by-systemd", ""),
+        ):
+            path = write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"], secrets=SECRET))
+            path.write_text(f'[webhook]\nlisten = "{listen}"\n{path.read_text()}')
+            done = asyncio.run(staticify(tmp_path, "check"))
+            assert (done.status, done.out) == (GOOD, "staticify.toml: good. 1 site, 1 page, 0 sitemaps\n")
+            assert done.err.startswith(f"warning: no webhook would be heard: {reason}" if reason else "")
+            assert bool(done.err) == bool(reason)
+            path.unlink()
+            assert sorted(tmp_path.iterdir()) == before
+            # What a daemon has is its own.
+            path = write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"], secrets=SECRET))
+            path.write_text(f'[webhook]\nlisten = "{listen}"\n{path.read_text()}')
+            with worked_on(tmp_path):
+                assert asyncio.run(staticify(tmp_path, "check")).err == ""
+            path.unlink()
+            (tmp_path / "tree").rmdir()
 
 
 def test_check_of_a_good_file_asks_nobody(tmp_path: Path) -> None:
