@@ -40,6 +40,9 @@ _STYLES = {
 
 
 _MOST_DIFFERENCES = 20
+_BAR_WIDTH = 20
+_BESIDE_LAST = 50
+"""Columns of a terminal that the bar takes with its name, count and time: rendering, 20, 2000/2000 and 0:00:00."""
 Span = tuple[str, str]
 """A text, and its style on a terminal."""
 
@@ -286,15 +289,18 @@ def progress(label: str, *, is_quiet: bool) -> Iterator[ProgressReport]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
     with Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[last]}"),
+        BarColumn(_BAR_WIDTH),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        # What is left of the line; whoever is longer would take the others' room.
+        TextColumn("{task.fields[last]}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
         console=Console(stderr=True),
         transient=True,
+        expand=True,
     ) as bar:
         yield ProgressReport(bar, bar.add_task(label, total=None, last=""), is_quiet=False)
 
@@ -317,8 +323,10 @@ class ProgressReport:
     def advance(self, line: str) -> None:
         """One page is done."""
         if self._bar is not None:
-            text = printable(line)
-            self._bar.update(self._task, advance=1, last=text if len(text) <= 60 else f"…{text[-59:]}")
+            # Of a URL the end tells more than the beginning, which all have.
+            text, room = printable(line), max(1, self._bar.console.width - _BESIDE_LAST)
+            last = text if len(text) <= room else f"…{text[len(text) - room + 1 :]}"
+            self._bar.update(self._task, advance=1, last=last)
         elif not self._is_quiet:
             try:
                 sys.stdout.write(printable(line) + "\n")

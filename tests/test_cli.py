@@ -859,6 +859,26 @@ def test_on_a_terminal_nothing_is_wider_than_it(tmp_path: Path, columns: int) ->
     scene(tmp_path, test)
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_on_a_narrow_terminal_count_and_time_of_a_pass_are_whole(tmp_path: Path, columns: int) -> None:
+    paths = [f"/2024/05/a-reader-from-osaka-rewrites-the-first-ten-thousand-boards-{number}/" for number in range(12)]
+
+    async def test(origin: ScriptedOrigin) -> None:
+        async def late(exchange: Exchange) -> None:
+            await asyncio.sleep(0.5)
+            await exchange.send(answer(html()))
+
+        origin.pages |= dict.fromkeys(paths, late)
+        write_config(tmp_path, site_toml(origin.address, pages=paths))
+        status, said = await asyncio.to_thread(on_terminal, tmp_path, "render", "--all", columns=columns)
+        assert status == GOOD
+        shown = [line.rstrip() for line in re.split(r"[\r\n]+", said) if line.startswith("rendering ")]
+        assert any(re.fullmatch(r"rendering [━╸╺ ]+ +4/12 +0:00:0\d …\S*boards-\d+/", line) for line in shown), shown
+        assert max(map(len, shown)) <= columns
+
+    scene(tmp_path, test)
+
+
 @pytest.mark.parametrize(
     ("columns", "heads"),
     [
