@@ -447,6 +447,8 @@ def _set_up_streams() -> _Output:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
     else:
         encoding, errors = sys.stdout.encoding, sys.stdout.errors
+    # What a terminal's character set lacks is spelled out, as Python does on standard error.
+    errors = "backslashreplace" if errors in {None, "strict"} else errors
     output = _Output(1, "w", closefd=False)
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(output), encoding, errors, line_buffering=output.isatty())
     return output

@@ -927,6 +927,18 @@ def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path, comm
     scene(tmp_path, test)
 
 
+def test_what_a_character_set_lacks_is_spelled_out(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        origin.pages["/%C3%A4/"] = answer(html(), X_Robots_Tag="ü")
+        for arguments in (("render", "/ä/"), ("explain", "/ä/"), ("status",), ("verify", "/ä/")):
+            done = await staticify(tmp_path, *arguments, PYTHONIOENCODING="ascii")
+            assert (done.status, done.err) == (GOOD, "")
+        said = (await staticify(tmp_path, "explain", "/ä/", PYTHONIOENCODING="ascii")).out
+        assert re.search(r"^  x-robots-tag +\\xfc$", said, re.MULTILINE)
+
+    scene(tmp_path, test)
+
+
 @pytest.mark.parametrize("redirection", [">&- 2>&-", ">/dev/full 2>/dev/full", "2>&- >/dev/full"])
 def test_where_nobody_can_be_told_the_exit_status_is_right(tmp_path: Path, redirection: str) -> None:
     async def test(origin: ScriptedOrigin) -> None:
