@@ -242,6 +242,8 @@ def _is_other(direct: Changes, usual: Changes) -> bool:
 
 
 def _understood(answer: Answer) -> Changes:
+    if answer.status >= 500:
+        raise AnswerMalformed(f"WordPress answers {answer.status}")
     if answer.status != 200:
         reason = {401: "the plugin refuses our signature: are the secrets the same?"}.get(
             answer.status, f"the journal answers {answer.status}: is the plugin installed?"
