@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def config_of(text: str = "", front: str = "", tree: str = "/srv/tree") -> Confi
 def test_deploy_is_what_staticify_prints_for_its_example(name: str) -> None:
     config = replace(configuration.load(DEPLOY / "staticify.toml"), source=Path("/etc/staticify/staticify.toml"))
     assert recipe(FILES[name][0], config, FILES[name][1]) == (DEPLOY / name).read_text(), "run deploy/generate"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_recipe_names_no_script_that_is_not_there(name: str) -> None:
+    scripts = {path.name for path in DEPLOY.rglob("*.lua")}
+    assert set(re.findall(r"[\w-]+\.lua\b", (DEPLOY / name).read_text())) <= scripts
 
 
 def test_every_recipe_has_its_file() -> None:
