@@ -11,6 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+PERSONAL = "personal"
+"""The verdict on such a page."""
 ONE_VISITOR, ANOTHER_VISITOR = "192.0.2.1", "198.51.100.23"
 """Whom the two fetches are for, as a proxy says it: addresses of nobody (RFC 5737)."""
 

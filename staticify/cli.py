@@ -269,7 +269,7 @@ def _site_named(config: Config, url: str | None) -> Site:
 
 
 @main.command()
-@click.option("--problems", is_flag=True, help="Only pages that are not fresh, or whose last render was not good.")
+@click.option("--problems", is_flag=True, help="Only pages that are not well: not fresh, or not rendered well.")
 @_json_option
 @_with_config
 def status(config: Config, *, problems: bool, as_json: bool) -> None:
@@ -280,13 +280,13 @@ def status(config: Config, *, problems: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
     from staticify import report
-    from staticify.overview import overview
+    from staticify.overview import overview, problems_of
     from staticify.tree import is_worked_on
 
     is_running = is_worked_on(config.tree_path)
     pages, sites = overview(config, time.time())
     if problems:
-        pages = [page for page in pages if page.state != "fresh" or not page.is_good]
+        pages = problems_of(config, pages)
     if as_json:
         known = {"sites": [asdict(site) for site in sites], "pages": [asdict(page) for page in pages]}
         report.print_json({"is_daemon_running": is_running, **known})

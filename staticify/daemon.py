@@ -376,7 +376,9 @@ def _log_result(result: Result) -> None:
     elif result.outcome is not Outcome.UNCHANGED:
         # Said once when it begins, and when a page leaves the tree; the cycle's line counts it after that.
         is_new = result.record.failures == 1 and result.verdict != OriginPaused.name
-        has_left = result.outcome is Outcome.GONE and result.record.changed_at == result.record.checked_at
+        is_gone = result.outcome is Outcome.GONE
+        # Or was never there, although it is listed.
+        has_left = is_gone and result.record.checked_at in {result.record.changed_at, result.record.first_seen_at}
         level = logging.WARNING if is_new or has_left else logging.DEBUG
         log.log(level, str(result.outcome), extra={**fields, "reason": result.reason})
 

@@ -170,7 +170,7 @@ class Record:
     verdict: str = ""
     reason: str = ""
     failures: int = 0
-    """Journeys in a row that were not good."""
+    """Journeys in a row that did not tell what the tree should hold."""
     doubted_at: float = 0.0
     """When an answer first said that the page may not be public any more; 0 since the last good one. It stays when the
     page went for that, and nobody had said so."""

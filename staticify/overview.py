@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from staticify.canary import PERSONAL
 from staticify.config import Config, Site
 from staticify.errors import StaticifyError, TreeError
+from staticify.gate import FORBIDDEN
 from staticify.listing import page_at
 from staticify.nouns import Kind, Mode, OriginState, Outcome, Record, SiteState
 from staticify.store import Store
@@ -111,6 +114,17 @@ def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteSta
             )
             pages.extend(of_site)
     return pages, sites
+
+
+def problems_of(config: Config, pages: Iterable[PageStatus]) -> list[PageStatus]:
+    """Those that are not well. A page that went because WordPress says so is, unless the configuration lists it."""
+    listed = {page.url for site in config.sites for page in site.pages}
+    return [page for page in pages if not (page.state == "fresh" and page.is_good) and not _has_left(page, listed)]
+
+
+def _has_left(page: PageStatus, listed: AbstractSet[str]) -> bool:
+    is_gone = page.outcome == Outcome.GONE and page.state == "absent"
+    return is_gone and page.verdict not in {PERSONAL, FORBIDDEN} and page.url not in listed
 
 
 def explain_page(config: Config, page: Page, now: float) -> Explanation:

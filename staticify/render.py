@@ -11,7 +11,7 @@ from dataclasses import replace
 import aiofiles
 
 from staticify.brake import LOSSES, Brake
-from staticify.canary import ANOTHER_VISITOR, named_only_in, personal_difference
+from staticify.canary import ANOTHER_VISITOR, PERSONAL, named_only_in, personal_difference
 from staticify.config import Group, Site
 from staticify.encode import Variants, encode
 from staticify.errors import OriginError, TreeError
@@ -29,7 +29,6 @@ from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
 
-PERSONAL = "personal"
 FETCHES_THAT_AGREE = 2
 """Later ones, with an answer that is held back: then it is published."""
 DENSE_AFTER_UNCHANGED = 3
@@ -465,15 +464,16 @@ class Renderer:
     def conclude(self, record: Record, started: float, verdict: Verdict) -> Result:
         """Record what was decided."""
         is_good = verdict.outcome.is_good
+        is_right = is_good or verdict.outcome is Outcome.GONE
         now = self._store.get(record.url)
         record = replace(
             record,
             checked_at=started,
-            verified_at=started if is_good or verdict.outcome is Outcome.GONE else self._store.right_at(now or record),
+            verified_at=started if is_right else self._store.right_at(now or record),
             outcome=verdict.outcome,
             verdict=verdict.name,
             reason=verdict.reason,
-            failures=0 if is_good else record.failures + 1,
+            failures=0 if is_right else record.failures + 1,
             doubted_at=0.0 if is_good else record.doubted_at,
             held_for="" if is_good else record.held_for,
             held_bytes=0 if is_good else record.held_bytes,

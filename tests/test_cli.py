@@ -594,7 +594,10 @@ def test_status_of_problems_names_no_page_that_is_well(tmp_path: Path) -> None:
         lines = (await staticify(tmp_path, "status", "--problems")).out.splitlines()
         assert [line.split()[0] for line in lines] == ["https://example.org/", "no"]
         origin.pages["/a/"] = answer(b"", 500)
-        await staticify(tmp_path, "render", "/a/", "/absent/")
+        write_config(tmp_path, site_toml(origin.address, pages=["/", "/a/", "/feed/", "/absent/"]))
+        await staticify(tmp_path, "render", "/a/", "/absent/", "/deleted/")
+        gone = json.loads((await staticify(tmp_path, "explain", "/deleted/", "--json")).out)
+        assert (gone["outcome"], gone["failures"]) == ("gone", 0)
         done = await staticify(tmp_path, "status", "--problems")
         assert [line.split()[0] for line in done.out.splitlines()] == [
             "page", "https://example.org/a/", "https://example.org/absent/",

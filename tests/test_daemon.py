@@ -355,6 +355,19 @@ def test_pages_of_a_lost_database_that_nobody_lists_are_let_go_of(tmp_path: Path
     asyncio.run(main())
 
 
+def test_a_listed_page_that_was_never_there_is_said_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with origin_of(1).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=["/0/", "/never/"], interval="1s"))
+            async with daemon(tmp_path) as running:
+                await until(lambda: origin.paths().count("/never/") >= 3)
+                (gone,) = await running.logged(" gone ")
+                assert "url=https://example.org/never/ verdict=gone" in gone
+                assert await running.stop() == 0
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "wrong values"])
 def test_a_corrupt_database_is_set_aside_and_no_page_is_lost(tmp_path: Path, damage: str) -> None:
     async def main() -> None:

@@ -18,7 +18,7 @@ from stage import Stage, site_toml, staged, write_config
 from staticify import config as configuration
 from staticify.errors import StaticifyError
 from staticify.nouns import Mode, SiteState
-from staticify.overview import PageStatus, SiteStatus, explain_page, overview
+from staticify.overview import PageStatus, SiteStatus, explain_page, overview, problems_of
 
 SITE = "https://example.org/"
 THEN = 1_800_000_000.0
@@ -211,12 +211,30 @@ def test_a_page_that_went_is_absent_and_one_that_fails_is_as_old_as_it_is(tmp_pa
         pages, site = one.overview(THEN + 90)
         assert {path: (page.state, page.outcome, page.failures) for path, page in pages.items()} == {
             "/": ("fresh", "unchanged", 0),
-            "/a/": ("absent", "gone", 1),
+            "/a/": ("absent", "gone", 0),
             "/b/": ("stale", "kept", 1),
         }
         assert (site.fresh, site.stale, site.absent, site.oldest_seconds) == (1, 1, 1, 90.0)
 
     seen(tmp_path, test)
+
+
+def test_what_went_as_wordpress_says_is_no_problem(tmp_path: Path) -> None:
+    async def test(one: Seen) -> None:
+        one.origin.pages |= {"/a/": answer(b"", 404), "/b/": answer(b"", 404)}
+        await one.stage.render("/a/")
+        await one.stage.render("/b/")
+        for path, verdict in (("/a/", "gone"), ("/a/", "personal"), ("/a/", "forbidden")):
+            record = one.stage.store.get(f"https://example.org{path}")
+            assert record is not None
+            one.stage.store.put(replace(record, verdict=verdict))
+            pages = one.overview(THEN)[0].values()
+            problems = problems_of(configuration.load(tmp_path / "staticify.toml"), pages)
+            named = ["https://example.org/a/"] * (verdict != "gone")
+            # That one is listed.
+            assert [page.url for page in problems] == [*named, "https://example.org/b/"]
+
+    seen(tmp_path, test, pages=["/", "/b/"])
 
 
 @pytest.mark.parametrize(

@@ -739,7 +739,7 @@ def test_a_page_that_wordpress_does_not_have_goes_at_once(tmp_path: Path, status
             url=first.url, site=first.site, kind=Kind.HTML, rules_digest=first.rules_digest, status=status,
             first_seen_at=stage.seconds - 60, checked_at=stage.seconds, verified_at=stage.seconds,
             changed_at=stage.seconds, render_seconds=result.record.render_seconds, outcome=Outcome.GONE,
-            verdict="gone", reason=f"WordPress answers {status}", failures=1, headers=result.record.headers,
+            verdict="gone", reason=f"WordPress answers {status}", headers=result.record.headers,
         )  # fmt: skip
         assert {path.name for path in (stage.tree.path / "example.org").iterdir()} == {"@staticify"}
         origin.pages["/a/b/"] = html("back")
