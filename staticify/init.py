@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import stat
 import tempfile
 from collections.abc import Callable, Sequence
@@ -152,11 +153,15 @@ def print_proposal(proposal: Proposal, path: Path, tree_path: Path) -> None:
         add("others in sitemaps", others)
     console = Console(highlight=False)
     console.print(table)
-    console.print(Text(proposal.fit + "."))
+    # Who reads from a pipe has no width.
+    is_piped = not console.is_terminal
+    console.print(Text(proposal.fit + "."), soft_wrap=is_piped)
     for note in proposal.notes:
-        console.print(Text(printable(f"note: {note}")), style="yellow")
-    console.print(Text(printable(f"The pages will stand in {tree_path}.")))
-    console.print(Text(f"Written: {path}. Next: staticify render --all --config {path}"))
+        console.print(Text(printable(f"note: {note}")), style="yellow", soft_wrap=is_piped)
+    console.print(Text(printable(f"The pages will stand in {tree_path}.")), soft_wrap=is_piped)
+    console.print(Text(printable(f"Written: {path}. Next:")), soft_wrap=is_piped)
+    # By itself and in one piece, to be copied.
+    console.print(Text(printable(f"    staticify render --all --config {shlex.quote(str(path))}")), soft_wrap=True)
 
 
 def _config(url: str, origin: tuple[str, ...], interval: str, concurrency: int) -> Config:

@@ -461,6 +461,23 @@ def test_why_a_page_is_not_known(tmp_path: Path, path: str, said: str) -> None:
     scene(tmp_path, test, pages=["/", "/a/", "/unslashed"], exclude=["/cart/*"])
 
 
+# --- A proposal ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_to_be_copied_after_init_is_a_line_of_its_own(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        name = f"a configuration whose name is {'very ' * 15}long.toml"
+        arguments = ("init", "https://example.org/", "--origin", origin.address, "--config", name, "--force")
+        done = await staticify(tmp_path, *arguments, COLUMNS="80")
+        assert (done.status, done.err) == (GOOD, "")
+        command = f"    staticify render --all --config '{name}'"
+        assert done.out.splitlines()[-2:] == [f"Written: {name}. Next:", command]
+        _, said = await asyncio.to_thread(on_terminal, tmp_path, *arguments, columns=80)
+        assert command in said.splitlines()
+
+    scene(tmp_path, test)
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
