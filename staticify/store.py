@@ -20,9 +20,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from staticify.errors import StoreError
+from staticify.errors import StoreError, UrlError
 from staticify.nouns import Cut, Kind, Mode, OriginState, Outcome, Record, SiteState
 from staticify.signature import TOLERANCE_SECONDS
+from staticify.urls import parse_page
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,20 @@ _DUE, _SITE, _ORIGIN, _SEEN = "due", "site", "origin", "seen"
 """Kinds of notes."""
 _TOLD, _MEANT = "told", "meant"
 
+_TEXT = (str,)
+_PLAIN = {"str": _TEXT, "int": (int,), "float": (float, int), "bool": (bool,)}
+_PLAIN_FIELDS = {
+    noun: tuple((field.name, _PLAIN[str(field.type)]) for field in dataclasses.fields(noun) if field.type in _PLAIN)
+    for noun in (Record, Cut, SiteState, OriginState)
+}
+MAX_NUMBER = 253_402_300_799
+"""The last second of the year 9999. No count and no size is larger, and no time can be shown that is later."""
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, UrlError)
+"""What comes of a row that says what nobody wrote."""
+
 _Batch = dict[str, list[tuple[Any, ...]]]
 """Statements, and the rows for each."""
+_FROM_NOTHING: _Batch = {"delete from page": [()], "delete from note": [()]}
 
 
 class Store:
@@ -75,10 +88,11 @@ class Store:
         self._seen_pruned_at = float("-inf")
         self.set_aside: Path | None = None
         """Where `open_for_writing` put a database that could not be read."""
+        self._is_page_left_out = self._is_note_left_out = False
 
     @classmethod
     def open_for_writing(cls, directory: Path) -> Store:
-        """Open or make the database. One that is corrupt is set aside. Raises StoreError."""
+        """Open or make the database. One that is corrupt is set aside, a row that is, left out. Raises StoreError."""
         path = directory / FILE_NAME
         try:
             return cls._opened(path)
@@ -87,7 +101,7 @@ class Store:
 
     @classmethod
     def open_for_reading(cls, directory: Path) -> Store:
-        """Open the database beside the daemon that writes it. Raises StoreError."""
+        """Open the database beside the daemon that writes it. A row that is corrupt is left out. Raises StoreError."""
         path = directory / FILE_NAME
         try:
             if not path.exists():
@@ -114,12 +128,12 @@ class Store:
     def _opened(cls, path: Path) -> Store:
         path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
         try:
-            return cls._loaded(cls._connected(path), path)
+            return cls._loaded(cls._connected(path), path, is_to_write=True)
         except sqlite3.DatabaseError as error:
             if not _is_corruption(error):
                 raise
             set_aside = _set_aside(path)
-            store = cls._loaded(cls._connected(path), path)
+            store = cls._loaded(cls._connected(path), path, is_to_write=True)
             store.set_aside = set_aside
             return store
 
@@ -140,27 +154,51 @@ class Store:
         return connection
 
     @classmethod
-    def _loaded(cls, connection: sqlite3.Connection, path: Path) -> Store:
+    def _loaded(cls, connection: sqlite3.Connection, path: Path, *, is_to_write: bool = False) -> Store:
         store = cls(connection, path)
         try:
             store._load()
+            if is_to_write:
+                store._write_what_was_read()
         except BaseException:
             connection.close()
             raise
         return store
 
     def _load(self) -> None:
-        rows = self._connection.execute(f"select {', '.join(_COLUMNS)} from page")  # noqa: S608  names of our own fields
-        try:
-            self._records = {record.url: record for record in map(_record_of, rows)}
-            notes = self._connection.execute("select kind, name, value from note")
-            self._notes = {(kind, name): value for kind, name, value in notes}
+        left_out = []
+        self._connection.text_factory = _decoded
+        for row in self._connection.execute(f"select {', '.join(_COLUMNS)} from page"):  # noqa: S608  our own fields
+            try:
+                record = _record_of(row)
+            except _UNREADABLE as error:
+                self._is_page_left_out = True
+                left_out.append(f"{row[0]!r}: {error}")
+            else:
+                self._records[record.url] = record
+        for kind, name, value in self._connection.execute("select kind, name, value from note"):
+            try:
+                _check_note(kind, name, value)
+            except _UNREADABLE as error:
+                self._is_note_left_out = True
+                left_out.append(f"{name!r}: {error}")
+            else:
+                self._notes[kind, name] = value
+        if left_out:
+            log.warning(
+                "what cannot be read in the state database is left out",
+                extra={"path": str(self.path), "rows": len(left_out), "first": left_out[0]},
+            )
+
+    def _write_what_was_read(self) -> None:
+        """Write the database anew without what could not be read, if there was something."""
+        if self._is_note_left_out:
+            # It may have said what was due: no journal is taken up where it stood, so that every page is looked at.
             for name in self._named(_SITE):
-                self.site(name)
-            for name in self._named(_ORIGIN):
-                self.origin(name)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise sqlite3.DatabaseError(f"a record cannot be read: {error}") from error
+                del self._notes[_SITE, name]
+        if self._is_page_left_out or self._is_note_left_out:
+            self._write(_FROM_NOTHING | self._batch([*self._records], [*self._notes]))
+            self._marks = _marks_of(self.path)
 
     def get(self, url: str) -> Record | None:
         """The record of a page, or None."""
@@ -256,10 +294,7 @@ class Store:
     def site(self, url: str) -> SiteState:
         """What is known of a site."""
         text = self._notes.get((_SITE, url))
-        if text is None:
-            return SiteState(url)
-        values = json.loads(text)
-        return SiteState(**{**values, "url": url, "mode": Mode(values["mode"])})
+        return SiteState(url) if text is None else _site_of(url, text)
 
     def put_site(self, state: SiteState) -> None:
         """Remember the state of a site."""
@@ -269,10 +304,7 @@ class Store:
     def origin(self, site: str) -> OriginState | None:
         """How a site's WordPress bore what it was asked, when it was last noted; None if that is not known."""
         text = self._notes.get((_ORIGIN, site))
-        if text is None:
-            return None
-        values = json.loads(text)
-        return OriginState(**{**values, "unreachable": tuple(values["unreachable"])})
+        return None if text is None else _origin_of(text)
 
     def put_origin(self, site: str, state: OriginState) -> None:
         """Remember how a site's WordPress bears it."""
@@ -377,7 +409,7 @@ class Store:
                 extra={"path": str(self.path)},
             )
         # What is there may be an old copy, with records of what is long gone.
-        return {"delete from page": [()], "delete from note": [()], **everything}
+        return _FROM_NOTHING | everything
 
     def close(self) -> None:
         """Flush what can be flushed, and close."""
@@ -410,6 +442,7 @@ def _row_of(record: Record) -> tuple[Any, ...]:
 
 
 def _record_of(row: tuple[Any, ...]) -> Record:
+    """The record of a row. Raises one of _UNREADABLE if that is not what was written."""
     values = dict(zip(_COLUMNS, row, strict=True))
     values["kind"] = Kind(values["kind"]) if values["kind"] else None
     values["outcome"] = Outcome(values["outcome"]) if values["outcome"] else None
@@ -417,7 +450,79 @@ def _record_of(row: tuple[Any, ...]) -> Record:
     values["headers"] = json.loads(values["headers"])
     values["cuts"] = tuple(Cut(*cut) for cut in json.loads(values["cuts"]))
     values["tags"] = tuple(values["tags"].split())
-    return Record(**values)
+    record = Record(**values)
+    _check(record)
+    for cut in record.cuts:
+        _check(cut)
+    _check_texts(*record.tags, *(text for field in record.headers.items() for text in field))
+    _check_url(record.url)
+    return record
+
+
+def _site_of(url: str, text: str) -> SiteState:
+    values = json.loads(text)
+    return SiteState(**{**values, "url": url, "mode": Mode(values["mode"])})
+
+
+def _origin_of(text: str) -> OriginState:
+    values = json.loads(text)
+    return OriginState(**{**values, "unreachable": tuple(values["unreachable"])})
+
+
+def _check_note(kind: object, name: str, value: str) -> None:
+    """Raise one of _UNREADABLE if a note is not what was written."""
+    _check_texts(name, value)
+    if kind == _DUE:
+        _check_url(name)
+        word, _, at = value.partition(" ")
+        if word not in {"", _TOLD, _MEANT}:
+            raise ValueError(f"{name} is due as {word!r}")
+        _check_number(float(at) if word == _MEANT else 0.0)
+    elif kind == _SEEN:
+        _check_number(float(value))
+    elif kind == _SITE:
+        _check(_site_of(name, value))
+    elif kind == _ORIGIN:
+        state = _origin_of(value)
+        _check(state)
+        _check_texts(*state.unreachable)
+    else:
+        raise ValueError(f"a note of the kind {kind!r}")
+
+
+def _check(noun: Record | Cut | SiteState | OriginState) -> None:
+    """Raise TypeError or ValueError unless the plain fields of a noun hold what they are said to hold."""
+    for name, types in _PLAIN_FIELDS[type(noun)]:
+        value = getattr(noun, name)
+        if type(value) not in types:
+            raise TypeError(f"{name} is {value!r}")
+        if types is not _TEXT:
+            _check_number(value)
+
+
+def _check_number(value: float) -> None:
+    if not abs(value) <= MAX_NUMBER:  # NaN is not either.
+        raise ValueError(f"{value!r} is no number of ours")
+
+
+def _check_texts(*values: object) -> None:
+    for value in values:
+        if type(value) is not str:
+            raise TypeError(f"{value!r} is no text")
+
+
+def _check_url(url: str) -> None:
+    """Raise UrlError or ValueError unless it is a page's URL, as we write it."""
+    if parse_page(url).url != url:
+        raise ValueError(f"{url!r} is not how we write a URL")
+
+
+def _decoded(raw: bytes) -> str | bytes:
+    """Text of the database; bytes that are none stay bytes, which no field takes."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 _HINTS = {
@@ -448,10 +553,8 @@ def _is_full(error: Exception) -> bool:
 
 def _is_corruption(error: sqlite3.Error) -> bool:
     """True if what is in the file is not what was written there."""
-    # SQLITE_ERROR: the table is not there any more. No code at all: a record that cannot be read, or Python's own
-    # complaint of text that is not UTF-8; or, as ProgrammingError, of a connection that is closed.
-    codes = {0, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-    return _primary_code(error) in codes and not isinstance(error, sqlite3.ProgrammingError)
+    # SQLITE_ERROR: the table is not there any more.
+    return _primary_code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
 def _set_aside(path: Path) -> Path:

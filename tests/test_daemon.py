@@ -368,7 +368,7 @@ def test_a_listed_page_that_was_never_there_is_said_once(tmp_path: Path) -> None
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("damage", ["garbage", "truncated", "wrong values"])
+@pytest.mark.parametrize("damage", ["garbage", "truncated"])
 def test_a_corrupt_database_is_set_aside_and_no_page_is_lost(tmp_path: Path, damage: str) -> None:
     async def main() -> None:
         async with origin_of(3).running() as origin:
@@ -378,16 +378,44 @@ def test_a_corrupt_database_is_set_aside_and_no_page_is_lost(tmp_path: Path, dam
             database = tmp_path / "state/state.db"
             if damage == "garbage":
                 database.write_bytes(b"this is no database " * 500)
-            elif damage == "truncated":
-                os.truncate(database, database.stat().st_size // 2)
             else:
-                with sqlite3.connect(database) as connection:
-                    connection.execute("update page set kind = 'no such kind'")
-                connection.close()
+                os.truncate(database, database.stat().st_size // 2)
             log = await run_until_rendered(tmp_path, origin)
             assert "the state database was corrupt and is set aside" in log
             assert len(list((tmp_path / "state").glob("state.db.corrupt-*"))) >= 1
             assert marks(tmp_path / "tree") == before
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update page set url = 'i' || substr(url, 2) where url like '%/1/'",
+        "update page set url = replace(url, 'example', 'ex`mple')",
+        "update page set kind = 'no such kind'",
+        "update page set verified_at = 'x' where url like '%/1/'",
+        "insert into note values ('due', 'nonsense', '')",
+        "insert into note values ('due', 'https://example.org/1/', 'meant x')",
+    ],
+)
+def test_one_wrong_value_in_the_database_ends_neither_the_daemon_nor_status(tmp_path: Path, statement: str) -> None:
+    async def main() -> None:
+        async with origin_of(3).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=[*origin.pages]))
+            await run_until_rendered(tmp_path, origin)
+            before = marks(tmp_path / "tree")
+            with sqlite3.connect(tmp_path / "state/state.db") as connection:
+                connection.execute(statement)
+            connection.close()
+            said = "what cannot be read in the state database is left out"
+            done = await staticify(tmp_path, "status", "--json")
+            assert (done.err, len(json.loads(done.out)["pages"])) == (f"{said}\n", 3)
+            assert said in await run_until_rendered(tmp_path, origin)
+            assert marks(tmp_path / "tree") == before
+            done = await staticify(tmp_path, "status", "--json")
+            assert (done.status, done.err) == (0, "")
+            assert {page["outcome"] for page in json.loads(done.out)["pages"]} == {"unchanged"}
 
     asyncio.run(main())
 

@@ -21,7 +21,7 @@ import pytest
 
 from staticify import store as module
 from staticify.errors import StoreError
-from staticify.nouns import Cut, Kind, Outcome, Record
+from staticify.nouns import Cut, Kind, OriginState, Outcome, Record, SiteState
 from staticify.store import FILE_NAME, MEANT_SECONDS, SCHEMA_VERSION, Store
 
 SITE = "https://a.example/"
@@ -213,25 +213,100 @@ def test_a_database_damaged_in_the_middle_is_set_aside(tmp_path: Path) -> None:
         assert store.set_aside.read_bytes() == bytes(raw)
 
 
-@pytest.mark.parametrize(("column", "value"), [("kind", "nonsense"), ("cuts", "{"), ("headers", None)])
-def test_a_record_that_makes_no_sense_is_corruption(tmp_path: Path, column: str, value: str | None) -> None:
-    with opened(tmp_path) as store:
-        store.put(FULL)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
-        connection.execute(f"update page set {column} = ?", (value,))
-    with opened(tmp_path) as store:
-        assert store.set_aside is not None
-        assert store.of_site(SITE) == []
+def changed(directory: Path, statement: str, *values: object) -> None:
+    """Another hand, or a bit of the disk's."""
+    with closing(sqlite3.connect(directory / FILE_NAME)) as connection, connection:
+        connection.execute(statement, values)
 
 
-def test_text_that_is_not_utf8_is_corruption(tmp_path: Path) -> None:
+NOT_OURS = {
+    "url of another scheme": "url = 'i' || substr(url, 2)",
+    "url of no host": "url = replace(url, 'a.example', 'a`example')",
+    "url that we write otherwise": "url = upper(url)",
+    "url that is none": "url = null",
+    "url that is no text": "url = x'ff'",
+    "text that is not UTF-8": "reason = cast(x'ff' as text)",
+    "text that is a number": "source_digest = 5",
+    "number that is text": "verified_at = 'x'",
+    "number that is bytes": "mtime = x'00ff'",
+    "number that is none": "failures = null",
+    "number that no time is": "verified_at = 1e300",
+    "number without end": "doubted_at = 9e999",
+    "whole number with a fraction": "size_bytes = 1.5",
+    "kind": "kind = 'htmm'",
+    "outcome": "outcome = 'publisher'",
+    "cuts that are no JSON": "cuts = '{'",
+    "cuts of text": """cuts = '[["a", 2, 3]]'""",
+    "no header fields": "headers = null",
+    "header fields in a list": "headers = '[]'",
+    "header fields of numbers": """headers = '{"x": 1}'""",
+    "tags that are bytes": "tags = x'6161'",
+}
+
+
+@pytest.mark.parametrize("name", NOT_OURS)
+def test_a_record_that_nobody_wrote_is_left_out_and_the_others_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     with opened(tmp_path) as store:
         store.put(FULL)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
-        connection.execute("update page set reason = cast(x'ff' as text)")
+        store.put(EMPTY)
+        store.set_due(EMPTY.url)
+        store.put_site(SiteState(SITE, journal="j", since=5))
+    changed(tmp_path, f"update page set {NOT_OURS[name]} where url = ?", FULL.url)
+    assert reread(tmp_path) == [EMPTY]
     with opened(tmp_path) as store:
-        assert store.set_aside is not None
-        assert store.of_site(SITE) == []
+        assert (store.set_aside, store.of_site(SITE)) == (None, [EMPTY])
+        assert (store.due(), store.site(SITE).since) == ([EMPTY.url], 5)
+        store.put(FULL)
+    assert [(entry.message, vars(entry)["rows"]) for entry in caplog.records] == [
+        ("what cannot be read in the state database is left out", 1)
+    ] * 2
+    assert reread(tmp_path) == [EMPTY, FULL]
+    with opened(tmp_path) as store:
+        assert store.get(FULL.url) == FULL
+    assert len(caplog.records) == 2, "it is gone from the disk as well"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        ("due", "nonsense", ""),
+        ("due", FULL.url, "meant x"),
+        ("due", FULL.url, "meant"),
+        ("due", FULL.url, "tolt"),
+        ("due", FULL.url, None),
+        ("seen", "abc", "x"),
+        ("seen", "abc", "nan"),
+        ("site", SITE, '{"mode": "journal", "since": "x"}'),
+        ("site", SITE, '{"mode": "journal", "weather": "rain"}'),
+        ("site", SITE, "[]"),
+        ("origin", SITE, '{"limit": 4, "most": "x", "unreachable": []}'),
+        ("origin", SITE, '{"limit": 4, "most": 4, "unreachable": [1]}'),
+        ("dve", FULL.url, ""),
+    ],
+)
+def test_after_a_note_that_nobody_wrote_no_journal_is_taken_up_where_it_stood(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, note: tuple[str, str, str | None]
+) -> None:
+    """It may have said what was due: then every page is looked at."""
+    other = "https://b.example/"
+    with opened(tmp_path) as store:
+        store.put(FULL)
+        store.set_due(EMPTY.url, is_meant=True)
+        store.put_site(SiteState(other, journal="j", since=5))
+        store.put_origin(other, OriginState(4, 4, unreachable=("http://127.0.0.1:1",)))
+        assert store.take_id("message", 1_700_000_000.0)
+    changed(tmp_path, "insert into note values (?, ?, ?)", *note)
+    assert reread(tmp_path) == [FULL]
+    for _ in range(2):
+        with opened(tmp_path) as store:
+            assert (store.set_aside, store.of_site(SITE), store.due()) == (None, [FULL], [EMPTY.url])
+            assert store.is_meant(EMPTY.url)
+            assert (store.site(other), store.site(SITE)) == (SiteState(other), SiteState(SITE))
+            assert store.origin(other) == OriginState(4, 4, unreachable=("http://127.0.0.1:1",))
+            assert not store.take_id("message", 1_700_000_000.0)
+    assert len(caplog.records) == 2, "it is gone from the disk as well"
 
 
 def test_an_empty_file_is_a_new_database(tmp_path: Path) -> None:
