@@ -221,7 +221,11 @@ def run(config: Config) -> None:
     async def live() -> None:
         await Daemon(config).run()
 
-    _run(live())
+    try:
+        _run(live())
+    except UrlError as error:
+        # The configuration was read before. Its status would keep the service manager from starting a daemon again.
+        raise StaticifyError(f"the daemon died: {error}", hint="This is a defect: please report it") from error
 
 
 @main.command()

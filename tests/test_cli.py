@@ -988,6 +988,25 @@ def test_a_defect_is_not_taken_for_an_output_that_cannot_be_written(tmp_path: Pa
     assert "standard output" not in done.stderr
 
 
+def test_a_daemon_that_dies_of_a_url_has_not_the_status_of_a_wrong_configuration(tmp_path: Path) -> None:
+    """With that one, nobody starts it again."""
+    code = (
+        "from staticify import cli, daemon\n"
+        "from staticify.errors import UrlError\n"
+        "async def run(self): raise UrlError('nonsense')\n"
+        "daemon.Daemon.run = run\n"
+        "cli.run_process()"
+    )
+    write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"]))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        NOT_GOOD,
+        "staticify: the daemon died: nonsense. This is a defect: please report it\n",
+    )
+
+
 def test_a_reader_that_leaves_does_not_stop_the_pass(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages |= {f"/{number}/": html() for number in range(30)}
