@@ -35,7 +35,7 @@ from pathlib import Path
 from staticify.encode import Variants
 from staticify.errors import TreeError, TreeLocked
 from staticify.nouns import Kind
-from staticify.urls import MARK, Place
+from staticify.urls import MARK, MAX_SEGMENTS, Place
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,13 @@ SUFFIXES = ("", ".gz", ".br")
 MAX_REMOVED = 10_000
 """So many removed pages are remembered, with the mtime that each had."""
 
-_NOT_OURS = (FileNotFoundError, PermissionError)
+_NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 """What may be met on a walk through the tree and is passed over: a file system's root has a lost+found, say."""
 
 _WHOLE_FILE = struct.Struct("hhqqi4x")
 """struct flock of fcntl(2), for a lock on all of a file: its type, and nothing else that matters."""
+_DEEPEST = 1 + MAX_SEGMENTS
+"""So many directories has a page at most, the host's among them: what lies deeper is none of ours."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -270,35 +272,60 @@ class Tree:
     def scan(self) -> Iterator[Found]:
         """Every page in the tree. Raises TreeError if it cannot be read."""
         try:
-            os.scandir(self.path).close()
-            for host in _directories_of(self.path):
-                yield from self._scan((host,))
+            hosts, _ = self._below(())
+            # In a list of our own, however deep it gets: not by calls, and no directory stays open meanwhile.
+            pending: list[tuple[tuple[str, ...], str]] = [((), host) for host in reversed(hosts)]
+            while pending:
+                above, name = pending.pop()
+                if name.endswith(MARK):
+                    found = self.find(Place(above, name))
+                    if found is not None:
+                        yield found
+                else:
+                    directories = (*above, name)
+                    below, ours = self._below(directories) if len(directories) <= _DEEPEST else ([], [])
+                    names = sorted((*below, *(name for name in ours if name.endswith(MARK))), reverse=True)
+                    pending.extend((directories, name) for name in names)
         except OSError as error:
             raise _explained(error, f"cannot read the tree {self.path}") from error
 
     def sweep(self) -> int:
         """Take away what a killed process left half done. Returns how many names went. Raises TreeError."""
         count = 0
+        pending: list[tuple[str, ...]] = [()]
         try:
-            for _, below, files, directory in os.fwalk(".", dir_fd=self._fd, onerror=_pass_over):
-                ours = [name for name in (*below, *files) if MARK in name]
-                below[:] = [name for name in below if MARK not in name]
-                _put_back(directory, ours)
-                for name in _left_over(directory, ours):
-                    _remove_all(directory, name)
-                    count += 1
+            while pending:
+                directories = pending.pop()
+                try:
+                    directory = self._walk(directories, create=False)
+                except _NOT_OURS:
+                    continue
+                try:
+                    below, ours = _listed(directory)
+                    _put_back(directory, ours)
+                    for name in _left_over(directory, ours):
+                        _remove_all(directory, name)
+                        count += 1
+                finally:
+                    _close(directory)
+                if len(directories) < _DEEPEST:
+                    pending.extend((*directories, name) for name in below)
         except OSError as error:
             raise _explained(error, f"cannot sweep the tree {self.path}") from error
         return count
 
-    def _scan(self, directories: tuple[str, ...]) -> Iterator[Found]:
-        for name in _directories_of(self.path.joinpath(*directories)):
-            if name.endswith(MARK):
-                found = self.find(Place(directories, name))
-                if found is not None:
-                    yield found
-            elif MARK not in name:
-                yield from self._scan((*directories, name))
+    def _below(self, directories: tuple[str, ...]) -> tuple[list[str], list[str]]:
+        """What `_listed` says of a directory; nothing of one that is not there or that is closed to us."""
+        try:
+            directory = self._reach(directories)
+        except _NOT_OURS:
+            if not directories:
+                raise
+            return [], []
+        try:
+            return _listed(directory)
+        finally:
+            _close(directory)
 
     def _begin(self, place: Place) -> tuple[int, str]:
         """The parent's descriptor, and a temporary directory in it that keeps it from being pruned."""
@@ -370,20 +397,12 @@ class Tree:
                 self._prune(replaced.directories)
 
     def _walk(self, directories: tuple[str, ...], *, create: bool) -> int:
-        """A descriptor of the last directory. Follows no symbolic link."""
-        fd = os.dup(self._fd)
-        for name in directories:
-            try:
-                try:
-                    below = os.open(name, _DIRECTORY_FLAGS, dir_fd=fd)
-                except FileNotFoundError:
-                    if not create:
-                        raise
-                    below = _make_directory(fd, name)
-            finally:
-                _close(fd)
-            fd = below
-        return fd
+        """A descriptor of the last directory, for who holds the tree."""
+        return _walked(os.dup(self._fd), directories, create=create)
+
+    def _reach(self, directories: tuple[str, ...]) -> int:
+        """The same for a reader, who may not hold it: from the directory that stands at the tree's path by now."""
+        return _walked(os.open(self.path, _DIRECTORY_FLAGS & ~os.O_NOFOLLOW), directories, create=False)
 
     def _write_leaf(self, parent: int, name: str, kind: Kind, variants: Variants, mtime: int) -> None:
         leaf = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
@@ -493,6 +512,22 @@ def _locked(path: Path) -> int:
                 hint="A running daemon renders every page by itself; stop it first, or give this one another tree",
             ) from None
         raise _explained(error, f"cannot use the tree {path}") from error
+    return fd
+
+
+def _walked(fd: int, directories: tuple[str, ...], *, create: bool) -> int:
+    """A descriptor of the last directory, in exchange for that of the first. Follows no symbolic link."""
+    for name in directories:
+        try:
+            try:
+                below = os.open(name, _DIRECTORY_FLAGS, dir_fd=fd)
+            except FileNotFoundError:
+                if not create:
+                    raise
+                below = _make_directory(fd, name)
+        finally:
+            _close(fd)
+        fd = below
     return fd
 
 
@@ -622,13 +657,16 @@ def _is_there(parent: int, name: str) -> bool:
     return True
 
 
-def _directories_of(path: Path) -> list[str]:
-    """Names of the directories in a fixed order; none if the path is not there. Of links, leaves only: no circles."""
-    try:
-        with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=entry.name.endswith(MARK)))
-    except _NOT_OURS:
-        return []
+def _listed(directory: int) -> tuple[list[str], list[str]]:
+    """Names of the directories that lie below, no links, and of all that staticify made, whatever it is."""
+    below, ours = [], []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if MARK in entry.name:
+                ours.append(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                below.append(entry.name)
+    return sorted(below), sorted(ours)
 
 
 _HINTS = {
@@ -641,11 +679,6 @@ _HINTS = {
     errno.ELOOP: "A symbolic link stands where a directory of the tree should be; take it away",
     errno.ENOTDIR: "A file or a symbolic link stands where a directory of the tree should be; take it away",
 }
-
-
-def _pass_over(error: OSError) -> None:
-    if not isinstance(error, _NOT_OURS):
-        raise error
 
 
 def _explained(error: OSError, what: str) -> TreeError:

@@ -12,9 +12,9 @@ The mapping is one to one: the mark occurs in no page's path, so that cutting it
 
 Refused, because no safe or unambiguous file stands for them: a query string, user information, another scheme;
 dot segments, empty segments, control characters, a backslash, an encoded slash, percent signs without two hex
-digits, bytes that are not UTF-8, the mark itself, a component over 255 bytes, a path over 2048 bytes; port 0, zone
-identifiers, host names with a label over 63 bytes. Two pages of one site whose paths differ only in case or in
-Unicode form are refused by `folded`.
+digits, bytes that are not UTF-8, the mark itself, a component over 255 bytes, a path over 2048 bytes or 100 segments;
+port 0, zone identifiers, host names with a label over 63 bytes. Two pages of one site whose paths differ only in case
+or in Unicode form are refused by `folded`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ MAX_COMPONENT_BYTES = 255
 """NAME_MAX of every file system in use."""
 MAX_PATH_BYTES = 2048
 """Half of PATH_MAX: the tree's own path comes before it."""
+MAX_SEGMENTS = 100
+"""Each is a directory that must be opened to reach the page, and programs that copy or search a tree keep all open at
+once, or call themselves for each. No permalink has a tenth of it."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _PERCENT = re.compile(rb"%(..)?", re.DOTALL)
@@ -209,6 +212,8 @@ def _check_path(path: str) -> None:
 
 def _check_components(path: str) -> None:
     *directories, last = path.split("/")[1:]
+    if len(directories) + bool(last) > MAX_SEGMENTS:
+        raise UrlError(f"path {path[:60]!r}... has over {MAX_SEGMENTS} segments")
     if "" in directories:
         raise UrlError(f"path {path!r} has an empty segment")
     for component in (*directories, last):

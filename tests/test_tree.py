@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from staticify.encode import Variants, encode
 from staticify.errors import TreeError, TreeLocked
 from staticify.nouns import Kind
 from staticify.tree import SUFFIXES, Found, Tree, is_worked_on
-from staticify.urls import MARK, Place, parse_page
+from staticify.urls import MARK, MAX_SEGMENTS, Place, parse_page
 
 NOW = 1_700_000_000
 HOME = Place(("a.example",), MARK)
@@ -244,6 +245,7 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int) -> None:
         "https://[::1]:8080/%22%3C%3E|*%3F/",
         "https://a.example/.hidden/...",
         f"https://a.example/{'/'.join(['x' * 100] * 18)}/",
+        f"https://a.example/{'a/' * MAX_SEGMENTS}",
     ],
 )
 def test_names_as_the_web_has_them(tree: Tree, url: str) -> None:
@@ -315,6 +317,24 @@ def test_scan_finds_every_page_in_a_fixed_order_and_nothing_else(tree: Tree) -> 
         Found(FLAT, Kind.TEXT, NOW + 1, 4),
         Found(other, Kind.HTML, NOW + 1, 4),
     ]
+
+
+def test_a_tree_is_scanned_and_swept_however_deep_it_is(tree: Tree) -> None:
+    """With fewer descriptors than a page has directories; and what no page has is let alone."""
+    deepest = Place(("a.example", *["a"] * MAX_SEGMENTS), MARK)
+    for place in (HOME, deepest):
+        tree.publish(place, Kind.HTML, variants("x"))
+    (tree.path / deepest.relative).with_name(f"{MARK}.new-0123").mkdir()
+    below = (tree.path / deepest.relative).with_name("a")
+    subprocess.run(["mkdir", "-p", str(below) + "/a" * 1200 + f"/{MARK}.new-0123"], check=True)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, limits[1]))
+    try:
+        assert tree.sweep() == 1
+        assert [found.place for found in tree.scan()] == [HOME, deepest]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        subprocess.run(["rm", "-r", str(below)], check=True)
 
 
 # --- From one file system to another ---------------------------------------------------------------------------------

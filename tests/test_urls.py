@@ -16,6 +16,7 @@ from staticify.urls import (
     MARK,
     MAX_COMPONENT_BYTES,
     MAX_PATH_BYTES,
+    MAX_SEGMENTS,
     Page,
     Place,
     decode_path,
@@ -214,6 +215,8 @@ REFUSALS: list[tuple[str, str]] = [
     (f"https://a.example/{'x' * 246}", f"path '/{'x' * 59}'... has a component over 255 bytes"),
     (f"https://a.example/{'é' * 128}/", f"path '/{'é' * 59}'... has a component over 255 bytes"),
     (f"https://a.example/{LONG_PATH}", f"path '/{'x' * 59}'... is over 2048 bytes"),
+    (f"https://a.example/{'a/' * MAX_SEGMENTS}a", f"path '/{'a/' * 29}a'... has over 100 segments"),
+    (f"https://a.example/{'a/' * (MAX_SEGMENTS + 1)}", f"path '/{'a/' * 29}a'... has over 100 segments"),
 ]
 
 
