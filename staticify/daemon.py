@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from staticify import __version__, config as configuration, logs, systemd
 from staticify.config import Config, Site
-from staticify.errors import ConfigError, Fault, OriginPaused, StaticifyError, StoreError
+from staticify.errors import ConfigError, Fault, OriginPaused, StaticifyError, StoreError, TreeError
 from staticify.follower import Follower
 from staticify.hearing import Hearing
 from staticify.keeper import Keeper
@@ -294,7 +294,7 @@ class Daemon:
         reload.add_done_callback(self._reloads.discard)
 
     async def _reload(self, *, is_asked: bool) -> None:
-        """Take over a changed configuration. One with faults changes nothing."""
+        """Take over a changed configuration. One with faults changes nothing, nor does a tree that cannot be read."""
         source = self._config.source
         if source is None:
             return
@@ -306,6 +306,10 @@ class Daemon:
                     await self._take_over(config)
             except ConfigError as error:
                 _log_faults(error)
+            except TreeError as error:  # Of the scan: nothing was changed before it.
+                log.error(  # noqa: TRY400  the reason says all
+                    "the tree cannot be read; the old configuration stays in force", extra={"reason": str(error)}
+                )
             except Exception as error:  # noqa: BLE001  half of the sites may be neither the old nor the new ones
                 self._give_up("the reload failed", error)
             finally:
@@ -321,8 +325,8 @@ class Daemon:
                 raise ConfigError(str(config.source), [Fault(key, "a change needs a restart")])
         old = {site.url: (site, sites_inside(self._config, site)) for site in self._config.sites}
         new = {site.url: (site, sites_inside(config, site)) for site in config.sites}
-        self._config = config
         standing = await self._workers.run(lambda: list(self._tree.scan()))
+        self._config = config
 
         async def change(url: str) -> None:
             if url in old:

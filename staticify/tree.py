@@ -56,6 +56,8 @@ and may stand in the old leaf when the new one comes: 2 of 261,534 requests foun
 SUFFIXES = ("", ".gz", ".br")
 MAX_REMOVED = 10_000
 """So many removed pages are remembered, with the mtime that each had."""
+MAX_PASSED_OVER = 100
+"""So many directories that cannot be read are named in the log."""
 
 _NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 """What may be met on a walk through the tree and is passed over: a file system's root has a lost+found, say."""
@@ -155,6 +157,7 @@ class Tree:
         self._shape = threading.Lock()
         self._replaced: deque[_Replaced] = deque()
         self._removed: dict[Place, int] = {}
+        self._passed_over: set[str] = set()
 
     def open(self) -> None:
         """Make the tree's directory and take its lock.
@@ -270,62 +273,70 @@ class Tree:
             return False
 
     def scan(self) -> Iterator[Found]:
-        """Every page in the tree. Raises TreeError if it cannot be read."""
+        """Every page in the tree, but for those that cannot be read. Raises TreeError if nothing can be."""
         try:
             hosts, _ = self._below(())
-            # In a list of our own, however deep it gets: not by calls, and no directory stays open meanwhile.
-            pending: list[tuple[tuple[str, ...], str]] = [((), host) for host in reversed(hosts)]
-            while pending:
-                above, name = pending.pop()
+        except OSError as error:
+            raise _explained(error, f"cannot read the tree {self.path}") from error
+        # In a list of our own, however deep it gets: not by calls, and no directory stays open meanwhile.
+        pending: list[tuple[tuple[str, ...], str]] = [((), host) for host in reversed(hosts)]
+        while pending:
+            above, name = pending.pop()
+            try:
                 if name.endswith(MARK):
                     found = self.find(Place(above, name))
                     if found is not None:
                         yield found
-                else:
-                    directories = (*above, name)
-                    below, ours = self._below(directories) if len(directories) <= _DEEPEST else ([], [])
+                elif len(above) < _DEEPEST:
+                    below, ours = self._below((*above, name))
                     names = sorted((*below, *(name for name in ours if name.endswith(MARK))), reverse=True)
-                    pending.extend((directories, name) for name in names)
-        except OSError as error:
-            raise _explained(error, f"cannot read the tree {self.path}") from error
+                    pending.extend(((*above, name), below_it) for below_it in names)
+            except OSError as error:
+                self._pass_over((*above, name), error)
 
     def sweep(self) -> int:
-        """Take away what a killed process left half done. Returns how many names went. Raises TreeError."""
+        """Take away what a killed process left half done, where that can be read. Returns how many names went.
+
+        Raises TreeError if nothing can be read.
+        """
         count = 0
         pending: list[tuple[str, ...]] = [()]
-        try:
-            while pending:
-                directories = pending.pop()
-                try:
-                    directory = self._walk(directories, create=False)
-                except _NOT_OURS:
-                    continue
+        while pending:
+            directories = pending.pop()
+            try:
+                directory = self._walk(directories, create=False)
                 try:
                     below, ours = _listed(directory)
+                    if len(directories) < _DEEPEST:
+                        pending.extend((*directories, name) for name in below)
                     _put_back(directory, ours)
                     for name in _left_over(directory, ours):
                         _remove_all(directory, name)
                         count += 1
                 finally:
                     _close(directory)
-                if len(directories) < _DEEPEST:
-                    pending.extend((*directories, name) for name in below)
-        except OSError as error:
-            raise _explained(error, f"cannot sweep the tree {self.path}") from error
+            except OSError as error:
+                if not directories:
+                    raise _explained(error, f"cannot sweep the tree {self.path}") from error
+                self._pass_over(directories, error)
         return count
 
     def _below(self, directories: tuple[str, ...]) -> tuple[list[str], list[str]]:
-        """What `_listed` says of a directory; nothing of one that is not there or that is closed to us."""
-        try:
-            directory = self._reach(directories)
-        except _NOT_OURS:
-            if not directories:
-                raise
-            return [], []
+        """What `_listed` says of a directory."""
+        directory = self._reach(directories)
         try:
             return _listed(directory)
         finally:
             _close(directory)
+
+    def _pass_over(self, names: tuple[str, ...], error: OSError) -> None:
+        """Go on without what cannot be read, for one bad directory is no reason to serve no site. Say so once."""
+        path = "/".join(names)
+        if isinstance(error, _NOT_OURS) or path in self._passed_over or len(self._passed_over) >= MAX_PASSED_OVER:
+            return
+        self._passed_over.add(path)
+        fault = _explained(error, f"cannot read {self.path / path}")
+        log.error("a part of the tree cannot be read and is passed over", extra={"reason": str(fault)})
 
     def _begin(self, place: Place) -> tuple[int, str]:
         """The parent's descriptor, and a temporary directory in it that keeps it from being pruned."""

@@ -19,7 +19,7 @@ from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import config_of, files, marks, site_toml, until, write_config
 
 from staticify.daemon import Daemon
-from staticify.errors import StaticifyError
+from staticify.errors import StaticifyError, TreeError
 
 OTHER = "https://other.example/"
 
@@ -308,6 +308,37 @@ def test_a_defect_ends_the_daemon_with_an_error(
                 await asyncio.wait_for(life, 10)
             assert "please report it" in str(raised.value)
             assert any(record.levelname == "CRITICAL" and record.exc_info for record in caplog.records)
+
+    asyncio.run(main())
+
+
+def test_a_tree_that_cannot_be_read_keeps_the_old_configuration_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+
+    async def main() -> None:
+        async with origin_of(2).running() as origin:
+            one = Daemon(config_of(tmp_path, site_toml(origin.address, pages=["/0/"], interval="1s")))
+            life = asyncio.create_task(one.run())
+            await until(lambda: len(origin.requests) >= 1)
+
+            def scan() -> None:
+                raise TreeError("cannot read the tree", hint="The disk fails")
+
+            with monkeypatch.context() as failing:
+                failing.setattr(one._tree, "scan", scan)
+                write_config(tmp_path, site_toml(origin.address, pages=["/0/", "/1/"], interval="1s"))
+                one.reload()
+                said = "the tree cannot be read; the old configuration stays in force"
+                await until(lambda: said in caplog.messages)
+                before = len(origin.requests)
+                await until(lambda: len(origin.requests) >= before + 2)
+                assert set(origin.paths()) == {"/0/"}
+            one.reload()
+            await until(lambda: "/1/" in origin.paths())
+            one._stop()
+            await asyncio.wait_for(life, 10)
 
     asyncio.run(main())
 

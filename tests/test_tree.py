@@ -770,12 +770,50 @@ def test_a_sweep_that_cannot_read_a_link_takes_no_page(tmp_path: Path, monkeypat
     with opened(tmp_path / "tree", has_exchange=False) as tree:
         tree.publish(HOME, Kind.HTML, variants("the last good page"))
         monkeypatch.setattr(os, "readlink", fail)
-        with pytest.raises(TreeError) as caught:
-            tree.sweep()
-        assert caught.value.hint == "The disk fails: see the kernel's log"
+        assert tree.sweep() == 0
         monkeypatch.undo()
         assert tree.sweep() == 0
         assert read(tree, HOME) == "the last good page"
+
+
+def test_a_directory_that_cannot_be_read_is_passed_over_and_named_once(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for place in (HOME, DEEP, FLAT):
+        tree.publish(place, Kind.TEXT, variants("x"))
+    for directory in ("a.example", "a.example/2024", "a.example/2024/05"):
+        (tree.path / directory / f"{MARK}.new-0123").mkdir()
+    bad = (tree.path / "a.example/2024").stat().st_ino
+    real = os.scandir
+
+    def scandir(directory: int) -> Iterator[os.DirEntry[str]]:
+        if os.fstat(directory).st_ino == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(directory)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert tree.sweep() == 1
+    for _ in range(2):
+        assert [found.place for found in tree.scan()] == [HOME, FLAT]
+    (said,) = caplog.records
+    assert said.message == "a part of the tree cannot be read and is passed over"
+    assert vars(said)["reason"] == (
+        f"cannot read {tree.path}/a.example/2024: Input/output error. The disk fails: see the kernel's log"
+    )
+    monkeypatch.undo()
+    assert tree.sweep() == 2
+    assert [found.place for found in tree.scan()] == [DEEP, HOME, FLAT]
+
+
+def test_a_tree_that_cannot_be_read_at_all(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for look in (tree.sweep, lambda: list(tree.scan())):
+        with pytest.raises(TreeError) as caught:
+            look()
+        assert caught.value.hint == "The disk fails: see the kernel's log"
 
 
 # --- What a killed process leaves ------------------------------------------------------------------------------------
