@@ -94,6 +94,9 @@ class Daemon:
         started = time.monotonic()
         if self._store.set_aside:
             log.warning("the state database was corrupt and is set aside", extra={"path": str(self._store.set_aside)})
+        if self._store.fault is not None:
+            log.error("state not written", extra={"reason": str(self._store.fault)})
+            self._is_state_written = False
         left_over = await self._workers.run(self._tree.sweep)
         standing = await self._workers.run(lambda: list(self._tree.scan()))
         self._schedule.start()

@@ -88,16 +88,35 @@ class Store:
         self._seen_pruned_at = float("-inf")
         self.set_aside: Path | None = None
         """Where `open_for_writing` put a database that could not be read."""
+        self.fault: StoreError | None = None
+        """Why `open_for_writing` had nothing on disk to go on with."""
         self._is_page_left_out = self._is_note_left_out = False
 
     @classmethod
     def open_for_writing(cls, directory: Path) -> Store:
-        """Open or make the database. One that is corrupt is set aside, a row that is, left out. Raises StoreError."""
+        """Open or make the database. One that is corrupt is set aside, a row that is, left out. Raises StoreError.
+
+        Where the disk is full or fails, all stays in memory, and each `flush` tries the disk anew: a page that is
+        public no more must leave the tree whether or not that can be remembered.
+        """
         path = directory / FILE_NAME
         try:
             return cls._opened(path)
         except (OSError, sqlite3.Error) as error:
-            raise _explained(error, f"cannot use the state database {path}", full=_FULL_AT_START) from error
+            fault = _explained(error, "use", path)
+            if not _is_full(error, path) and not _is_disk_failing(error):
+                raise fault from error
+            return cls._in_memory(path, fault)
+
+    @classmethod
+    def _in_memory(cls, path: Path, fault: StoreError) -> Store:
+        """With what can still be read, if there is something."""
+        store = cls(sqlite3.connect(":memory:", check_same_thread=False), path)
+        store.fault = fault
+        store._marks = ()  # The next flush begins anew.
+        with contextlib.suppress(StoreError), contextlib.closing(cls.open_for_reading(path.parent)) as known:
+            store._records, store._notes = known._records, known._notes  # noqa: SLF001  of the same class
+        return store
 
     @classmethod
     def open_for_reading(cls, directory: Path) -> Store:
@@ -122,7 +141,7 @@ class Store:
             hint = "Run this as the user that runs the daemon"
             if isinstance(error, sqlite3.Error) and _is_corruption(error):
                 hint = "It is corrupt: the next staticify render --all, or a daemon that starts, makes a new one"
-            raise _explained(error, f"cannot read the state database {path}", hint=hint) from error
+            raise _explained(error, "read", path, hint=hint) from error
 
     @classmethod
     def _opened(cls, path: Path) -> Store:
@@ -349,7 +368,7 @@ class Store:
                 changed, changed_notes = self._changed, self._changed_notes
                 self._changed, self._changed_notes = set(), set()
                 batch = self._batch(changed, changed_notes)
-            if not changed and not changed_notes:
+            if not changed and not changed_notes and self._marks:
                 return
             try:
                 if not self._is_closed and _marks_of(self.path) != self._marks:
@@ -367,7 +386,7 @@ class Store:
                 with self._lock:
                     self._changed |= changed
                     self._changed_notes |= changed_notes
-                raise _explained(error, f"cannot write the state database {self.path}") from error
+                raise _explained(error, "write", self.path) from error
 
     def _batch(self, urls: Iterable[str], notes: Iterable[tuple[str, str]]) -> _Batch:
         """What the database should say of these. Under the lock."""
@@ -403,11 +422,12 @@ class Store:
                 "the state database was overwritten: it is set aside and written anew",
                 extra={"path": str(anew.set_aside)},
             )
-        else:
+        elif self.fault is None:
             log.warning(
                 "the state database was removed or changed by somebody else: it is written anew",
                 extra={"path": str(self.path)},
             )
+        self.fault = None
         # What is there may be an old copy, with records of what is long gone.
         return _FROM_NOTHING | everything
 
@@ -529,14 +549,20 @@ _HINTS = {
     sqlite3.SQLITE_BUSY: "Another program holds a lock on it: a copy, a backup, an sqlite3 shell; let it end",
 }
 _FULL = "The disk is full: what is to be remembered stays in memory until there is room"
-_FULL_AT_START = "The disk is full: make room and start again; the pages in the tree stay as they are"
+_FAILING = (
+    "The disk fails: see the kernel's log. What is to be remembered stays in memory until the disk takes it; if it is "
+    "the file alone, take it away, and a new one is made"
+)
 
 
-def _explained(error: Exception, what: str, *, hint: str = "", full: str = _FULL) -> StoreError:
+def _explained(error: Exception, what: str, path: Path, *, hint: str = "") -> StoreError:
     usual = "The user that runs staticify must own its directory; nobody else may write to it"
-    if _is_full(error):
-        return StoreError(f"{what}: {error}", hint=full)
-    return StoreError(f"{what}: {error}", hint=_HINTS.get(_primary_code(error), hint or usual))
+    hint = _HINTS.get(_primary_code(error), hint or usual)
+    if _is_full(error, path):
+        hint = _FULL
+    elif _is_disk_failing(error):
+        hint = _FAILING
+    return StoreError(f"cannot {what} the state database {path}: {error}", hint=hint)
 
 
 def _primary_code(error: Exception) -> int:
@@ -544,11 +570,20 @@ def _primary_code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def _is_full(error: Exception) -> bool:
+def _is_full(error: Exception, path: Path) -> bool:
+    if _primary_code(error) == sqlite3.SQLITE_CANTOPEN:  # Of a file that cannot be made it does not say why.
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(path.parent)
+            return disk.f_bavail == 0 or (disk.f_favail == 0 < disk.f_files)
     # Of the file that readers and writer share SQLite says no more than "disk I/O error".
     codes = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
     is_refused = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
     return is_refused or getattr(error, "sqlite_errorcode", 0) in codes
+
+
+def _is_disk_failing(error: Exception) -> bool:
+    is_refused = isinstance(error, OSError) and error.errno == errno.EIO
+    return is_refused or _primary_code(error) == sqlite3.SQLITE_IOERR
 
 
 def _is_corruption(error: sqlite3.Error) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from command import Done, daemon, staticify
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
-from stage import files, site_toml, until, write_config
+from stage import files, leaf_of, site_toml, until, write_config
 
 from staticify import config as configuration, oneshot
 from staticify.discover import MAX_SITEMAP_BYTES
@@ -648,20 +648,41 @@ def test_a_state_database_that_becomes_unwritable_under_the_daemon(tmp_path: Pat
 
 
 @is_root
-@pytest.mark.parametrize("size", ["4k", "8k", "24k", "40k"])
+@pytest.mark.parametrize("size", ["4k", "8k", "24k", "40k", "1m,nr_inodes=1", "1m,nr_inodes=2"])
 def test_a_state_directory_on_a_full_disk(tmp_path: Path, size: str) -> None:
-    """Whatever comes to be written first: the directory, the database, or what readers and writer share."""
+    """Whatever comes to be written first: the directory, the database, or what readers and writer share.
+
+    What must leave the tree does so all the same, and once there is room everything is remembered.
+    """
+
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home"), "/a/": html("a")}).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=["/", "/a/"], interval="1s"))
+            done = await staticify(tmp_path, "render", "--all")
+            assert (done.status, "2 published" in done.out) == (NOT_GOOD, True)
+            assert f"cannot write the state database {tmp_path}/state/state.db: " in said(done)
+            assert done.err.endswith(f". {full}\n")
+            origin.pages["/a/"] = answer(b"", 403)
+            async with daemon(tmp_path) as running:
+                await running.logged(" gone url=https://example.org/a/ ")
+                assert not leaf_of(tmp_path / "tree", "/a/").exists()
+                (line,) = running.lines(" error ")
+                assert " state not written " in line
+                assert full in line
+                run("mount", "-o", "remount,size=1m,nr_inodes=100", str(tmp_path / "state"))
+                await running.logged("state written again")
+                assert await states(tmp_path) == {
+                    "https://example.org/": "fresh",
+                    "https://example.org/a/": "absent",
+                }
+                assert await running.stop() == GOOD
+            assert running.lines("somebody else") == []
+
+    full = "The disk is full: what is to be remembered stays in memory until there is room"
     with mounted(tmp_path / "state", "-o", f"size={size}"):
         if size == "4k":
             (tmp_path / "state/filler").write_bytes(bytes(4096))
-        write_config(tmp_path, site_toml("http://127.0.0.1:9", pages=["/"]))
-        for command in ("render", "--all"), ("run",):
-            done = asyncio.run(staticify(tmp_path, *command))
-            assert (done.status, done.out) == (NOT_GOOD, "")
-            assert f"cannot use the state database {tmp_path}/state/state.db: " in said(done)
-            assert done.err.endswith(
-                ". The disk is full: make room and start again; the pages in the tree stay as they are\n"
-            )
+        asyncio.run(main())
 
 
 async def states(directory: Path) -> dict[str, str]:

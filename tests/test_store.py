@@ -513,6 +513,33 @@ def test_a_flush_that_fails_is_no_other_hand(tmp_path: Path, caplog: pytest.LogC
     assert caplog.records == []
 
 
+def test_a_disk_that_fails_is_no_reason_not_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path) as store:
+        store.put(EMPTY)
+
+    def connect(*_args: object) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+        raise error
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Store, "_connected", staticmethod(connect))
+        store = Store.open_for_writing(tmp_path)
+        assert str(store.fault).startswith(f"cannot use the state database {tmp_path / FILE_NAME}: disk I/O error. ")
+        assert "see the kernel's log" in store.fault.hint if store.fault else False
+        assert store.get(EMPTY.url) == EMPTY, "what can be read is read"
+        for _ in range(2):  # Though nothing is new.
+            with pytest.raises(StoreError, match="see the kernel's log"):
+                store.flush()
+        store.put(FULL)
+    store.flush()
+    assert reread(tmp_path) == [EMPTY, FULL]
+    store.close()
+    assert (store.fault, caplog.records) == (None, [])
+
+
 def test_a_failure_to_begin_anew_is_tried_again(tmp_path: Path) -> None:
     with opened(tmp_path / "state") as store:
         store.put(EMPTY)
