@@ -59,6 +59,10 @@ _OF_A_GATEWAY = frozenset({502, 503, 504})
 QUIET_INTERVALS = 1.5
 """In so many every page that is well has given a good answer."""
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
+MAX_MEMBERS = 1000
+"""Of one gzip body. Each takes a decompressor, and a copy of what follows in the same piece."""
+CRUMB_BYTES = 4 * 1024
+"""What comes in smaller pieces is gathered: two bytes by themselves take the room of fifty."""
 QUESTION = "staticify=changes"
 """The query by which the plugin knows a question to the journal (deploy/wordpress/PROTOCOL.md)."""
 MAX_JOURNAL_BYTES = 4 * 2**20
@@ -82,7 +86,7 @@ class Decoder(Protocol):
     """Undoes one content coding, piece by piece: whoever takes the pieces may stop at any of them."""
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk comes to, in pieces of about PIECE_BYTES at most where it is packed."""
+        """What the chunk comes to, in pieces of about PIECE_BYTES at most where it is packed. Raises AnswerTooLarge."""
 
     def is_finished(self) -> bool:
         """True if the coding's own end was seen."""
@@ -101,15 +105,20 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        self._members = 1
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         while True:
             piece = self._member.decompress(chunk, PIECE_BYTES)
-            yield piece
+            if piece:
+                yield piece
             if self._member.eof:
                 chunk = self._member.unused_data
                 if not chunk:
                     return
+                self._members += 1
+                if self._members > MAX_MEMBERS:
+                    raise AnswerTooLarge(f"the body has over {MAX_MEMBERS} gzip members")
                 self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
             else:
                 chunk = self._member.unconsumed_tail
@@ -133,6 +142,14 @@ class _Brotli:
 
     def is_finished(self) -> bool:
         return bool(self._stream.is_finished())
+
+
+def packed_limit(max_bytes: int) -> int:
+    """How long a body of so many bytes may be in its content coding: a quarter more, and a piece.
+
+    What cannot be packed gets an eighth longer at worst (zlib's deflateBound); what a server flushes often, some more.
+    """
+    return max_bytes + max_bytes // 4 + PIECE_BYTES
 
 
 def decoder_of(content_encoding: str) -> Decoder:
@@ -174,8 +191,13 @@ class Stream:
         """The body, its content coding undone. Raises AnswerTooLarge as soon as the cap is passed."""
         decoder = decoder_of(self.header("content-encoding"))
         room = self._max_bytes
+        # A coding may go on and on and give nothing.
+        packed_room = packed_limit(room)
         try:
             async for raw in self._body:
+                packed_room -= len(raw)
+                if packed_room < 0:
+                    raise AnswerTooLarge(f"the body is over {packed_limit(self._max_bytes)} bytes with its coding")
                 for piece in decoder.pieces(raw):
                     room -= len(piece)
                     if room < 0:
@@ -479,15 +501,47 @@ class OriginClient:
 
 async def _whole(stream: Stream, large: asyncio.Semaphore) -> Answer:
     stream.check_length()
-    # What grows in one piece is copied as it grows, and the room of each copy is held for a while.
-    pieces, size = [], 0
+    body = Body()
     async with AsyncExitStack() as turn:
         async for piece in stream.chunks():
-            if size <= LARGE_BYTES < size + len(piece):
+            if body.size <= LARGE_BYTES < body.size + len(piece):
                 await turn.enter_async_context(large)
-            pieces.append(piece)
-            size += len(piece)
-        return _answer(stream, b"".join(pieces))
+            body.add(piece)
+        return _answer(stream, body.whole())
+
+
+class Body:
+    """A body as it comes. What grows in one piece is copied as it grows, and the room of each copy is held for a while.
+
+    But for crumbs, which may be millions, and take more room each by itself than what they say.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        """In bytes."""
+        self._pieces: list[bytes] = []
+        self._crumbs = bytearray()
+
+    def add(self, piece: bytes) -> None:
+        """Append what came."""
+        self.size += len(piece)
+        if len(piece) >= CRUMB_BYTES:
+            self._gather()
+            self._pieces.append(piece)
+        else:
+            self._crumbs += piece
+            if len(self._crumbs) >= PIECE_BYTES:
+                self._gather()
+
+    def _gather(self) -> None:
+        if self._crumbs:
+            self._pieces.append(bytes(self._crumbs))
+            self._crumbs.clear()
+
+    def whole(self) -> bytes:
+        """All that came."""
+        self._gather()
+        return b"".join(self._pieces)
 
 
 def _answer(stream: Stream, body: bytes) -> Answer:

@@ -36,10 +36,13 @@ from staticify.errors import (
 from staticify.guard import FAILURES_IN_A_ROW, GOOD_IN_A_ROW
 from staticify.nouns import Answer
 from staticify.origin import (
+    CRUMB_BYTES,
     LARGE_BYTES,
     MAX_DROPPED_BYTES,
     MAX_LARGE_BODIES,
+    MAX_MEMBERS,
     PIECE_BYTES,
+    Body,
     OriginClient,
     decoder_of,
 )
@@ -679,6 +682,87 @@ def test_a_packed_body_comes_whole_in_pieces(
     pieces = [piece for start in range(0, len(packed), 1000) for piece in decoder.pieces(packed[start : start + 1000])]
     assert (b"".join(pieces), decoder.is_finished()) == (body, True)
     assert max(map(len, pieces), default=0) <= 2 * PIECE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("coding", "start", "packed", "said"),
+    [
+        ("gzip", b"", gzip.compress(b""), "has over 1000 gzip members"),
+        ("gzip", b"", gzip.compress(b"ab"), "has over 1000 gzip members"),
+        # An empty stored block; a name without end.
+        ("gzip", gzip.compress(b"")[:10], b"\0\0\0\xff\xff", "is over 10551296 bytes with its coding"),
+        ("gzip", b"\x1f\x8b\x08\x08\0\0\0\0\0\x03", b"name", "is over 10551296 bytes with its coding"),
+        # A block of metadata.
+        ("br", b"\x0c", b"\x06", "is over 10551296 bytes with its coding"),
+    ],
+    ids=["empty members", "small members", "empty blocks", "name", "metadata"],
+)
+def test_what_gives_nothing_or_little_for_ever_ends_long_before_its_deadline(
+    coding: str, start: bytes, packed: bytes, said: str
+) -> None:
+    async def without_end(exchange: Exchange) -> None:
+        await exchange.send(CHUNKED[:-2] + b"Content-Encoding: %b\r\n\r\n" % coding.encode())
+        piece = start
+        while True:
+            piece += packed * (60_000 // len(packed))
+            await exchange.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            piece = b""
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerTooLarge, match=said):
+            fetch(without_end, deadline="20s")
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_body_that_comes_in_crumbs_is_whole_and_takes_little_room() -> None:
+    tracemalloc.start()
+    try:
+        body = Body()
+        for number in range(200_000):
+            body.add(number.to_bytes(3, "big"))
+        assert tracemalloc.get_traced_memory()[0] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert body.whole() == b"".join(number.to_bytes(3, "big") for number in range(200_000))
+
+
+def test_a_body_in_pieces_of_any_size_is_whole() -> None:
+    chance = random.Random(7)
+    pieces = [chance.randbytes(chance.choice((1, 100, CRUMB_BYTES - 1, CRUMB_BYTES, PIECE_BYTES))) for _ in range(300)]
+    body = Body()
+    for piece in pieces:
+        body.add(piece)
+    assert (body.whole(), body.size) == (b"".join(pieces), sum(map(len, pieces)))
+
+
+def test_a_body_that_comes_at_once_is_not_copied() -> None:
+    piece = bytes(CRUMB_BYTES)
+    body = Body()
+    body.add(piece)
+    assert body.whole() is piece
+
+
+def test_many_members_of_a_gzip_body_are_read_and_too_many_are_not() -> None:
+    member = gzip.compress(b"ab")
+    assert fetch(answer(member * MAX_MEMBERS, Content_Encoding="gzip")).body == b"ab" * MAX_MEMBERS
+    with pytest.raises(AnswerTooLarge, match="over 1000 gzip members"):
+        fetch(answer(member * (MAX_MEMBERS + 1), Content_Encoding="gzip"))
+
+
+def test_noise_that_a_coding_makes_longer_is_read_up_to_the_limit() -> None:
+    body = random.Random(3).randbytes(2**20)
+    stream = zlib.compressobj(0, wbits=zlib.MAX_WBITS + 16, memLevel=1)
+    # Flushed all the time, as PHP may.
+    packed = b"".join(
+        stream.compress(body[start : start + 100]) + stream.flush(zlib.Z_SYNC_FLUSH) for start in range(0, 2**20, 100)
+    )
+    packed += stream.flush()
+    assert len(packed) > 1.1 * len(body)
+    chunked = CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)
+    assert fetch(chunked, max_bytes="1MiB").body == body
 
 
 async def fields_and_trailers(exchange: Exchange, start: bytes) -> None:

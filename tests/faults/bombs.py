@@ -2,7 +2,8 @@
 
 The origin is a process of its own, so that what it holds counts for nobody; the client's is a fresh one, whose memory
 before is that of a client at work. Four clients with a connection each are bombed at once, as a site's four fetches
-are, and each takes only so much of its own time. Bodies are what `max_bytes` allows by default at most.
+are, and each takes only so much of its own time. What may fill memory has the default deadline for it. Bodies are what
+`max_bytes` allows by default at most.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ COUNT = 1000
 CANCELLATIONS_FOR_EACH = 10
 MAX_GROWTH_BYTES = 32 * 2**20
 DEADLINE_SECONDS = 0.4
+LONG_DEADLINE_SECONDS = 20.0
+"""The default, for bombs that end by themselves long before: in 0.4 s no memory is filled in crumbs."""
 MAX_LATE_SECONDS = 0.1
 AT_ONCE = 4
 GOOD = html("good" * 20_000)
@@ -102,12 +105,16 @@ async def compressed(exchange: Exchange, chance: random.Random, coding: str) -> 
     await exchange.send(b"0\r\n\r\n")
 
 
-async def members_without_end(exchange: Exchange, chance: random.Random) -> None:
-    """gzip of many members, each of nothing at all."""
-    await exchange.send(CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n")
-    member = gzip.compress(b"") * chance.choice((1, 100, 3000))
+async def packed_without_end(
+    exchange: Exchange, chance: random.Random, coding: bytes, pieces: tuple[bytes, ...], start: bytes = b""
+) -> None:
+    """What comes to nothing, or to little, and never ends."""
+    await exchange.send(CHUNKED[:-2] + b"Content-Encoding: %b\r\n\r\n" % coding)
+    if start:
+        await exchange.send(b"%x\r\n%b\r\n" % (len(start), start))
+    piece = chance.choice(pieces) * chance.choice((1, 100, 3000))
     while True:
-        await exchange.send(b"%x\r\n%b\r\n" % (len(member), member))
+        await exchange.send(b"%x\r\n%b\r\n" % (len(piece), piece))
 
 
 async def bomb_in_a_bomb(exchange: Exchange, chance: random.Random) -> None:
@@ -240,7 +247,18 @@ async def switches(exchange: Exchange, chance: random.Random) -> None:
 MISDEEDS: dict[str, Misdeed] = {
     "gzip bomb": partial(compressed, coding="gzip"),
     "brotli bomb": partial(compressed, coding="br"),
-    "gzip members without end": members_without_end,
+    "gzip members without end": partial(
+        packed_without_end, coding=b"gzip", pieces=(gzip.compress(b""), gzip.compress(b"ab"))
+    ),
+    # An empty block of deflate; the name of a file that never ends.
+    "gzip of nothing without end": partial(
+        packed_without_end, coding=b"gzip", pieces=(b"\0\0\0\xff\xff",), start=gzip.compress(b"")[:10]
+    ),
+    "gzip name without end": partial(
+        packed_without_end, coding=b"gzip", pieces=(b"name",), start=b"\x1f\x8b\x08\x08\0\0\0\0\0\x03"
+    ),
+    # Blocks of no bytes of metadata each (RFC 7932 section 9.2).
+    "brotli of nothing without end": partial(packed_without_end, coding=b"br", pieces=(b"\x06",), start=b"\x0c"),
     "bomb in a bomb": bomb_in_a_bomb,
     "chunks without end": chunks_without_end,
     "chunk of no size": chunk_of_no_size,
@@ -265,6 +283,14 @@ MISDEEDS: dict[str, Misdeed] = {
     "no HTTP": no_http,
     "another protocol": switches,
 }  # fmt: skip
+
+
+PATIENT = frozenset({
+    "gzip bomb", "brotli bomb", "gzip members without end", "gzip of nothing without end", "gzip name without end",
+    "brotli of nothing without end", "bomb in a bomb", "body without end", "trailers without end",
+    "fields without end", "field without end", "error page without end",
+})  # fmt: skip
+"""The bombs that meet the long deadline. None may last until then."""
 
 
 def _path_of(name: str) -> str:
@@ -363,8 +389,14 @@ async def _bomb(address: str, count: int, seed: int, tally: Bombed) -> None:
     chance = random.Random(seed)
     names = list(islice(cycle(MISDEEDS), count))
     chance.shuffle(names)
-    site = site_of(address, concurrency=1, deadline=f"{DEADLINE_SECONDS * 1000:.0f}ms")
-    clients = [OriginClient(site) for _ in range(AT_ONCE)]
+    pairs = [
+        tuple(
+            OriginClient(site_of(address, concurrency=1, deadline=f"{seconds * 1000:.0f}ms"))
+            for seconds in (DEADLINE_SECONDS, LONG_DEADLINE_SECONDS)
+        )
+        for _ in range(AT_ONCE)
+    ]
+    clients = [client for pair in pairs for client in pair]
     # As the fetches of one client, which takes turns with large bodies; but none waits for a slot, which takes time.
     for client in clients:
         client._large = clients[0]._large
@@ -374,8 +406,8 @@ async def _bomb(address: str, count: int, seed: int, tally: Bombed) -> None:
                 assert not await _without_the_good_page(client)
         before = _forget_the_peak()
         async with asyncio.TaskGroup() as group:
-            for client in clients:
-                group.create_task(_bomb_one(client, names, tally))
+            for hasty, patient in pairs:
+                group.create_task(_bomb_one(hasty, patient, names, tally))
         tally.growth_bytes = _memory("VmHWM") - before
     finally:
         for client in clients:
@@ -384,18 +416,21 @@ async def _bomb(address: str, count: int, seed: int, tally: Bombed) -> None:
         tally.faults.append(f"memory grew by {tally.growth_bytes / MIB:.1f} MiB")
 
 
-async def _bomb_one(client: OriginClient, names: list[str], tally: Bombed) -> None:
+async def _bomb_one(hasty: OriginClient, patient: OriginClient, names: list[str], tally: Bombed) -> None:
     """One bomb after the other out of the common list, and a good page in between."""
     while names:
         name = names.pop()
+        client, deadline_seconds = (patient, LONG_DEADLINE_SECONDS) if name in PATIENT else (hasty, DEADLINE_SECONDS)
         tally.bombs[name] += 1
         started, waited = time.monotonic(), _waited_seconds()
         try:
             said = f"status {(await client.fetch(_path_of(name))).status}"
         except OriginError as error:
             said = error.name
-        late = time.monotonic() - started - DEADLINE_SECONDS - (_waited_seconds() - waited)
+        late = time.monotonic() - started - deadline_seconds - (_waited_seconds() - waited)
         tally.errors[said] += 1
+        if name in PATIENT and said == OriginTimeout.name:
+            tally.faults.append(f"{name}: it went on until its deadline")
         tally.latest_seconds = max(tally.latest_seconds, late)
         if late > MAX_LATE_SECONDS:
             tally.faults.append(f"{name}: {said} {late * 1000:.0f} ms after its deadline")

@@ -14,7 +14,7 @@ def test_memory_time_and_slots_stay_bounded() -> None:
     assert tally.faults == []
     assert dict(tally.bombs) == dict.fromkeys(MISDEEDS, 1)
     assert 0 < tally.growth_bytes <= MAX_GROWTH_BYTES
-    # The bombs went off: drips used up their deadlines, and what is no HTTP was none.
-    assert {"timeout", "malformed"} <= set(tally.errors)
+    # The bombs went off: drips used up their deadlines, what is no HTTP was none, and what went on and on was too much.
+    assert {"timeout", "malformed", "too-large"} <= set(tally.errors)
     assert tally.cancellations >= CANCELLATIONS_FOR_EACH * count
     assert tally.slots == AT_ONCE
