@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 _RENAME_EXCHANGE = 2
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _TEMPORARY = f"{MARK}.new-"
 _VERSION = f"{MARK}.v-"
 _OLD, _LEAF = ".old", ".leaf"
@@ -54,8 +55,11 @@ LINGER_SECONDS = 1.0
 """How long a replaced leaf stays under its temporary name. nginx with disable_symlinks walks to a file step by step,
 and may stand in the old leaf when the new one comes: 2 of 261,534 requests found nothing when it went at once."""
 SUFFIXES = ("", ".gz", ".br")
+MAX_FILE_BYTES = 2**30
+"""No page is larger, whatever the configuration says (`max_bytes`): such a file is somebody else's."""
 MAX_REMOVED = 10_000
 """So many removed pages are remembered, with the mtime that each had."""
+_NO_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})
 MAX_PASSED_OVER = 100
 """So many directories that cannot be read are named in the log."""
 
@@ -250,27 +254,66 @@ class Tree:
 
     def find(self, place: Place) -> Found | None:
         """What stands at a place, or None. Looks at names and times only. Raises OSError if it may not."""
-        leaf = f"{self.path}/{place.relative}"
         try:
-            os.stat(leaf, follow_symlinks=False)
-            for kind in Kind:
-                with contextlib.suppress(FileNotFoundError):
-                    status = os.stat(f"{leaf}/index.{kind}", follow_symlinks=False)
-                    return Found(place, kind, int(status.st_mtime), status.st_size)
-        except (FileNotFoundError, NotADirectoryError):
+            with self._leaf(place) as leaf:
+                for kind in Kind:
+                    status = _status_of(leaf, f"index.{kind}")
+                    if status is not None:
+                        return Found(place, kind, int(status.st_mtime), status.st_size)
+        except FileNotFoundError:
             pass
         return None
 
     def is_holding(self, place: Place, kind: Kind, mtime: int, size_bytes: int) -> bool:
         """True if every variant stands there with this mtime, and the identity one with this size."""
-        base = f"{self.path}/{place.relative}/index.{kind}"
         try:
-            identity = os.stat(base, follow_symlinks=False)
-            return (int(identity.st_mtime), identity.st_size) == (mtime, size_bytes) and all(
-                int(os.stat(base + suffix, follow_symlinks=False).st_mtime) == mtime for suffix in SUFFIXES[1:]
-            )
+            with self._leaf(place) as leaf:
+                found = [_status_of(leaf, f"index.{kind}{suffix}") for suffix in SUFFIXES]
         except OSError:
             return False
+        is_size_right = found[0] is not None and found[0].st_size == size_bytes
+        return is_size_right and all(status is not None and int(status.st_mtime) == mtime for status in found)
+
+    def read(self, place: Place, kind: Kind) -> bytes:
+        """The identity variant that stands at a place. Raises OSError, FileNotFoundError if there is no such page."""
+        with open(self.open_to_read(place, kind), "rb") as file:
+            return file.read()
+
+    def open_to_read(self, place: Place, kind: Kind) -> int:
+        """A descriptor of the same, for the caller to close.
+
+        What is no regular file is no page, and the next journey puts one there: a link would show what only staticify
+        may read, a FIFO would keep its reader for ever, and a device never ends.
+        """
+        name = f"index.{kind}"
+        with self._leaf(place) as leaf:
+            # Looked at first: opening a device may do something. And again: it may be another one by then.
+            file = os.open(name, _READ_FLAGS, dir_fd=leaf) if _status_of(leaf, name) is not None else -1
+        if file >= 0 and _is_page(os.fstat(file)):
+            return file
+        _close(file)
+        raise FileNotFoundError(errno.ENOENT, "No regular file", f"{self.path}/{place.relative}/{name}")
+
+    @contextlib.contextmanager
+    def _leaf(self, place: Place) -> Iterator[int]:
+        """A leaf's directory, for a reader. Raises FileNotFoundError if something else is there, a link that leads out.
+
+        Of links, those to a version beside them are followed alone, which staticify made.
+        """
+        try:
+            parent = self._reach(place.directories)
+            try:
+                leaf = _opened(parent, place.leaf)
+            finally:
+                _close(parent)
+        except OSError as error:
+            if error.errno not in _NO_DIRECTORY:
+                raise
+            raise FileNotFoundError(errno.ENOENT, error.strerror, f"{self.path}/{place.relative}") from error
+        try:
+            yield leaf
+        finally:
+            _close(leaf)
 
     def scan(self) -> Iterator[Found]:
         """Every page in the tree, but for those that cannot be read. Raises TreeError if nothing can be."""
@@ -439,11 +482,12 @@ class Tree:
     def _mtime_of(self, parent: int, leaf: str) -> int | None:
         """Latest mtime of the files of a leaf, 0 for one that somebody emptied; None if there is no leaf."""
         try:
-            fd = os.open(_version_of(parent, leaf) or leaf, _DIRECTORY_FLAGS, dir_fd=parent)
+            fd = _opened(parent, leaf)
         except FileNotFoundError:
             return None
         try:
-            return max((int(os.stat(name, dir_fd=fd).st_mtime) for name in os.listdir(fd)), default=0)
+            statuses = (os.stat(name, dir_fd=fd, follow_symlinks=False) for name in os.listdir(fd))
+            return max((int(status.st_mtime) for status in statuses), default=0)
         finally:
             _close(fd)
 
@@ -623,6 +667,17 @@ def _version_of(parent: int, leaf: str) -> str:
     return target if target.startswith(_VERSION) and "/" not in target else ""
 
 
+def _opened(parent: int, leaf: str) -> int:
+    """A descriptor of a leaf's directory, or of the version that it is a link to."""
+    try:
+        return os.open(leaf, _DIRECTORY_FLAGS, dir_fd=parent)
+    except OSError as error:
+        version = _version_of(parent, leaf) if error.errno in _NO_DIRECTORY else ""
+        if not version:
+            raise
+    return os.open(version, _DIRECTORY_FLAGS, dir_fd=parent)
+
+
 def _target_of(parent: int, link: str) -> str:
     """What a symbolic link holds; empty if there is none of that name."""
     try:
@@ -658,6 +713,19 @@ def _remove_all(parent: int, name: str) -> None:
         finally:
             _close(fd)
         os.rmdir(name, dir_fd=parent)
+
+
+def _status_of(leaf: int, name: str) -> os.stat_result | None:
+    """Of a file of a page; None if there is none."""
+    try:
+        status = os.stat(name, dir_fd=leaf, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status if _is_page(status) else None
+
+
+def _is_page(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES
 
 
 def _is_there(parent: int, name: str) -> bool:

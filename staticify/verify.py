@@ -167,7 +167,7 @@ async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, w
         return Difference(page.url, "absent", "the origin has this page, the tree does not")
     if standing.kind is not kind_of(answer):
         return Difference(page.url, "kind", f"the tree has it as {standing.kind}, the origin as {kind_of(answer)}")
-    async with aiofiles.open(tree.path / page.tree_path(standing.kind), "rb") as file:
+    async with aiofiles.open(tree.open_to_read(page.place, standing.kind), "rb") as file:
         body = await file.read()
     if rules.noise.digest(body) != prepared.output_digest:
         return Difference(page.url, "differs", "the origin says something else than the tree")

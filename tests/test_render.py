@@ -987,6 +987,23 @@ def replace_by_directory(leaf: Path) -> None:
     (leaf / "index.html").mkdir()
 
 
+def replace_by_link(file: Path) -> None:
+    """Of the same length and mtime, to a secret."""
+    status = file.stat()
+    (file.parents[1] / "secret").write_text("secret")
+    file.unlink()
+    file.symlink_to("../secret".replace("/", "/" * (status.st_size - 8)))
+    os.utime(file, (status.st_mtime, status.st_mtime), follow_symlinks=False)
+
+
+def replace_by_fifo(file: Path) -> None:
+    """Of the same mtime."""
+    mtime = file.stat().st_mtime
+    file.unlink()
+    os.mkfifo(file)
+    os.utime(file, (mtime, mtime))
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "leaf deleted": shutil.rmtree,
     "host deleted": lambda leaf: shutil.rmtree(leaf.parent),
@@ -997,6 +1014,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "identity touched": lambda leaf: os.utime(leaf / "index.html", (1, 1)),
     "leaf emptied": lambda leaf: [os.unlink(file) for file in leaf.iterdir()],  # type: ignore[func-returns-value]
     "identity is a directory": replace_by_directory,
+    "identity is a link": lambda leaf: replace_by_link(leaf / "index.html"),
+    "gzip is a link": lambda leaf: replace_by_link(leaf / "index.html.gz"),
+    "identity is a FIFO": lambda leaf: replace_by_fifo(leaf / "index.html"),
 }
 
 
@@ -1073,6 +1093,24 @@ def test_a_stable_page_gets_dense_variants_once(tmp_path: Path) -> None:
         assert result.record.mtime > record.mtime
 
     journey(tmp_path, test, dense_after=3)
+
+
+def test_what_another_hand_wrote_is_not_made_dense_but_mended(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of the same length and mtime: nothing else is looked at while the origin's bytes are what they were."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = LONG
+        await stage.render()
+        file = stage.leaf() / "index.html"
+        mtime = file.stat().st_mtime
+        file.write_text(LONG.replace("words", "worts"))
+        os.utime(file, (mtime, mtime))
+        assert told(await stage.render()) == UNCHANGED
+        assert [entry.message for entry in caplog.records] == ["another hand was on a page in the tree"]
+        assert told(await stage.render()) == PUBLISHED
+        assert undone(stage.leaf()) == variants("html", LONG)
+
+    journey(tmp_path, test, dense_after=1)
 
 
 def test_a_large_page_keeps_its_fast_variants(tmp_path: Path) -> None:

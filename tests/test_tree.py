@@ -7,6 +7,7 @@ import gzip
 import os
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ from staticify import tree as module
 from staticify.encode import Variants, encode
 from staticify.errors import TreeError, TreeLocked
 from staticify.nouns import Kind
-from staticify.tree import SUFFIXES, Found, Tree, is_worked_on
+from staticify.tree import MAX_FILE_BYTES, SUFFIXES, Found, Tree, is_worked_on
 from staticify.urls import MARK, MAX_SEGMENTS, Place, parse_page
 
 NOW = 1_700_000_000
@@ -290,6 +291,50 @@ def test_find_and_is_holding(tree: Tree) -> None:
     assert not tree.is_holding(HOME, Kind.ATOM, mtime + 1, 7)
     assert not tree.is_holding(HOME, Kind.ATOM, mtime, 8)
     assert not tree.is_holding(DEEP, Kind.ATOM, mtime, 7)
+
+
+def make_large(file: Path) -> None:
+    with file.open("wb") as large:
+        large.truncate(MAX_FILE_BYTES + 1)
+
+
+NO_PAGES: dict[str, Callable[[Path], object]] = {
+    "link of the same length": lambda file: file.symlink_to(f"..{'/' * 92}secret"),
+    "link to a device": lambda file: file.symlink_to("/dev/zero"),
+    "FIFO": os.mkfifo,
+    "directory": os.mkdir,
+    "socket": lambda file: os.mknod(file, 0o600 | stat.S_IFSOCK),
+    "larger than any page": make_large,
+}
+
+
+@pytest.mark.parametrize("name", NO_PAGES)
+def test_what_is_no_regular_file_is_no_page_and_is_replaced(tree: Tree, name: str) -> None:
+    mtime = tree.publish(HOME, Kind.HTML, variants("x" * 100))
+    assert tree.read(HOME, Kind.HTML) == b"x" * 100
+    file = tree.path / HOME.relative / "index.html"
+    (tree.path / "a.example/secret").write_text("s" * 100)
+    file.unlink()
+    NO_PAGES[name](file)
+    os.utime(file, (mtime, mtime), follow_symlinks=False)
+    assert (tree.find(HOME), tree.is_holding(HOME, Kind.HTML, mtime, 100)) == (None, False)
+    with pytest.raises(FileNotFoundError):
+        tree.read(HOME, Kind.HTML)
+    assert list(tree.scan()) == []
+    assert tree.publish(HOME, Kind.HTML, variants("y" * 100)) == mtime + 1
+    assert tree.read(HOME, Kind.HTML) == b"y" * 100
+
+
+@pytest.mark.parametrize("planted", ["a.example", "a.example/2024", f"a.example/2024/05/x/{MARK}"])
+def test_no_reader_follows_a_link_to_what_looks_like_a_page(tree: Tree, tmp_path: Path, planted: str) -> None:
+    tree.publish(DEEP, Kind.HTML, variants("x"))
+    target = tmp_path / "outside"
+    shutil.move(tree.path / "a.example", target)
+    (tree.path / planted).parent.mkdir(parents=True, exist_ok=True)
+    (tree.path / planted).symlink_to(target / planted.removeprefix("a.example").removeprefix("/"))
+    assert (tree.find(DEEP), tree.is_holding(DEEP, Kind.HTML, NOW, 1), list(tree.scan())) == (None, False, [])
+    with pytest.raises(FileNotFoundError):
+        tree.read(DEEP, Kind.HTML)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
