@@ -18,7 +18,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import hashlib
 import logging
 import os
 import pwd
@@ -239,7 +238,9 @@ class Tree:
                 if mtime is not None:
                     self._remember(place, mtime)
                 os.fsync(parent)
-                for name in (temporary, *_versions(parent, place.leaf)):
+                # The version that this leaf is a link to, and no other: names tell nothing of whose it is.
+                version = _version_of(parent, temporary)
+                for name in filter(None, (temporary, version)):
                     _remove_all(parent, name)
             except OSError as error:
                 raise _explained(error, f"cannot remove {self.path / place.relative}") from error
@@ -394,7 +395,7 @@ class Tree:
                     hint='Put the tree on ext4, XFS, Btrfs or tmpfs; or write links = "own" into [tree], and make the '
                     "configuration of the web server and of systemd anew (`staticify config`)",
                 )
-            temporary = (_TEMPORARY if self._has_exchange else _version_prefix(place.leaf)) + secrets.token_hex(8)
+            temporary = (_TEMPORARY if self._has_exchange else _VERSION) + secrets.token_hex(8)
             parent = self._walk(place.directories, create=True)
             try:
                 os.mkdir(temporary, _DIRECTORY_MODE, dir_fd=parent)
@@ -649,16 +650,6 @@ def _put_back(directory: int, names: list[str]) -> None:
             os.rename(old, leaf, src_dir_fd=directory, dst_dir_fd=directory)
             os.fsync(directory)
             names.remove(old)
-
-
-def _version_prefix(leaf: str) -> str:
-    return f"{_VERSION}{hashlib.sha256(leaf.encode()).hexdigest()[:12]}-"
-
-
-def _versions(parent: int, leaf: str) -> list[str]:
-    """Names of all versioned directories of a leaf."""
-    prefix = _version_prefix(leaf)
-    return [name for name in os.listdir(parent) if name.startswith(prefix)]
 
 
 def _version_of(parent: int, leaf: str) -> str:

@@ -274,6 +274,17 @@ def test_a_removed_page_takes_its_empty_directories_with_it(tree: Tree) -> None:
     assert names(tree.path) == ["a.example"]
 
 
+def test_a_removed_page_takes_no_other_along_whatever_they_are_called(tree: Tree) -> None:
+    """The SHA-256 of these two leaves' names begins with the same 48 bits."""
+    one, other = (parse_page(f"https://example.org/{name}").place for name in ("86690b61f270", "f20c4d7bf44c"))
+    for place in (one, other):
+        tree.publish(place, Kind.HTML, variants(place.leaf))
+    assert tree.remove(one)
+    assert read(tree, other) == other.leaf
+    assert tree.remove(other)
+    assert names(tree.path) == ["example.org"]
+
+
 def test_removing_what_is_not_there_changes_nothing(tree: Tree) -> None:
     tree.publish(HOME, Kind.HTML, variants("home"))
     before = names(tree.path)
