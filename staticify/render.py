@@ -298,13 +298,17 @@ class Renderer:
             return self.conclude(before, started, _RETIRED)
         if self._store.revocations(page.url) != revocations:
             return self.remove(page, before, started, _OVERTAKEN)
+        fault, mtime = None, 0
         try:
             mtime = self._tree.publish(page.place, found.kind or Kind.HTML, variants)
         except TreeError as error:
-            return self.conclude(before, started, Verdict("tree-error", Outcome.KEPT, str(error)))
-        # Once more: it may have been taken back, and taken out, between that look and the publishing.
+            fault = Verdict("tree-error", Outcome.KEPT, str(error))
+        # Once more: it may have been taken back, and taken out, between that look and the publishing; and it may stand
+        # there although its publishing failed at the last step.
         if self._store.revocations(page.url) != revocations:
             return self.remove(page, before, started, _OVERTAKEN)
+        if fault is not None:
+            return self.conclude(before, started, fault)
         published = replace(
             found, mtime=mtime, size_bytes=len(prepared.body), changed_at=started, is_dense=False, unchanged_count=0
         )

@@ -217,7 +217,10 @@ class Tree:
         return mtime
 
     def remove(self, place: Place) -> bool:
-        """Take a page out of the tree, and the directories that it leaves empty. False if it was not there."""
+        """Take a page out of the tree, and the directories that it leaves empty. False if it was not there.
+
+        Raises TreeError; then the page stands there still.
+        """
         with self._shape:
             try:
                 self._follow_path()
@@ -237,9 +240,17 @@ class Tree:
                     return False
                 if mtime is not None:
                     self._remember(place, mtime)
-                os.fsync(parent)
-                # The version that this leaf is a link to, and no other: names tell nothing of whose it is.
-                version = _version_of(parent, temporary)
+                # From here on it is out, whatever else fails. A power failure may bring it back: then the next start
+                # finds it there, and asks WordPress.
+                try:
+                    os.fsync(parent)
+                except OSError as error:
+                    fault = _explained(error, f"{self.path / place.relative} is removed, but for a power failure")
+                    log.error("a removal is not on the disk yet", extra={"reason": str(fault)})  # noqa: TRY400
+                version = ""
+                with contextlib.suppress(OSError):
+                    # The one that this leaf is a link to, and no other: names tell nothing of whose it is.
+                    version = _version_of(parent, temporary)
                 for name in filter(None, (temporary, version)):
                     _remove_all(parent, name)
             except OSError as error:

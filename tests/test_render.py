@@ -20,6 +20,7 @@ from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import Stage, files, marks, staged
 
 from staticify.encode import Variants, encode
+from staticify.errors import TreeError
 from staticify.losses import Losses
 from staticify.noise import MAX_NOISE_SECONDS
 from staticify.nouns import Cut, Kind, Outcome, Record, Result, Verdict
@@ -1208,6 +1209,45 @@ def test_what_a_new_renderer_took_back_the_old_one_does_not_publish(
         monkeypatch.setattr("staticify.render.encode", encode_slowly)
         assert told(await stage.render()) == (Outcome.GONE, "revoked")
         assert files(stage.tree.path) == {}
+
+    journey(tmp_path, test)
+
+
+def test_a_page_that_was_taken_back_goes_although_its_publishing_failed_at_the_last_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        real = stage.tree.publish
+
+        def publish(*arguments: Any, **keywords: Any) -> int:
+            real(*arguments, **keywords)
+            stage.renderer.overtake(stage.page())
+            raise TreeError("the last fsync failed")
+
+        monkeypatch.setattr(stage.tree, "publish", publish)
+        assert told(await stage.render()) == (Outcome.GONE, "revoked")
+        assert files(stage.tree.path) == {}
+
+    journey(tmp_path, test)
+
+
+def test_the_record_of_a_page_that_is_out_says_so_although_its_removal_is_not_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html("a")
+        for path in ("/", "/a/"):
+            await stage.render(path)
+
+        def fsync(_: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        origin.pages["/a/"] = answer(b"", 404)
+        result = await stage.render("/a/")
+        assert (result.outcome, result.record.is_published) == (Outcome.GONE, False)
+        assert not stage.leaf("/a/").exists()
+        assert [entry.message for entry in caplog.records] == ["a removal is not on the disk yet"]
 
     journey(tmp_path, test)
 
