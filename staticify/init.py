@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from staticify import config as configuration
-from staticify.config import Config
-from staticify.errors import ConfigError, Fault
+from staticify.config import Config, Site
+from staticify.errors import ConfigError, Fault, OriginTimeout, OriginUnreachable
 from staticify.logs import printable
 from staticify.origin import OriginClient
 from staticify.propose import Proposal, propose, readable_path, toml_of, try_out
@@ -49,7 +49,7 @@ async def draw_up(
     site = config.sites[0]
     client = OriginClient(site)
     try:
-        proposal = await propose(client, site)
+        proposal = await _proposed(client, site, is_named=bool(origin))
         on_proposal(len(proposal.pages))
         proposal = await try_out(client, proposal, on_page)
     finally:
@@ -59,6 +59,17 @@ async def draw_up(
     # What init writes must be what check accepts; a fault here is a defect, and must not reach the disk.
     configuration.parse(text, None, Path.cwd())
     return proposal, text
+
+
+async def _proposed(client: OriginClient, site: Site, *, is_named: bool) -> Proposal:
+    """A proposal. Raises OriginError, with what to do where nobody answered."""
+    try:
+        return await propose(client, site)
+    except (OriginUnreachable, OriginTimeout) as error:
+        other = "another address" if is_named else "an address of its own, beside the public one"
+        raise type(error)(
+            str(error), hint=f"Where WordPress answers at {other}, name it, as in --origin http://127.0.0.1:8080"
+        ) from error
 
 
 def check_target(path: Path, *, force: bool) -> None:
@@ -172,6 +183,12 @@ def _config(url: str, origin: tuple[str, ...], interval: str, concurrency: int) 
     try:
         return configuration.parse(text, None, Path.cwd())
     except ConfigError as error:
-        # Keys, not lines: there is no file yet.
-        faults = [Fault(fault.key.rpartition(".")[2], fault.message) for fault in error.faults]
+        # Arguments, not lines: there is no file yet.
+        faults = [Fault(_argument_of(fault.key), fault.message) for fault in error.faults]
         raise ConfigError("arguments", faults) from None
+
+
+def _argument_of(key: str) -> str:
+    """What an operator wrote where the file has a key: --origin for site[0].origin[0]."""
+    name = key.rpartition(".")[2].partition("[")[0]
+    return "URL" if name == "url" else f"--{name}"

@@ -662,6 +662,8 @@ def _translated(error: Exception) -> OriginError:
             return OriginUnreachable("the connection was closed before any answer")
         case aiohttp.ClientResponseError():
             return AnswerMalformed(f"not HTTP: {cause.message or text}")
+        case aiohttp.ClientConnectorSSLError() if "WRONG_VERSION_NUMBER" in text:
+            return OriginUnreachable("no TLS is spoken there: write http:// if that is meant")
         case aiohttp.ClientConnectionError() | OSError():
             return OriginUnreachable(text)
         case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.ProtocolError():

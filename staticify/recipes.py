@@ -159,7 +159,8 @@ def _values(config: Config, kind: str, program: str, *, is_whole: bool) -> dict[
     if is_whole:
         faults += _loop_faults(config, kind, hosts)
     if kind == "haproxy" and not front.edges:
-        faults.append(Fault("front.edges", "is missing: HAProxy has to know the web servers behind it"))
+        example = 'edges = ["192.0.2.10:80", "192.0.2.11:80"]'
+        faults.append(Fault("front.edges", f"is missing: HAProxy has to know the web servers behind it, as {example}"))
     if kind == "caddy" and front.proxy_protocol_from:
         faults.append(Fault("front.proxy_protocol_from", "Caddy does not read the PROXY protocol; nginx and Apache do"))
     if faults:

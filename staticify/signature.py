@@ -19,6 +19,8 @@ TIMESTAMP_FIELD = "webhook-timestamp"
 SIGNATURE_FIELD = "webhook-signature"
 
 PREFIX = "whsec_"
+_MAKE = f"printf '{PREFIX}%s\\n' \"$(openssl rand -base64 32)\""
+"""For a shell."""
 MIN_SECRET_BYTES = 24
 MAX_SECRET_BYTES = 64
 TOLERANCE_SECONDS = 300.0
@@ -47,7 +49,7 @@ def parse_secret(text: str) -> Secret:
     except ValueError:  # binascii.Error, or text that is not ASCII.
         content = b""
     if not content:
-        raise ValueError(f"must be {PREFIX} and base64")
+        raise ValueError(f"must be {PREFIX} and base64; this makes one: {_MAKE}")
     if not MIN_SECRET_BYTES <= len(content) <= MAX_SECRET_BYTES:
         raise ValueError(f"must hold {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes, this one holds {len(content)}")
     return Secret(content)

@@ -478,6 +478,50 @@ def test_what_is_to_be_copied_after_init_is_a_line_of_its_own(tmp_path: Path) ->
     scene(tmp_path, test)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (
+            ["http://127.0.0.1:1/"],
+            NOT_GOOD,
+            "Where WordPress answers at an address of its own, beside the public one, name it, as in --origin http://",
+        ),
+        (
+            ["https://example.org/", "--origin", "http://127.0.0.1:1"],
+            NOT_GOOD,
+            "Where WordPress answers at another address, name it, as in --origin http://127.0.0.1:8080\n",
+        ),
+        (
+            ["https://example.org/", "--origin", "127.0.0.1:1"],
+            USAGE,
+            'arguments: 1 fault\n  --origin: "127.0.0.1:1" does not begin with http://',
+        ),
+        (["https://example.org/", "--interval", "60"], USAGE, "arguments: 1 fault\n  --interval: "),
+        (["nothing"], USAGE, "arguments: 1 fault\n  URL: "),
+    ],
+)
+def test_init_says_what_to_write_instead(tmp_path: Path, arguments: list[str], status: int, said: str) -> None:
+    done = asyncio.run(staticify(tmp_path, "init", *arguments))
+    assert (done.status, done.out) == (status, "")
+    assert said in done.err
+
+
+def test_init_says_that_an_address_speaks_no_tls(tmp_path: Path) -> None:
+    async def main() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            done = await staticify(tmp_path, "init", address)
+        assert (done.status, done.out) == (NOT_GOOD, "")
+        assert f"{address}: no TLS is spoken there: write http:// if that is meant. " in done.err
+
+    asyncio.run(main())
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 

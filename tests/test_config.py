@@ -863,7 +863,7 @@ def test_secrets_are_one_text_or_a_list(written: str, secrets: tuple[str, ...]) 
     assert site.secrets == tuple(map(parse_secret, secrets))
 
 
-NO_SECRET = "must be whsec_ and base64"
+NO_SECRET = "must be whsec_ and base64; this makes one: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\""
 NO_LIST = "must be a text in quotes, or a list of them in brackets"
 SECRET_FAULTS = [
     ('"hunter2hunter2hunter2hunter2"', "secrets", NO_SECRET),

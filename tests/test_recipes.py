@@ -49,6 +49,17 @@ def test_a_recipe_names_no_script_that_is_not_there(name: str) -> None:
     assert set(re.findall(r"[\w-]+\.lua\b", (DEPLOY / name).read_text())) <= scripts
 
 
+def test_a_balancer_without_web_servers_is_told_how_to_name_them() -> None:
+    config = configuration.parse(
+        '[[site]]\nurl = "https://example.org"\norigin = "http://127.0.0.1:8080"\n', None, Path("/etc/staticify")
+    )
+    with pytest.raises(ConfigError) as caught:
+        recipe("haproxy", config)
+    (fault,) = caught.value.faults
+    example = fault.message.partition(", as ")[2]
+    assert (fault.key, example) == ("front.edges", 'edges = ["192.0.2.10:80", "192.0.2.11:80"]')
+
+
 def test_every_recipe_has_its_file() -> None:
     assert sorted(FILES.values()) == sorted((kind, part) for kind in RECIPES for part in parts_of(kind))
 

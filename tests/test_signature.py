@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import subprocess
 
 import pytest
 from hypothesis import given, strategies as st
@@ -216,8 +217,17 @@ def test_a_secret_is_read(size: int) -> None:
     ],
 )
 def test_what_is_no_secret_is_said_without_repeating_it(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^must (be whsec_ and base64|hold 24 to 64 bytes, this one holds \d+)$"):
+    made = "be whsec_ and base64; this makes one: .* rand .*"
+    with pytest.raises(ValueError, match=rf"^must ({made}|hold 24 to 64 bytes, this one holds \d+)$"):
         parse_secret(text)
+
+
+def test_what_is_said_to_make_a_secret_makes_one() -> None:
+    with pytest.raises(ValueError, match="this makes one: ") as caught:
+        parse_secret("whsec_...")
+    command = str(caught.value).partition("this makes one: ")[2]
+    made = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+    assert len(parse_secret(made.removesuffix("\n")).content) == 32
 
 
 def test_a_secret_does_not_print() -> None:
