@@ -85,7 +85,9 @@ class Store:
         self._changed_notes: set[tuple[str, str]] = set()
         self._marks_of_due: dict[str, int] = {}
         self._revocations: Counter[str] = Counter()
-        self._seen_pruned_at = float("-inf")
+        self._seen_at: dict[str, float] = {}
+        """When each message was heard, or read from the disk, by the monotonic clock."""
+        self._seen_pruned_at = time.monotonic()
         self.set_aside: Path | None = None
         """Where `open_for_writing` put a database that could not be read."""
         self.fault: StoreError | None = None
@@ -332,16 +334,23 @@ class Store:
                 self._note(_ORIGIN, site, json.dumps(dataclasses.asdict(state)))
 
     def take_id(self, message_id: str, now: float) -> bool:
-        """Remember a message's id. False if it was taken before, as long as its time stamp could still be accepted."""
+        """Remember a message's id. False if it was taken before, as long as its time stamp could still be accepted.
+
+        That long by two clocks: one that is set ahead, and then right again, lets nothing in twice.
+        """
         with self._lock:
-            if now - self._seen_pruned_at > TOLERANCE_SECONDS or now < self._seen_pruned_at:
-                self._seen_pruned_at = now
+            heard_at = time.monotonic()
+            if heard_at - self._seen_pruned_at > TOLERANCE_SECONDS:
+                self._seen_pruned_at = heard_at
                 for name in self._named(_SEEN):
-                    if float(self._notes[_SEEN, name]) < now - 2 * TOLERANCE_SECONDS:
+                    is_old = self._seen_at.setdefault(name, heard_at) < heard_at - 2 * TOLERANCE_SECONDS
+                    if is_old and float(self._notes[_SEEN, name]) < now - 2 * TOLERANCE_SECONDS:
                         self._note(_SEEN, name, None)
+                        del self._seen_at[name]
             if (_SEEN, message_id) in self._notes:
                 return False
             self._note(_SEEN, message_id, str(now))
+            self._seen_at[message_id] = heard_at
             return True
 
     def _named(self, kind: str) -> list[str]:

@@ -22,6 +22,7 @@ import pytest
 from staticify import store as module
 from staticify.errors import StoreError
 from staticify.nouns import Cut, Kind, OriginState, Outcome, Record, SiteState
+from staticify.signature import TOLERANCE_SECONDS
 from staticify.store import FILE_NAME, MEANT_SECONDS, SCHEMA_VERSION, Store
 
 SITE = "https://a.example/"
@@ -592,6 +593,26 @@ def test_a_flush_that_comes_during_another_waits_for_it(tmp_path: Path) -> None:
         store._writing.release()
         second.join()
         assert reread(tmp_path) == [EMPTY, FULL]
+
+
+def test_a_message_is_taken_once_whatever_the_wall_clock_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, ticks = 1_700_000_000.0, 1000.0
+    monkeypatch.setattr("staticify.store.time.monotonic", lambda: ticks)
+    with opened(tmp_path) as store:
+        assert store.take_id("one", now)
+        for ahead in (3600, -3600, 0):  # Set ahead, back, and right again.
+            ticks += 90
+            assert store.take_id(f"other {ahead}", now + ahead)
+            assert not store.take_id("one", now)
+    with opened(tmp_path) as store:  # How long it was down, a clock that starts anew cannot say.
+        for _ in range(2):
+            ticks += TOLERANCE_SECONDS + 1
+            store.take_id("another", now + 3600)
+            assert not store.take_id("one", now)
+        ticks += TOLERANCE_SECONDS + 1
+        store.take_id("another", now + 3600)
+        assert store._named("seen") == ["other 3600", "another"], "old by both clocks: forgotten"
+        assert set(store._seen_at) == {"other 3600", "another"}
 
 
 def test_a_closed_store_says_so(tmp_path: Path) -> None:
