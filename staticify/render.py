@@ -115,7 +115,7 @@ class Renderer:
         before = self._before(page, started)
         is_told, is_meant = self._store.is_told(page.url), self._store.is_meant(page.url)
         rules = self._rules_for(page)
-        revocations = self._store.revocations(page.url)
+        began_at = time.monotonic()
         try:
             answer = await self._origin.fetch(page.raw_path)
         except OriginError as error:
@@ -151,10 +151,10 @@ class Renderer:
         source_digest = digest(answer.body)
         if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
             result = self.conclude(seen, started, UNCHANGED)
-            await self._make_dense(page, result.record, revocations)
+            await self._make_dense(page, result.record, began_at)
             return result
         return await self._workers.run_parsing(
-            self._replace, page, seen, started, answer, source_digest, revocations, is_told=is_told, is_meant=is_meant
+            self._replace, page, seen, started, answer, source_digest, began_at, is_told=is_told, is_meant=is_meant
         )
 
     def _rules_for(self, page: Page) -> Rules:
@@ -240,7 +240,7 @@ class Renderer:
         started: float,
         answer: Answer,
         source_digest: str,
-        revocations: int,
+        began_at: float,
         *,
         is_told: bool,
         is_meant: bool,
@@ -287,16 +287,16 @@ class Renderer:
                 changed_at=before.changed_at or in_tree.mtime,
             )
             return self.conclude(found, started, UNCHANGED)
-        return self._publish(page, before, found, started, prepared, revocations)
+        return self._publish(page, before, found, started, prepared, began_at)
 
     def _publish(
-        self, page: Page, before: Record, found: Record, started: float, prepared: Prepared, revocations: int
+        self, page: Page, before: Record, found: Record, started: float, prepared: Prepared, began_at: float
     ) -> Result:
         """Write a page, unless it was taken back since it was fetched. Blocks."""
         variants = encode(prepared.body)
         if self._is_retired:
             return self.conclude(before, started, _RETIRED)
-        if self._store.revocations(page.url) != revocations:
+        if self._store.is_overtaken(page.url, began_at):
             return self.remove(page, before, started, _OVERTAKEN)
         fault, mtime = None, 0
         try:
@@ -305,7 +305,7 @@ class Renderer:
             fault = Verdict("tree-error", Outcome.KEPT, str(error))
         # Once more: it may have been taken back, and taken out, between that look and the publishing; and it may stand
         # there although its publishing failed at the last step.
-        if self._store.revocations(page.url) != revocations:
+        if self._store.is_overtaken(page.url, began_at):
             return self.remove(page, before, started, _OVERTAKEN)
         if fault is not None:
             return self.conclude(before, started, fault)
@@ -495,7 +495,7 @@ class Renderer:
             self._store.put(record)
         return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)
 
-    async def _make_dense(self, page: Page, record: Record, revocations: int) -> None:
+    async def _make_dense(self, page: Page, record: Record, began_at: float) -> None:
         """Give a stable page its densest variants, one page at a time; the identity bytes and mtime stay."""
         if self._dense_after is None or record.is_dense or record.unchanged_count < self._dense_after:
             return
@@ -512,16 +512,16 @@ class Renderer:
                         self._store.put(replace(record, source_digest=""))
                     return
                 variants = await self._workers.run_in_background(encode, body, is_dense=True)
-                await self._workers.run(self._publish_dense, page, record, variants, revocations)
+                await self._workers.run(self._publish_dense, page, record, variants, began_at)
             except (TreeError, OSError) as error:
                 log.warning("dense variants not written", extra={"url": page.url, "reason": str(error)})
 
-    def _publish_dense(self, page: Page, record: Record, variants: Variants, revocations: int) -> None:
+    def _publish_dense(self, page: Page, record: Record, variants: Variants, began_at: float) -> None:
         """Put them in place of those that are there, unless the page was taken back meanwhile. Blocks."""
-        if self._is_retired or record.kind is None or self._store.revocations(page.url) != revocations:
+        if self._is_retired or record.kind is None or self._store.is_overtaken(page.url, began_at):
             return
         self._tree.publish(page.place, record.kind, variants, mtime=record.mtime)
-        if self._store.revocations(page.url) != revocations:
+        if self._store.is_overtaken(page.url, began_at):
             self._tree.remove(page.place)
             return
         now = self._store.get(page.url)

@@ -15,7 +15,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,8 @@ FLUSH_BUSY_SECONDS = 1.0
 """The same for a flush, which comes round again: a daemon that is told to stop has no longer time."""
 MEANT_SECONDS = 6 * 3600.0
 """So long is a page that is missing meant to be: thousands may wait their turn, and a later fault is another one."""
+JOURNEY_SECONDS = 3600.0
+"""No journey takes longer: two fetches and a look at the home page, each within `deadline` (ten minutes at most)."""
 _DIRECTORY_MODE = 0o700
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Record))
@@ -84,7 +85,9 @@ class Store:
         """Everything that is not a record, by kind and name."""
         self._changed_notes: set[tuple[str, str]] = set()
         self._marks_of_due: dict[str, int] = {}
-        self._revocations: Counter[str] = Counter()
+        self._overtaken_at: dict[str, float] = {}
+        """When pages were taken back, by the monotonic clock; those of the last JOURNEY_SECONDS, the oldest first."""
+        self._forgotten_at = float("-inf")
         self._seen_at: dict[str, float] = {}
         """When each message was heard, or read from the disk, by the monotonic clock."""
         self._seen_pruned_at = time.monotonic()
@@ -247,11 +250,19 @@ class Store:
     def overtake(self, url: str) -> None:
         """Whatever was fetched of a page before this moment must not be published any more."""
         with self._lock:
-            self._revocations[url] += 1
+            now = time.monotonic()
+            self._overtaken_at.pop(url, None)
+            self._overtaken_at[url] = now
+            while self._overtaken_at[first := next(iter(self._overtaken_at))] < now - JOURNEY_SECONDS:
+                self._forgotten_at = self._overtaken_at.pop(first)
 
-    def revocations(self, url: str) -> int:
-        """How often a page was taken back since the start, by whichever renderer: a reload makes a new one."""
-        return self._revocations[url]
+    def is_overtaken(self, url: str, since: float) -> bool:
+        """True if a page was taken back since a time of the monotonic clock, by whichever renderer.
+
+        A reload makes a new one. Who began before what is forgotten cannot know, and counts as overtaken.
+        """
+        with self._lock:
+            return self._overtaken_at.get(url, self._forgotten_at) >= since
 
     # --- What is due, and what is known of sites ---------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from staticify import store as module
 from staticify.errors import StoreError
 from staticify.nouns import Cut, Kind, OriginState, Outcome, Record, SiteState
 from staticify.signature import TOLERANCE_SECONDS
-from staticify.store import FILE_NAME, MEANT_SECONDS, SCHEMA_VERSION, Store
+from staticify.store import FILE_NAME, JOURNEY_SECONDS, MEANT_SECONDS, SCHEMA_VERSION, Store
 
 SITE = "https://a.example/"
 FULL = Record(
@@ -613,6 +613,25 @@ def test_a_message_is_taken_once_whatever_the_wall_clock_does(tmp_path: Path, mo
         store.take_id("another", now + 3600)
         assert store._named("seen") == ["other 3600", "another"], "old by both clocks: forgotten"
         assert set(store._seen_at) == {"other 3600", "another"}
+
+
+def test_what_was_taken_back_is_known_as_long_as_a_journey_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = 1000.0
+    monkeypatch.setattr("staticify.store.time.monotonic", lambda: ticks)
+    with opened(tmp_path) as store:
+        for number in range(1000):
+            ticks += 60
+            store.overtake(f"https://a.example/{number}")
+            store.overtake(FULL.url)
+        assert len(store._overtaken_at) == JOURNEY_SECONDS / 60 + 2
+        assert store.is_overtaken(FULL.url, ticks)
+        assert not store.is_overtaken(FULL.url, ticks + 1)
+        assert not store.is_overtaken(EMPTY.url, ticks - JOURNEY_SECONDS)
+        assert store.is_overtaken("https://a.example/999", ticks - 1)
+        assert not store.is_overtaken("https://a.example/998", ticks - 1)
+        assert store.is_overtaken("https://a.example/3", 1000.0), "who began before what is forgotten cannot know"
 
 
 def test_a_closed_store_says_so(tmp_path: Path) -> None:
