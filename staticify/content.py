@@ -11,6 +11,7 @@ import re
 import turbohtml
 from lxml import etree
 
+from staticify.brief import brief
 from staticify.gate import charset_of, decide_charset, kind_of, refused
 from staticify.html import Document
 from staticify.looks import text_of
@@ -217,7 +218,7 @@ def _meta_charset(element: turbohtml.Element) -> str:
 def _decide_emergency(document: Document) -> Verdict | None:
     # The latter where PHP died in the middle of a page whose body has an id of its own.
     if document.tree.select_one("body#error-page, .wp-die-message") is not None:
-        return refused("wp-die", f"WordPress's own error page: {document.title or 'without a title'}")
+        return refused("wp-die", f"WordPress's own error page: {brief(document.title or '', 200) or 'without a title'}")
     if document.tree.select_one("body.wp-core-ui form#setup") is not None:
         return refused("installation", "WordPress's installation screen")
     if document.tree.select_one("form#loginform[action*='wp-login.php']") and "login" in document.body_classes:

@@ -8,11 +8,17 @@ import re
 import sys
 import time
 
+from staticify.brief import brief
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Everything that a terminal or a line-based reader could take for more than text; marks that turn the direction.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _PLAIN = re.compile(r'[^\s"]+')
+
+
+_MAX_CHARACTERS = 4000
+"""Of one field, or of a message: a reason has 500, the list of a configuration's faults may have more."""
 
 
 def printable(text: str) -> str:
@@ -36,10 +42,10 @@ class TextFormatter(logging.Formatter):
         words = [
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             record.levelname.lower(),
-            printable(record.getMessage()),
+            printable(brief(record.getMessage(), _MAX_CHARACTERS)),
         ]
         for name, value in _extras(record).items():
-            text = printable(str(value))
+            text = printable(brief(str(value), _MAX_CHARACTERS))
             words.append(f"{name}={text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)}")
         if record.exc_info:
             words.append(printable(self.formatException(record.exc_info)))
@@ -53,12 +59,16 @@ class JsonFormatter(logging.Formatter):
         event: dict[str, object] = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            **_extras(record),
+            "message": brief(record.getMessage(), _MAX_CHARACTERS),
+            **{name: _bounded(value) for name, value in _extras(record).items()},
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        return json.dumps(event, default=str)
+        return json.dumps(event, default=lambda value: brief(str(value), _MAX_CHARACTERS))
+
+
+def _bounded(value: object) -> object:
+    return brief(value, _MAX_CHARACTERS) if isinstance(value, str) else value
 
 
 def set_up(log_format: str, level: str) -> None:

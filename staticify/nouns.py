@@ -130,6 +130,10 @@ class Cut:
     rule: str
 
 
+MAX_KEPT_CUTS = 50
+"""With the record of a page: all of 10,000 on each of 2,000 pages would be 4 GB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What an answer comes to before it reaches the tree: the verdict, and if it is good what may go out."""
@@ -192,8 +196,11 @@ class Record:
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     cuts: tuple[Cut, ...] = ()
+    """The first MAX_KEPT_CUTS of them."""
+    cut_count: int = 0
+    """How many there are."""
     location: str = ""
-    """Where a permanent redirect points to."""
+    """Where a redirect points to."""
 
     @property
     def is_published(self) -> bool:

@@ -25,6 +25,7 @@ import httpx
 
 from staticify import __version__
 from staticify.address import Origin
+from staticify.brief import brief
 from staticify.carrier import READ_BYTES, AiohttpTransport, aiohttp
 from staticify.config import Site
 from staticify.errors import (
@@ -162,7 +163,7 @@ def decoder_of(content_encoding: str) -> Decoder:
         case "br":
             return _Brotli()
         case other:
-            raise AnswerMalformed(f"Content-Encoding is {other!r}, which nobody asked for")
+            raise AnswerMalformed(f"Content-Encoding is {brief(other)!r}, which nobody asked for")
 
 
 class Stream:
@@ -650,7 +651,7 @@ def _is_without_connection(error: Exception) -> bool:
 def _translated(error: Exception) -> OriginError:
     """The foreign error in our words."""
     cause = _cause_of(error)
-    text = _TLS_SETTINGS.sub("", str(cause)) or type(cause).__name__
+    text = brief(_TLS_SETTINGS.sub("", str(cause)) or type(cause).__name__)
     match cause:
         case aiohttp.ClientPayloadError():
             return AnswerIncomplete(f"the body ended too early: {text}")
@@ -661,7 +662,7 @@ def _translated(error: Exception) -> OriginError:
         case aiohttp.ServerDisconnectedError():
             return OriginUnreachable("the connection was closed before any answer")
         case aiohttp.ClientResponseError():
-            return AnswerMalformed(f"not HTTP: {cause.message or text}")
+            return AnswerMalformed(f"not HTTP: {brief(cause.message) or text}")
         case aiohttp.ClientConnectorSSLError() if "WRONG_VERSION_NUMBER" in text:
             return OriginUnreachable("no TLS is spoken there: write http:// if that is meant")
         case aiohttp.ClientConnectionError() | OSError():

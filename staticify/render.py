@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from dataclasses import replace
 import aiofiles
 
 from staticify.brake import LOSSES, Brake
+from staticify.brief import MAX_CHARACTERS, brief
 from staticify.canary import ANOTHER_VISITOR, PERSONAL, named_only_in, personal_difference
 from staticify.config import Group, Site
 from staticify.encode import Variants, encode
@@ -18,7 +20,7 @@ from staticify.errors import OriginError, TreeError
 from staticify.gate import FORBIDDEN, KIND_CHANGED, MOVED, NOT_PUBLIC, decide_head, decide_kind, kind_of
 from staticify.looks import is_about, lack_of
 from staticify.noise import MAX_NOISE_SECONDS, digest
-from staticify.nouns import Answer, Kind, Outcome, Prepared, Record, Result, Verdict
+from staticify.nouns import MAX_KEPT_CUTS, Answer, Cut, Kind, Outcome, Prepared, Record, Result, Verdict
 from staticify.origin import OriginClient
 from staticify.rules import GateRules, Marker, Rules
 from staticify.store import Store
@@ -124,7 +126,7 @@ class Renderer:
             before,
             status=answer.status,
             headers=_shown(answer),
-            location=answer.header("location"),
+            location=_location_of(answer),
             tags=parse_label(answer.header("staticify-tags")),
             render_seconds=answer.seconds,
         )
@@ -272,7 +274,8 @@ class Renderer:
             source_digest=source_digest,
             output_digest=prepared.output_digest,
             rules_digest=rules.digest,
-            cuts=prepared.cuts,
+            cuts=tuple(map(_kept, prepared.cuts[:MAX_KEPT_CUTS])),
+            cut_count=len(prepared.cuts),
         )
         standing = self._standing(page, before, in_place, kind, prepared, started)
         if standing is not None:
@@ -420,6 +423,7 @@ class Renderer:
             source_digest="",
             output_digest="",
             cuts=(),
+            cut_count=0,
             size_bytes=0,
             mtime=0,
             is_dense=False,
@@ -467,6 +471,7 @@ class Renderer:
 
     def conclude(self, record: Record, started: float, verdict: Verdict) -> Result:
         """Record what was decided."""
+        verdict = replace(verdict, reason=brief(verdict.reason))
         is_good = verdict.outcome.is_good
         is_right = is_good or verdict.outcome is Outcome.GONE
         now = self._store.get(record.url)
@@ -546,4 +551,15 @@ UNCHANGED = Verdict("ok", Outcome.UNCHANGED, "the origin says what the tree says
 
 
 def _shown(answer: Answer) -> Mapping[str, str]:
-    return {name: value[:500] for name, value in answer.headers if name in _SHOWN_HEADERS}
+    return {name: value[:MAX_CHARACTERS] for name, value in answer.headers if name in _SHOWN_HEADERS}
+
+
+def _location_of(answer: Answer) -> str:
+    """Where a redirect points to; a field of that name in any other answer is none."""
+    values = answer.header_values("location") if 300 <= answer.status < 400 else []
+    return brief(values[0]) if values else ""
+
+
+def _kept(cut: Cut) -> Cut:
+    """A cut as it is remembered: the same few rules cut thousands of pages."""
+    return replace(cut, rule=sys.intern(brief(cut.rule)))

@@ -203,8 +203,9 @@ def print_explanation(explanation: Explanation, twice: Twice | None = None) -> N
         ("size", f"{record.size_bytes} bytes, {'densest' if record.is_dense else 'fast'} variants" if exists else ""),
         ("answer", f"status {record.status}" + (f", to {record.location}" if record.location else "")),
         *((f"  {name}", value) for name, value in record.headers.items()),
-        ("stripped", "nothing" if not record.cuts else f"{counted(len(record.cuts), 'range')} of the origin's bytes"),
+        ("stripped", f"{counted(record.cut_count, 'range')} of the origin's bytes" if record.cut_count else "nothing"),
         *((f"  {cut.start}-{cut.end}", cut.rule) for cut in record.cuts),
+        *([("  more", str(more))] if (more := record.cut_count - len(record.cuts)) else []),
         ("digest", record.output_digest or "none"),
         *(() if twice is None else _twice_rows(twice)),
     ]

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -27,7 +28,7 @@ from staticify.urls import parse_page
 log = logging.getLogger(__name__)
 
 FILE_NAME = "state.db"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_SECONDS = 5.0
 """How long to wait for somebody else's lock when the database is opened."""
 FLUSH_BUSY_SECONDS = 1.0
@@ -488,7 +489,7 @@ def _record_of(row: tuple[Any, ...]) -> Record:
     values["outcome"] = Outcome(values["outcome"]) if values["outcome"] else None
     values["is_dense"] = bool(values["is_dense"])
     values["headers"] = json.loads(values["headers"])
-    values["cuts"] = tuple(Cut(*cut) for cut in json.loads(values["cuts"]))
+    values["cuts"] = tuple(Cut(start, end, sys.intern(rule)) for start, end, rule in json.loads(values["cuts"]))
     values["tags"] = tuple(values["tags"].split())
     record = Record(**values)
     _check(record)

@@ -58,7 +58,7 @@ _VOID = frozenset(
 
 
 MAX_CUTS = 10_000
-"""Of one page. Each is kept with it, to be told by `explain`."""
+"""Of one page."""
 
 
 class CannotCut(Exception):

@@ -570,6 +570,18 @@ def test_status_as_json(tmp_path: Path) -> None:
     scene(tmp_path, test)
 
 
+def test_explain_shows_the_first_of_many_cuts_and_how_many_there_are(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        origin.pages["/a/"] = html('<b class="ad">x</b>' * 1234)
+        await staticify(tmp_path, "render", "--all")
+        said = (await staticify(tmp_path, "explain", "/a/")).out
+        assert re.search(r"^stripped +1234 ranges of the origin's bytes$", said, re.MULTILINE)
+        assert len(re.findall(r"^  \d+-\d+ +\.ad$", said, re.MULTILINE)) == 50
+        assert re.search(r"^  more +1184$", said, re.MULTILINE)
+
+    scene(tmp_path, test, strip=[".ad"])
+
+
 def test_explain_as_json_and_for_people(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages["/a/"] = html('x<b class="ad">buy [bold]now[/bold]</b>')
@@ -581,6 +593,7 @@ def test_explain_as_json_and_for_people(tmp_path: Path) -> None:
         assert isinstance(record, dict)
         start = html().index("hello") + 1
         assert record["cuts"] == [{"start": start, "end": start + 38, "rule": ".ad"}]
+        assert record["cut_count"] == 1
         assert record["headers"]["content-type"] == "text/html; charset=UTF-8"
         people = (await staticify(tmp_path, "explain", "https://example.org/a/")).out
         for word in (str(file), "published: ok", "a whole page for everybody", f"{start}-{start + 38}", ".ad"):

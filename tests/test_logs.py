@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -22,6 +23,15 @@ def record(message: str, **extra: object) -> logging.LogRecord:
 
 def text(message: str, **extra: object) -> str:
     return TextFormatter().format(record(message, **extra))
+
+
+def test_no_field_is_long() -> None:
+    message, fields = "m" * 100_000, {"reason": "r" * 5_000_000, "path": Path("p" * 100_000)}
+    assert len(text(message, **fields)) < 13_000
+    event = json.loads(JsonFormatter().format(record(message, **fields)))
+    assert {name: len(event[name]) for name in ("message", "reason", "path")} == {
+        "message": 4000, "reason": 4000, "path": 4000,
+    }  # fmt: skip
 
 
 HEAD = "2026-11-23T10:15:00Z warning "

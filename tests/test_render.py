@@ -19,11 +19,12 @@ import pytest
 from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import Stage, files, marks, staged
 
+from staticify.brief import MAX_CHARACTERS, brief
 from staticify.encode import Variants, encode
 from staticify.errors import TreeError
 from staticify.losses import Losses
 from staticify.noise import MAX_NOISE_SECONDS
-from staticify.nouns import Cut, Kind, Outcome, Record, Result, Verdict
+from staticify.nouns import MAX_KEPT_CUTS, Cut, Kind, Outcome, Record, Result, Verdict
 from staticify.render import MAX_DENSE_BYTES, Renderer, rules_of
 
 DEADLINE_SECONDS = 2.0
@@ -221,6 +222,40 @@ def test_the_same_bytes_under_another_content_type_are_published_anew(tmp_path: 
             assert undone(stage.leaf("/feed/")) == variants(name, "<rss/>")
 
     journey(tmp_path, test)
+
+
+def test_a_record_is_small_whatever_the_origin_says(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        long = "y" * 30_000
+        fields = f"Location: /{long}\r\n" * 100 + "Location: /other/\r\n"
+        body = html('<b class="ad">x</b>' * 9999)
+        origin.pages["/"] = (
+            f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n{fields}\r\n{body}"
+        ).encode()
+        record = (await stage.render()).record
+        assert record.reason == "a whole page for everybody"
+        # It is no redirect. All cuts were made, and the first are remembered.
+        assert (record.location, record.cut_count, len(record.cuts)) == ("", 9999, MAX_KEPT_CUTS)
+        assert (stage.leaf() / "index.html").read_bytes() == html("").encode()
+        assert len({id(cut.rule) for cut in record.cuts}) == 1
+        for answered, verdict in {
+            f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n{fields}\r\n": "redirect",
+            f"HTTP/1.1 200 OK\r\nContent-Encoding: {long}\r\nContent-Length: 0\r\n\r\n": "malformed",
+        }.items():
+            origin.pages["/"] = answered.encode()
+            result = await stage.render()
+            assert result.verdict == verdict
+            assert len(result.reason) <= MAX_CHARACTERS
+            assert result.reason == result.record.reason
+        origin.pages["/"] = f"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n{fields}\r\n".encode()
+        assert (await stage.render()).record.location == brief(f"/{long}")
+        origin.pages["/"] = html("").replace("<body", '<body id="error-page"').replace("<title>", f"<title>{long * 60}")
+        result = await stage.render()
+        assert (result.verdict, len(result.reason) <= MAX_CHARACTERS) == ("wp-die", True)
+        result = stage.renderer.fail(stage.page(), ValueError(long))
+        assert len(result.record.reason) == MAX_CHARACTERS
+
+    journey(tmp_path, test, strip=[".ad"])
 
 
 def test_what_is_stripped_is_recorded(tmp_path: Path) -> None:

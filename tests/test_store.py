@@ -55,6 +55,7 @@ FULL = Record(
     status=200,
     headers={"content-type": "text/html; charset=UTF-8", "x": "é\udce9"},
     cuts=(Cut(10, 20, "#wpadminbar"), Cut(30, 41, ".ad[title='\"é\"']")),
+    cut_count=9000,
     location="https://a.example/new/",
     tags=("post-1", "term-2"),
 )
@@ -137,10 +138,10 @@ def test_the_columns_of_this_schema_version() -> None:
             "tags",
             "status",
         ),
-        *("headers", "cuts", "location"),
+        *("headers", "cuts", "cut_count", "location"),
     )
     assert columns == module._COLUMNS
-    assert SCHEMA_VERSION == 5
+    assert SCHEMA_VERSION == 6
 
 
 def test_what_changes_is_written_and_what_is_forgotten_goes(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def _reports(text: str) -> dict[str, Callable[[], None]]:
         url = site
     record = Record(
         url, site, outcome=Outcome.KEPT, verdict="redirect", reason=text, status=301, location=text,
-        headers={"server": text, "location": text}, cuts=(Cut(0, 1, text),), output_digest="0",
+        headers={"server": text, "location": text}, cuts=(Cut(0, 1, text),), cut_count=2, output_digest="0",
     )  # fmt: skip
     status = PageStatus(url, site, "stale", 70.0, 1.0, 1, 0.1, "kept", "redirect", text, 1)
     explanation = Explanation(record, status, Path("/tree/x"), is_in_tree=True)
