@@ -237,7 +237,10 @@ def run(config: Config) -> None:
 def purge(
     config: Config, urls: tuple[str, ...], tags: tuple[str, ...], *, everything: bool, site_url: str | None
 ) -> None:
-    """Tell the running daemon to render pages anew, now. What is in the tree stays until then."""
+    """Tell the running daemon to render pages anew, now. What is in the tree stays until then.
+
+    Exit status 1 if no page is meant.
+    """
     from staticify import telling
     from staticify.orders import Order
     from staticify.tags import is_tag
@@ -261,7 +264,7 @@ def purge(
     count = _run(tell())
     none = "is called so" if urls else "has this tag" if tags else "is kept yet"
     click.echo(f"told: {counted(count, 'page')}{'' if count else f': no page of the site {none}'}")
-    sys.exit(EXIT_NOT_GOOD if urls and not count else EXIT_GOOD)
+    sys.exit(EXIT_GOOD if count else EXIT_NOT_GOOD)
 
 
 def _site_named(config: Config, url: str | None) -> Site:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import secrets
 import time
 from datetime import UTC, datetime
@@ -44,7 +46,7 @@ async def tell(config: Config, site: Site, order: Order) -> int:
     except TimeoutError:
         raise WebhookError(f"{config.listen} does not answer within {TIMEOUT_SECONDS:.0f} s", hint=_HINT) from None
     except (aiohttp.ClientError, OSError) as error:
-        raise WebhookError(f"nobody answers at {config.listen}: {error}", hint=_HINT) from None
+        raise WebhookError(f"nobody answers at {config.listen}{_why(error)}", hint=_HINT) from None
     if status != 202:
         hint = "Does it run with this configuration?" if status == 401 else ""
         raise WebhookError(f"the daemon refuses: {status} {content}", hint=hint)
@@ -56,6 +58,15 @@ async def tell(config: Config, site: Site, order: Order) -> int:
 
 _HINT = "Is `staticify run` running?"
 _VERSION_HINT = "Is it of this version? Restart it after an upgrade"
+
+
+def _why(error: Exception) -> str:
+    """What the hint does not say: nothing, where nobody listens."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    number = cause.errno if isinstance(cause, OSError) else None
+    if number in {errno.ECONNREFUSED, errno.ENOENT}:
+        return ""
+    return f": {os.strerror(number) if number else cause}"
 
 
 async def _post(listen: Origin, body: bytes, fields: dict[str, str]) -> tuple[int, str]:

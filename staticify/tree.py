@@ -576,7 +576,8 @@ def _locked(path: Path) -> int:
         if isinstance(error, BlockingIOError):
             raise TreeLocked(
                 f"another staticify works on the tree {path}",
-                hint="A running daemon renders every page by itself; stop it first, or give this one another tree",
+                hint="A running daemon renders every page by itself, and at once what `staticify purge` names; stop it "
+                "first, or give this one another tree",
             ) from None
         raise _explained(error, f"cannot use the tree {path}") from error
     return fd

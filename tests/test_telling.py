@@ -252,18 +252,18 @@ def test_a_socket_that_a_killed_daemon_left_behind(tmp_path: Path) -> None:
     write_config(tmp_path, f'[webhook]\nlisten = "unix:{path}"\n', site_toml("http://127.0.0.1:1", secrets=SECRET))
     done = asyncio.run(staticify(tmp_path, "purge", "--all"))
     assert (done.status, done.out) == (NOT_GOOD, "")
-    assert re.fullmatch(rf"staticify: nobody answers at unix:{path}: .+\. Is `staticify run` running\?\n", done.err)
+    assert done.err == f"staticify: nobody answers at unix:{path}. Is `staticify run` running?\n"
 
 
-@pytest.mark.parametrize("listen", ["http://127.0.0.1:1", "unix:/nowhere/webhook.sock"])
+@pytest.mark.parametrize(
+    "listen", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "unix:/nowhere/webhook.sock"]
+)
 def test_where_nobody_listens(tmp_path: Path, listen: str) -> None:
     table = f'[webhook]\nlisten = "{listen}"\n'
     write_config(tmp_path, table, site_toml("http://127.0.0.1:1", secrets=SECRET))
     done = asyncio.run(staticify(tmp_path, "purge", "--all"))
     assert (done.status, done.out) == (NOT_GOOD, "")
-    assert re.fullmatch(
-        rf"staticify: nobody answers at {re.escape(listen)}: .+\. Is `staticify run` running\?\n", done.err
-    )
+    assert done.err == f"staticify: nobody answers at {listen}. Is `staticify run` running?\n"
 
 
 LISTENING = '[webhook]\nlisten = "http://127.0.0.1:1"\n'
@@ -396,7 +396,7 @@ def test_a_running_daemon_renders_what_it_is_told_and_nothing_else(tmp_path: Pat
                 nowhere = await staticify(tmp_path, "purge", "/nowhere/")
                 assert nowhere == Done(NOT_GOOD, "told: 0 pages: no page of the site is called so\n", "")
                 untagged = await staticify(tmp_path, "purge", "--tag", "post:99999999")
-                assert untagged == Done(GOOD, "told: 0 pages: no page of the site has this tag\n", "")
+                assert untagged == Done(NOT_GOOD, "told: 0 pages: no page of the site has this tag\n", "")
                 assert await running.stop() == 0
                 assert sorted(pages_asked()[before + 2 :]) == ["/", "/a/", "/b/"]
 

@@ -522,7 +522,10 @@ def test_a_file_in_the_way(tree: Tree) -> None:
 
 # --- One at a time ---------------------------------------------------------------------------------------------------
 
-LOCKED_HINT = "A running daemon renders every page by itself; stop it first, or give this one another tree"
+LOCKED_HINT = (
+    "A running daemon renders every page by itself, and at once what `staticify purge` names; stop it first, or give "
+    "this one another tree"
+)
 
 
 def test_a_second_tree_of_the_same_process_is_refused(tmp_path: Path) -> None:
