@@ -54,6 +54,8 @@ class Daemon:
         self._defect = ""
         """What broke that the daemon cannot go on without."""
         self._is_state_written = True
+        self._is_faulty = False
+        """True from a reload that found faults until one that does not."""
         self._reloads: set[asyncio.Task[None]] = set()
         # Start and reloads change the same things: one after the other.
         self._changing = asyncio.Lock()
@@ -307,7 +309,11 @@ class Daemon:
                 config = await self._workers.run(configuration.load, source)
                 if is_asked or config != self._config:
                     await self._take_over(config)
+                elif self._is_faulty:
+                    log.info("the configuration is good again, and says what it said", extra={"path": str(source)})
+                self._is_faulty = False
             except ConfigError as error:
+                self._is_faulty = True
                 _log_faults(error)
             except TreeError as error:  # Of the scan: nothing was changed before it.
                 log.error(  # noqa: TRY400  the reason says all

@@ -186,6 +186,27 @@ def test_a_bad_file_keeps_the_old_one_in_force_and_every_fault_is_logged(tmp_pat
     asyncio.run(main())
 
 
+def test_a_configuration_that_is_as_it_was_before_its_faults_is_said_to_be_good(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with origin_of(1).running() as origin:
+            path = write_config(tmp_path, site_toml(origin.address, pages=["/0/"]))
+            good = path.read_text()
+            async with daemon(tmp_path) as running:
+                await running.logged(" started ")
+                path.write_text(f"{good}intervall = 5\n")
+                await running.logged("the old one stays in force")
+                path.write_text(good)
+                await running.logged("the configuration is good again, and says what it said")
+                # Once; a file that is only touched is no event.
+                path.touch()
+                await asyncio.sleep(1)
+                assert len(running.lines("good again")) == 1
+                assert running.lines("configuration reloaded") == []
+                assert await running.stop() == 0
+
+    asyncio.run(main())
+
+
 def test_many_reloads_at_once_are_one_after_the_other(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of(3).running() as origin:
