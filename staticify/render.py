@@ -41,7 +41,17 @@ MAX_DENSE_BYTES = 256 * 1024
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, "password", "do-not-cache"})
 # What a record says of the page in the tree.
-_OF_THE_TREE = ("kind", "source_digest", "output_digest", "rules_digest", "cuts", "size_bytes", "mtime", "is_dense")
+_OF_THE_TREE = (
+    "kind",
+    "source_digest",
+    "output_digest",
+    "rules_digest",
+    "cuts",
+    "cut_count",
+    "size_bytes",
+    "mtime",
+    "is_dense",
+)
 # Header fields that `explain` shows; the rest is the server's own business, and Set-Cookie nobody's.
 _SHOWN_HEADERS = frozenset(
     {
