@@ -229,12 +229,12 @@ def test_verify_is_1_if_a_page_or_a_sitemap_cannot_be_compared(tmp_path: Path) -
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")
         leaf = tmp_path / "tree/example.org/a/@staticify/index.html"
-        leaf.unlink()
-        leaf.mkdir()
+        leaf.rename(tmp_path / "same")
+        leaf.symlink_to(tmp_path / "same")
         done = await staticify(tmp_path, "verify", "--json")
         assert done.status == NOT_GOOD
         assert [(one["url"], one["name"]) for one in json.loads(done.out)["differences"]] == [
-            ("https://example.org/a/", "tree-error"),
+            ("https://example.org/a/", "absent"),
             ("https://example.org/map.xml", "unreadable"),
         ]
 
