@@ -44,11 +44,13 @@ def parse_origin(text: str) -> Origin:
     """The address that `text` names: http://HOST[:PORT], https://HOST[:PORT] or unix:/PATH. Raises ValueError."""
     if text.startswith("unix:"):
         return _parse_socket(text)
+    if "@" in text:
+        # A password may be in it, and have any character.
+        address = f"…@{text.rpartition('@')[2]}"
+        raise ValueError(f"{shown(address)} carries user information; the origin is asked anonymously")
     scheme, separator, authority = text.partition("://")
     if not separator or scheme not in DEFAULT_PORTS:
         raise ValueError(f"{shown(text)} does not begin with http://, https:// or unix:/")
-    if "@" in authority:
-        raise ValueError(f"{shown(text)} carries user information; the origin is asked anonymously")
     if re.search(r"[/?#]", authority):
         address = f"{scheme}://{re.split('[/?#]', authority)[0]}"
         raise ValueError(f"{shown(text)} is more than an address; write {shown(address)}")

@@ -18,7 +18,7 @@ from staticify.errors import UrlError
 from staticify.faults import has_control_character, shown, text_of
 from staticify.rules import TEXT
 from staticify.signature import Secret, parse_secret
-from staticify.urls import Page, is_inside, page_of, parse_page
+from staticify.urls import Page, is_inside, page_of, parse_page, without_user
 
 MAX_PAGES = 1_000_000
 """Of one site."""
@@ -76,7 +76,7 @@ def check_sitemap(value: object, info: ValidationInfo) -> str:
     if base is not _UNKNOWN_BASE and not is_inside(base, page):
         raise ValueError(f"{page} is outside the site {base}")
     if any(character.isspace() for character in query) or has_control_character(query):
-        raise ValueError(f"{shown(value)} holds white space or a control character")
+        raise ValueError(f"{shown(without_user(text_of(value)))} holds white space or a control character")
     return page.url + mark + quote(query, safe=_QUERY_SAFE)
 
 
@@ -179,7 +179,9 @@ def check_address(value: object) -> str:
     try:
         address = parse_origin(f"http://{text}")
     except ValueError:
-        raise ValueError(f"{shown(text)} is no address and port, such as 192.0.2.1:80 or [2001:db8::1]:80") from None
+        raise ValueError(
+            f"{shown(without_user(text))} is no address and port, such as 192.0.2.1:80 or [2001:db8::1]:80"
+        ) from None
     if not _is_ip_address(address.host) or not re.search(r":[0-9]+$", text):
         raise ValueError(f"{shown(text)} is no IP address with a port, such as 192.0.2.1:80 or [2001:db8::1]:80")
     return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
@@ -239,7 +241,7 @@ def check_listen(value: object) -> Origin | None:
         return None
     text = text_of(value)
     if not text.startswith(("http://", "https://", "unix:")):
-        raise ValueError(f"{shown(text)} does not begin with http:// or unix:/")
+        raise ValueError(f"{shown(without_user(text))} does not begin with http:// or unix:/")
     address = parse_origin(text)
     if address.scheme == "https":
         raise ValueError(f"{shown(value)} would need a certificate; write http://127.0.0.1:PORT or unix:/PATH")

@@ -122,24 +122,46 @@ class Page:
         return self.url
 
 
+_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*|(?!/)[^/?#]*")
+_PORT = re.compile(r"[^:]*(:[0-9]*)?|\[[^\]]*\](:[0-9]*)?")
+
+
+def without_user(text: str) -> str:
+    """The text with "…" in place of user information: a password is in no error.
+
+    Before an @ in the path too, if what stands for the authority can be none: a password may have a slash in it.
+    """
+    match = _AUTHORITY.match(text)
+    authority = match.group() if match else ""
+    end = len(authority) if "@" in authority else len(text)
+    at = text.rfind("@", 0, end)
+    scheme, slashes, rest = authority.rpartition("//")
+    if at < 0 or ("@" not in authority and (not authority or _PORT.fullmatch(rest))):
+        return text
+    return f"{scheme}{slashes}…{text[at:]}"
+
+
 def parse_page(text: str) -> Page:
     """The page that an absolute URL names. Raises UrlError with the reason if it cannot be one."""
     return _parsed(text, "an absolute http or https URL")
 
 
 def _parsed(text: str, wanted: str) -> Page:
+    shown = without_user(text)
     if any(character.isspace() or ord(character) < 0x20 for character in text):
         # urlsplit drops tabs and line feeds in silence; a URL that needs it is not the URL that was meant.
-        raise UrlError(f"{text!r} holds white space or a control character")
+        raise UrlError(f"{shown!r} holds white space or a control character")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UrlError(f"{text!r} is not a URL: {error}") from None
+        # It may repeat a part of the password.
+        reason = f": {error}" if shown == text else ""
+        raise UrlError(f"{shown!r} is not a URL{reason}") from None
     if parts.scheme not in DEFAULT_PORTS:
-        raise UrlError(f"{text!r} is not {wanted}")
+        raise UrlError(f"{shown!r} is not {wanted}")
     if parts.username is not None or parts.password is not None:
-        raise UrlError(f"{text!r} carries user information")
+        raise UrlError(f"{shown!r} carries user information")
     if "?" in text.split("#", 1)[0]:
         raise UrlError(f"{text!r} has a query string; a page is a path alone")
     if port == 0:

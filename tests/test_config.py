@@ -1259,3 +1259,23 @@ def test_a_file_of_all_described_defaults_is_the_least_file() -> None:
 def test_a_site_can_be_made_of_values() -> None:
     made = Site.model_validate({"url": "https://a.example", "pages": ["/"]})
     assert (made.base, made.pages) == (Page("https", "a.example", "/"), (Page("https", "a.example", "/"),))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'url = "https://wp:hunter2-secret@example.org/"',
+        'origin = "http://wp:hunter2-secret@127.0.0.1:8080"',
+        'pages = ["https://wp:hunter2-secret@example.org/x/"]',
+        'sitemaps = ["https://wp:hunter2-secret@example.org/sitemap.xml"]',
+        '[[site.backend]]\naddress = "http://wp:hunter2-secret@10.0.0.1"',
+        '[webhook]\nlisten = "wp:hunter2-secret@127.0.0.1:8765"',
+        '[front]\nlisten = "wp:hunter2-secret@127.0.0.1:80"',
+    ],
+)
+def test_no_fault_repeats_a_password(line: str) -> None:
+    url = "" if line.startswith("url") else 'url = "https://example.org/"\n'
+    with pytest.raises(ConfigError) as caught:
+        config.parse(f"[[site]]\n{url}{line}\n", None, Path("/etc"))
+    assert "hunter2" not in str(caught.value)
+    assert len(caught.value.faults) == 1
