@@ -200,7 +200,7 @@ def render(config: Config, urls: tuple[str, ...], *, everything: bool, as_json: 
         report.print_json(report.summary_json(done.results, done.notes, seconds, config.tree_path))
     else:
         _print_notes(done.notes)
-        report.print_summary(done.results, seconds, config.tree_path)
+        report.print_summary(done.results, seconds, config.tree_path, are_named=progress.are_named)
     if done.fault is not None:
         raise done.fault
     is_good = all(result.outcome.is_good for result in done.results) and done.is_complete

@@ -226,9 +226,13 @@ def print_explanation(explanation: Explanation, twice: Twice | None = None) -> N
     Console(highlight=False).print(table)
 
 
-def print_summary(results: Sequence[Result], seconds: float, tree_path: Path) -> None:
-    """The end of a pass: how many of each outcome, why for each page that is not good, and where the tree is."""
-    _print_findings([(one.outcome, one.verdict, one.reason, one.url) for one in results if not one.outcome.is_good])
+def print_summary(results: Sequence[Result], seconds: float, tree_path: Path, *, are_named: bool = False) -> None:
+    """The end of a pass: how many of each outcome, why for each page that is not good, and where the tree is.
+
+    `are_named` says that every page had a line of its own before.
+    """
+    findings = [(one.outcome, one.verdict, one.reason, one.url) for one in results if not one.outcome.is_good]
+    _print_findings(findings, are_named=are_named)
     counts = Counter(result.outcome for result in results)
     line: list[Span | str] = [f"{counted(len(results), 'page')} in {seconds:.2f} s: "]
     for index, outcome in enumerate(Outcome):
@@ -270,15 +274,19 @@ def print_differences(differences: Sequence[Difference], compared: int) -> None:
     _say(f"{counted(len(differences), 'difference')} in {counted(compared, 'page')}")
 
 
-def _print_findings(findings: Iterable[tuple[str, str, str, str]]) -> None:
-    """Outcome, verdict, reason and URL of each: a reason is said once, with the pages that it is true of below it."""
+def _print_findings(findings: Iterable[tuple[str, str, str, str]], *, are_named: bool = False) -> None:
+    """Outcome, verdict, reason and URL of each: a reason is said once, with the pages that it is true of below it.
+
+    Or with how many they are, if each was named before.
+    """
     urls_by_reason: dict[tuple[str, str, str], list[str]] = {}
     for outcome, verdict, reason, url in findings:
         urls_by_reason.setdefault((outcome, verdict, reason), []).append(url)
     for (outcome, verdict, reason), urls in urls_by_reason.items():
         name = verdict if outcome in {"", verdict} else f"{outcome} ({verdict})"
-        _say((name, _STYLES.get(outcome, "yellow")), f": {reason}", wraps=False)
-        for url in urls:
+        count = f" ({counted(len(urls), 'page')})" if are_named else ""
+        _say((name, _STYLES.get(outcome, "yellow")), f": {reason}{count}", wraps=False)
+        for url in () if are_named else urls:
             _say(f"  {url}", wraps=False)
 
 
@@ -314,6 +322,11 @@ class ProgressReport:
         self._task = task
         self._is_quiet = is_quiet
         self._total = 0
+
+    @property
+    def are_named(self) -> bool:
+        """True if each page gets a line of its own."""
+        return self._bar is None and not self._is_quiet
 
     def add_total(self, count: int) -> None:
         """So many pages more are to come."""

@@ -631,14 +631,14 @@ def test_a_pass_is_plain_lines_where_nobody_looks(tmp_path: Path) -> None:
             "published https://example.org/",
             f"refused https://example.org/c/  truncated: {truncated}",
         ]
-        # Each reason once, with the pages that it is true of.
-        assert sorted(lines[5:12]) == sorted([
-            "kept (status): WordPress answers 500", "  https://example.org/a/", "  https://example.org/b/",
-            f"refused (truncated): {truncated}",
-            "  https://example.org/c/", "gone: WordPress answers 404", "  https://example.org/absent/",
-        ])  # fmt: skip
-        assert re.fullmatch(r"5 pages in \d+\.\d\d s: 1 published, 0 unchanged, 2 kept, 1 refused, 1 gone", lines[12])
-        assert lines[13:] == [f"The tree is {tmp_path / 'tree'}"]
+        # Each reason once, with how many pages it is true of: each was named.
+        assert sorted(lines[5:8]) == [
+            "gone: WordPress answers 404 (1 page)",
+            "kept (status): WordPress answers 500 (2 pages)",
+            f"refused (truncated): {truncated} (1 page)",
+        ]
+        assert re.fullmatch(r"5 pages in \d+\.\d\d s: 1 published, 0 unchanged, 2 kept, 1 refused, 1 gone", lines[8])
+        assert lines[9:] == [f"The tree is {tmp_path / 'tree'}"]
 
     scene(tmp_path, test)
 
