@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ def warnings_of(config: Config) -> Iterator[str]:
     for site in config.sites:
         if site.wp_content is not None and not os.path.isdir(site.wp_content):
             yield f"nobody hears of changed files: wp_content of {site.url}, {site.wp_content}, is no directory here"
+    yield from _open_secrets(config)
     if config.listen is None:
         return
     if not any(site.secrets for site in config.sites):
@@ -103,6 +105,18 @@ def _closed(path: Path) -> str:
         f"the user {user_name(os.geteuid())} may not write to {path}, which belongs to {owner}. "
         f"Run it as that user: runuser -u {owner} -- staticify ..."
     )
+
+
+def _open_secrets(config: Config) -> Iterator[str]:
+    """Files with a secret in them that anybody on the machine may read, or write."""
+    secrets = [secret for site in config.sites for secret in site.secrets]
+    files = {Path(secret.path) for secret in secrets if secret.path}
+    if config.source is not None and not all(secret.source for secret in secrets):
+        files.add(config.source)
+    for path in sorted(files):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mode & 0o007:
+                yield f"{path} holds a secret and is open to everybody on this machine: chmod o= {path}"
 
 
 def _is_foreign(config: Config) -> bool:

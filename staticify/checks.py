@@ -14,10 +14,11 @@ from urllib.parse import quote, unquote
 from pydantic import ValidationInfo
 
 from staticify.address import Origin, parse_origin
+from staticify.credentials import read_secret
 from staticify.errors import UrlError
 from staticify.faults import has_control_character, shown, text_of
 from staticify.rules import TEXT
-from staticify.signature import Secret, parse_secret
+from staticify.signature import Secret
 from staticify.urls import Page, is_inside, page_of, parse_page, without_user
 
 MAX_PAGES = 1_000_000
@@ -166,11 +167,11 @@ def list_of_secrets(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def check_secret(value: object) -> Secret:
-    """A secret that is shared with WordPress. What is wrong with it is said without repeating it."""
+def check_secret(value: object, info: ValidationInfo) -> Secret:
+    """A secret that is shared with WordPress, or its place. What is wrong with it is said without repeating it."""
     if not isinstance(value, str):
         raise ValueError("must be a text in quotes")  # noqa: TRY004  becomes a Fault
-    return parse_secret(value if value.isascii() else "")
+    return read_secret(value, is_read=bool((info.context or {}).get("reads_secrets", True)))
 
 
 def check_address(value: object) -> str:

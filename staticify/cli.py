@@ -74,7 +74,7 @@ def _complain(error: StaticifyError) -> None:
             click.echo(f"staticify: {printable(line)}" if not line.startswith(" ") else printable(line), err=True)
 
 
-def _with_config(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_config(function: Callable[..., Any], *, reads_secrets: bool = True) -> Callable[..., Any]:
     """Give a command --config, and its first argument the configuration that it names."""
 
     @click.option(
@@ -87,12 +87,16 @@ def _with_config(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(config_path: Path | None, **kwargs: Any) -> Any:
         from staticify import config
 
-        return function(_loaded(config.find(config_path)), **kwargs)
+        return function(_loaded(config.find(config_path), reads_secrets=reads_secrets), **kwargs)
 
     return command
 
 
-def _loaded(path: Path) -> Config:
+# The daemon's credentials are its own: what asks nobody does without.
+_with_config_alone = functools.partial(_with_config, reads_secrets=False)
+
+
+def _loaded(path: Path, *, reads_secrets: bool = True) -> Config:
     """The configuration in a file. Raises ConfigError."""
     from staticify import config
 
@@ -102,7 +106,7 @@ def _loaded(path: Path) -> Config:
         is_unnamed = stat.S_ISFIFO(mode) and not os.path.lexists(os.path.realpath(path))
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISCHR(mode) or is_unnamed):
             raise ConfigError(str(path), [Fault("", "the file cannot be read: it is no regular file")])
-    return config.load(path)
+    return config.load(path, reads_secrets=reads_secrets)
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Report as one JSON document.")
@@ -278,7 +282,7 @@ def _site_named(config: Config, url: str | None) -> Site:
 @main.command()
 @click.option("--problems", is_flag=True, help="Only pages that are not well: not fresh, or not rendered well.")
 @_json_option
-@_with_config
+@_with_config_alone
 def status(config: Config, *, problems: bool, as_json: bool) -> None:
     """Show state, age, last change, size, render time and verdict of every page.
 
@@ -390,7 +394,7 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
 @main.command("config")
 @click.argument("kind")
 @click.option("--part", default="", help="One part alone, such as http or server of nginx.")
-@_with_config
+@_with_config_alone
 def print_recipe(config: Config, kind: str, part: str) -> None:
     """Print a configuration made for this staticify.toml. KIND is nginx, apache, caddy, haproxy or systemd."""
     from staticify import recipes

@@ -491,8 +491,9 @@ class Site(_Table):
     ] = Field(
         default=(),
         max_length=8,
-        description="What staticify and WordPress's plugin sign with: whsec_ and base64. With it WordPress is asked "
-        "what changed, and may tell; several are for changing it.",
+        description="What staticify and WordPress's plugin sign with: whsec_ and base64, or where that stands: "
+        "file:/PATH or credential:NAME (systemd's LoadCredential). With it WordPress is asked what changed, and may "
+        "tell; several are for changing it.",
     )
     sweep_seconds: _Duration = Field(
         default=3600.0,
@@ -608,8 +609,11 @@ def find(explicit: Path | None) -> Path:
     )
 
 
-def load(path: Path) -> Config:
-    """Read a file. Raises ConfigError with every fault in it."""
+def load(path: Path, *, reads_secrets: bool = True) -> Config:
+    """Read a file. Raises ConfigError with every fault in it.
+
+    Who needs no secret may leave those that stand elsewhere unread: a credential is there for the daemon alone.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -627,10 +631,10 @@ def load(path: Path) -> Config:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), [Fault("", f"byte 0x{data[error.start]:02x} is not UTF-8", line)]) from None
-    return parse(text, path, path.parent)
+    return parse(text, path, path.parent, reads_secrets=reads_secrets)
 
 
-def parse(text: str, source: Path | None, directory: Path) -> Config:
+def parse(text: str, source: Path | None, directory: Path, *, reads_secrets: bool = True) -> Config:
     """Read the text of a file. Relative paths in it are relative to `directory`. Raises ConfigError."""
     name = str(source or "configuration")
     try:
@@ -642,7 +646,7 @@ def parse(text: str, source: Path | None, directory: Path) -> Config:
     faults: list[tuple[Location, str]] = []
     file = None
     try:
-        file = _File.model_validate(data)
+        file = _File.model_validate(data, context={"reads_secrets": reads_secrets})
     except ValidationError as error:
         found = (value_fault(data, details, describe(), _NO_SITE) for details in error.errors(include_url=False))
         faults = [fault for fault in found if fault]

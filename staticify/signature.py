@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from staticify.errors import SignatureRefused
 
@@ -21,6 +21,8 @@ SIGNATURE_FIELD = "webhook-signature"
 PREFIX = "whsec_"
 _MAKE = f"printf '{PREFIX}%s\\n' \"$(openssl rand -base64 32)\""
 """For a shell."""
+FILE = "file:"
+CREDENTIAL = "credential:"
 MIN_SECRET_BYTES = 24
 MAX_SECRET_BYTES = 64
 TOLERANCE_SECONDS = 300.0
@@ -37,6 +39,18 @@ class Secret:
     """A shared secret's bytes, which nothing prints."""
 
     content: bytes
+    source: str = field(default="", compare=False)
+    """Where it stands, if it is not in the configuration itself: file:/PATH or credential:NAME."""
+
+    @property
+    def path(self) -> str:
+        """The file of its own; empty if it has none."""
+        return self.source.removeprefix(FILE) if self.source.startswith(FILE) else ""
+
+    @property
+    def credential(self) -> str:
+        """The name of the credential of systemd's; empty if it is none."""
+        return self.source.removeprefix(CREDENTIAL) if self.source.startswith(CREDENTIAL) else ""
 
     def __repr__(self) -> str:
         return "Secret(...)"

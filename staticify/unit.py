@@ -36,6 +36,8 @@ class Unit:
     has_runtime_directory: bool
     addresses: tuple[str, ...]
     """Of origins on other machines."""
+    credentials: tuple[str, ...]
+    """Secrets that systemd hands on."""
     names: tuple[str, ...]
     """The same, where somebody has to look them up."""
 
@@ -56,6 +58,8 @@ def unit_of(config: Config, program: str = PROGRAM) -> Unit:
     watched = {site.wp_content for site in config.sites if site.wp_content}
     # The program's is the venv.
     read = {_parent(path) for path in (source, _parent(program), *sockets)} | watched
+    secrets = [secret for site in config.sites for secret in site.secrets]
+    read |= {_parent(secret.path) for secret in secrets if secret.path}
     remote = {origin.host for origin in origins if origin.host and not _is_here(origin.host)}
     return Unit(
         source=source,
@@ -66,6 +70,7 @@ def unit_of(config: Config, program: str = PROGRAM) -> Unit:
         sockets=_sorted(sockets),
         has_runtime_directory=any(_is_below(path, RUNTIME) for path in written),
         addresses=_sorted(host for host in remote if _is_address(host)),
+        credentials=_sorted({secret.credential for secret in secrets if secret.credential}),
         names=_sorted(host for host in remote if not _is_address(host)),
     )
 

@@ -17,7 +17,7 @@ CORE = {
     "looks", "losses", "brief", "canary", "cuts", "wire",
     "signature", "tags", "changes", "proxy_protocol", "queries",
 }  # fmt: skip
-CONFIGURATION = ("toml_lines", "faults", "units", "address", "checks", "config")
+CONFIGURATION = ("toml_lines", "faults", "units", "address", "credentials", "checks", "config")
 """Each may import those before it."""
 EDGES = {
     *CONFIGURATION, "origin", "discover", "tree", "store", "schedule", "systemd", "logs", "spool", "watch", "webhook",
