@@ -22,7 +22,7 @@ from staticify.config import Backend, Config, Site
 from staticify.errors import ConfigError, Fault
 from staticify.nouns import Kind
 from staticify.queries import TRACKING, WORDPRESS, pattern_of
-from staticify.unit import PROGRAM, unit_of
+from staticify.unit import MAX_TASKS, PROGRAM, unit_of
 from staticify.urls import DEFAULT_PORTS, MARK
 
 RECIPES = {
@@ -198,6 +198,7 @@ def _values(config: Config, kind: str, program: str, *, is_whole: bool) -> dict[
         "retry_after": RETRY_AFTER_SECONDS,
         **(_haproxy_values(config, hosts) if kind == "haproxy" else {}),
         "unit": unit_of(config, program),
+        "max_tasks": MAX_TASKS,
     }
 
 

@@ -18,6 +18,12 @@ PROGRAM = "/opt/staticify/bin/staticify"
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108  nothing is written there
 """ProtectHome= and PrivateTmp= take these away."""
 
+MAX_TASKS = 128
+"""TasksMax=, whatever the configuration and the machine. At most there are, of what `workers` starts, 16 threads that
+write, 16 that wait for parsers, one in the background, and 8 parsers of one thread each; 32 of asyncio (its own limit),
+which read files and look names up; the event loop's, and one that watches folders. These are 75, whatever `concurrency`
+is: fetches are no threads. The rest is for parsers that end while others begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:

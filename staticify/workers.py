@@ -30,6 +30,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _BACKGROUND_NICENESS = 19
+MAX_THREADS = 16
+"""Of each kind, and of parsers half as many, on however many processors: all of them share one interpreter's lock, and
+the unit's TasksMax= counts each."""
 PARSER = "staticify.parser"
 PARSE_SECONDS = 15.0
 """A page of 8 MiB takes two."""
@@ -62,7 +65,7 @@ class Parsers:
 
     def __init__(self) -> None:
         # For half of the processors: WordPress, which shares the machine, takes longer for a page than a parser does.
-        self._slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
+        self._slots = threading.BoundedSemaphore(max(1, _threads() // 2))
         self._lock = threading.Lock()
         self._idle: list[_Parser] = []
         self._busy: set[_Parser] = set()
@@ -140,6 +143,10 @@ class Parsers:
             parser.end()
 
 
+def _threads() -> int:
+    return min(os.cpu_count() or 1, MAX_THREADS)
+
+
 def _asked(answer: Answer, rules: Rules) -> tuple[str, str]:
     return digest(answer.body), rules.digest
 
@@ -172,8 +179,8 @@ class Workers:
 
     def __init__(self) -> None:
         self.parsers = Parsers()
-        self._parsing = ThreadPoolExecutor(os.cpu_count() or 1, "parsing")
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "worker")
+        self._parsing = ThreadPoolExecutor(_threads(), "parsing")
+        self._threads = ThreadPoolExecutor(_threads(), "worker")
         self._background = ThreadPoolExecutor(1, "background", initializer=_be_nice)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -16,6 +16,7 @@ from staticify.config import Config
 from staticify.errors import ConfigError
 from staticify.recipes import recipe
 from staticify.unit import unit_of
+from staticify.workers import MAX_THREADS
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 SITE = '[[site]]\nurl = "https://www.example.org/"\n'
@@ -56,6 +57,15 @@ def test_the_usual_places_need_nothing_more() -> None:
     assert (made["ProtectSystem"], made["ProtectHome"], made["PrivateTmp"]) == (["strict"], ["yes"], ["yes"])
     assert (made["IPAddressDeny"], made["IPAddressAllow"]) == (["any"], ["localhost"])
     assert not {"ReadWritePaths", "BindPaths", "BindReadOnlyPaths", "RuntimeDirectory"} & made.keys()
+
+
+def test_the_unit_has_room_for_all_that_is_started() -> None:
+    made = settings(parsed(f"{PLACES}{LOCAL}concurrency = 256\n"))
+    # Two kinds of threads, one in the background, parsers, asyncio's own (ThreadPoolExecutor's limit), the event loop's
+    # and the one that watches folders.
+    most = 2 * MAX_THREADS + 1 + MAX_THREADS // 2 + 32 + 2
+    assert most == 75
+    assert int(made["TasksMax"][0]) > most + MAX_THREADS
 
 
 def test_the_unit_runs_the_staticify_that_made_it(tmp_path: Path) -> None:

@@ -400,3 +400,16 @@ class _OneByOne:
 
     def recv(self, _count: int) -> bytes:
         return self._peer.recv(1)
+
+
+@pytest.mark.parametrize(("processors", "threads", "parsers"), [(1, 1, 1), (2, 2, 1), (16, 16, 8), (256, 16, 8)])
+def test_there_are_no_more_threads_than_the_unit_allows(
+    processors: int, threads: int, parsers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    workers = Workers()
+    try:
+        assert (workers._threads._max_workers, workers._parsing._max_workers) == (threads, threads)
+        assert workers.parsers._slots._value == parsers
+    finally:
+        workers.close()
