@@ -322,6 +322,7 @@ def test_check_finds_an_address_that_somebody_else_has(tmp_path: Path) -> None:
         ):
             path = write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"], secrets=SECRET))
             path.write_text(f'[webhook]\nlisten = "{listen}"\n{path.read_text()}')
+            path.chmod(0o640)
             done = asyncio.run(staticify(tmp_path, "check"))
             assert (done.status, done.out) == (GOOD, "staticify.toml: good. 1 site, 1 page, 0 sitemaps\n")
             assert done.err.startswith(f"warning: no webhook would be heard: {reason}" if reason else "")
@@ -331,6 +332,7 @@ def test_check_finds_an_address_that_somebody_else_has(tmp_path: Path) -> None:
             # What a daemon has is its own.
             path = write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"], secrets=SECRET))
             path.write_text(f'[webhook]\nlisten = "{listen}"\n{path.read_text()}')
+            path.chmod(0o640)
             with worked_on(tmp_path):
                 assert asyncio.run(staticify(tmp_path, "check")).err == ""
             path.unlink()
