@@ -149,7 +149,7 @@ class Brake:
         """The home page, or the one that it leads to: of a site in several languages, the first one's. Blocks."""
         home = self._site.base
         record = self._record_of(home)
-        if record is None or record.is_published or record.verdict != REDIRECT:
+        if record is None or record.is_published or record.verdict not in {REDIRECT, MOVED}:
             return home, record
         try:
             page = parse_page(urljoin(home.url, record.location))

@@ -36,6 +36,8 @@ USUAL_SECONDS = 3600.0
 NOT_DIRECT_SECONDS = 24 * 3600.0
 """For so long it is asked in no other way, after the shorter one gave no answer or a wrong one."""
 FAILURES_UNTIL_BLIND = 2
+AGAIN_SECONDS = 2.0
+"""After a failure that may be chance: at the next interval, every page would be older than its bound."""
 
 
 class Follower:
@@ -196,6 +198,7 @@ class Follower:
         # Not for how long: that is another number each time.
         reason = error.reason if isinstance(error, OriginPaused) else str(error)
         if is_following and self._failures < FAILURES_UNTIL_BLIND and not isinstance(error, AnswerMalformed):
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.tell)
             return
         if is_following or self._state.reason != reason:
             log.warning("blind mode: every page is fetched each interval", extra=self._because(error))
@@ -243,7 +246,7 @@ def _is_other(direct: Changes, usual: Changes) -> bool:
 
 def _understood(answer: Answer) -> Changes:
     if answer.status >= 500:
-        raise AnswerMalformed(f"WordPress answers {answer.status}")
+        raise OriginError(f"WordPress answers {answer.status}")  # No answer of the plugin's; it may be chance.
     if answer.status != 200:
         reason = {401: "the plugin refuses our signature: are the secrets the same?"}.get(
             answer.status, f"the journal answers {answer.status}: is the plugin installed?"

@@ -52,14 +52,15 @@ _NOCACHE_EXPIRES = "Wed, 11 Jan 1984 05:00:00 GMT"
 _DATA_ENDINGS = (".txt", ".xml", ".json")
 
 # How the page is called that a membership plugin or a shop sends strangers to, in the languages that most sites are
-# written in. A shop's account is one for who has a way back from there, or where its name can mean nothing else.
-_LOGIN = re.compile(
-    r"(?:(?:wp|user|member|members|customer|account|accounts|site|my)[-_]?)?"
-    r"(?:log-?in|sign-?in|log-?on|anmelden|anmeldung|einloggen|(?:se-)?connexion|acceso|acceder|iniciar-sesion"
-    r"|accesso|accedi|inloggen|entrar|logowanie)(?:\.php|\.html?)?"
+# written in: alone, or with a way back from there, which makes it clear.
+_LOGIN_WORDS = (
+    r"log-?in|sign-?in|log-?on|anmeld(?:en|ung)|einloggen|connexion|acceso|acceder|iniciar-sesion|accesso|accedi"
+    r"|inloggen|entrar|logowanie"
 )
-_ACCOUNT = re.compile(r"(?:(?:my|mein|mon|mi|user|member|members|customer)[-_]?)?(?:accounts?|konto|compte|cuenta)")
+_LOGIN = re.compile(rf"(?:[a-z]+[-_])?(?:{_LOGIN_WORDS})(?:\.[a-z]{{3,4}})?")
+_LIKE_LOGIN = re.compile(rf"{_LOGIN_WORDS}|account(?!ing)|konto|compte|cuenta")
 _OWN_ACCOUNTS = frozenset({"my-account", "myaccount", "mein-konto", "mon-compte", "mi-cuenta"})
+_BEFORE_LOGIN = re.compile(r"[a-z]{2}(?:[-_][a-z]{2})?|members?|users?|accounts?|my-account|customers?|auth")
 _WAY_BACK = re.compile(r"(?:redirect|return)(?:_?(?:to|uri|url))?|next|destination|continue|relaystate")
 # What other machines are asked with to say who somebody is (SAML 2.0 bindings 3.4; RFC 6749 section 4.1.1).
 _SIGN_ON = ({"samlrequest"}, {"client_id", "redirect_uri"})
@@ -192,18 +193,18 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
 def _is_login(location: str) -> bool:
     """True for WordPress's own login, a plugin's, and one on another machine: by its name and the way back from it."""
     parts = urlsplit(location.lower())
-    segments = [segment for segment in parts.path.split("/") if segment]
-    last = segments[-1] if segments else ""
-    if "wp-login.php" in segments or segments[-1:] == ["wp-admin"] or last in _OWN_ACCOUNTS:
+    *before, last = parts.path.strip("/").split("/")
+    if last in {"wp-login.php", "wp-admin"} or last in _OWN_ACCOUNTS:
         return True
-    if any(map(_LOGIN.fullmatch, segments)):
+    if _LOGIN.fullmatch(last) and all(map(_BEFORE_LOGIN.fullmatch, before)):
         return True
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     names = {name for name, _ in pairs}
     if any(names >= sign_on for sign_on in _SIGN_ON):
         return True
     # ?password-protected=login, say, or ?action=login.
-    is_asking = any(_LOGIN.fullmatch(text) for pair in pairs for text in pair) or any(map(_ACCOUNT.fullmatch, segments))
+    asked = [text for name, value in pairs if not _WAY_BACK.fullmatch(name) for text in (name, value)]
+    is_asking = any(map(_LOGIN.fullmatch, (*before, *asked))) or _LIKE_LOGIN.search(last) is not None
     return is_asking and any(map(_WAY_BACK.fullmatch, names))
 
 

@@ -10,6 +10,7 @@ All times are seconds of the monotonic clock.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -32,6 +33,7 @@ _SLOW = 2.0
 """So many times as long as usual, and WordPress is taken to have too much to do."""
 _MOST_SLOW, _FEW_SLOW = 0.5, 0.35
 """Shares of the last answers. A cache in WordPress makes one in five slow, and that is no sign of anything."""
+_MOST_LOOKED_AT = 1000
 _MOST_USUAL = 100_000
 """Pages: a sitemap's address may change each time."""
 _SLACK_SECONDS = 0.05
@@ -81,8 +83,12 @@ class Guard:
         self._pause: Pause | None = None
         self._is_broken = False
         """True if failures made the pause: it ends with probes."""
+        self._is_unanswered = False
+        """True if the last of them was that nobody answered: then any answer counts."""
+        self._is_page_good = False
+        """True if a page was, since it looked last as if nothing were well."""
         self._good_probes = 0
-        """Since the pause began, or since it looked once more as if nothing were well."""
+        """Since it looked last as if nothing were well."""
 
     @property
     def limit(self) -> int:
@@ -127,43 +133,64 @@ class Guard:
         """A fetch has ended, however."""
         self.in_flight -= 1
 
-    def succeed(self, page: str, started: float, seconds: float, *, is_question: bool = False) -> bool:
-        """A good answer for a page, or to a question. True if it is the first after a pause."""
+    def succeed(
+        self, page: str, started: float, seconds: float, *, is_there: bool = True, is_aside: bool = False
+    ) -> bool:
+        """A good answer. True if it is the first after a pause. One that is not `is_there` is no page any more.
+
+        `is_aside` is one to something else than a page, which says nothing of pages: the plugin answers its questions,
+        and WP-Cron runs, before WordPress makes any.
+        """
         now = started + seconds
-        # The plugin answers before WordPress makes a page: that it does says nothing, unless it did not before.
-        is_telling = page in self._failed if is_question else self._is_page(page)
-        self._is_pages_turn = self._is_pages_turn and is_question and not is_telling
-        if is_telling:
+        if is_aside:
+            return self._is_broken and self._is_unanswered and self._count_probe()
+        self._is_pages_turn = False
+        is_page = self._is_page(page)
+        if is_page:
             self._good_at = now
             self._asked_for_rest.clear()
         if self._is_broken:
-            if is_question and not is_telling:
-                return False
-            self._good_probes += is_telling
-            if self._good_probes < GOOD_IN_A_ROW:
-                self._let_next(now)
-                return False
-            # One at a time, then more: all who waited would come at once.
-            self._is_broken, self.failures = False, 0
-            self._failed.clear()
-            self._pause, self._limit, self._slow_share = None, 1.0, 0.0
-            return True
-        if is_telling:
+            if is_page:
+                self._is_page_good = True
+                if self._count_probe():
+                    return True
+            self._let_next(now)
+            return False
+        if is_page:
             self.failures = 0
             self._failed.clear()
-        if is_question:
-            return False
+        self._compare(page, started, seconds, is_there=is_there)
+        return False
+
+    def _compare(self, page: str, started: float, seconds: float, *, is_there: bool) -> None:
+        """Grow or shrink by how long a good answer took, beside what is usual for it."""
         usual = self._usual.pop(page, seconds)  # To the end: the first is the one that was asked for longest ago.
-        self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
+        if is_there:
+            self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
         if len(self._usual) > _MOST_USUAL:
             del self._usual[next(iter(self._usual))]
         is_slow = seconds + _SLACK_SECONDS > _SLOW * (usual + _SLACK_SECONDS)
         self._slow_share += _SHORT_MEMORY * (is_slow - self._slow_share)
         if self._slow_share > _MOST_SLOW:
-            self._shrink(0.75, started, now)
+            self._shrink(0.75, started, started + seconds)
         elif self._slow_share < _FEW_SLOW:
             self._limit = min(float(self.most), self._limit + 1 / self._limit)
-        return False
+
+    def forget(self, page: str) -> None:
+        """It is asked for no more."""
+        self._usual.pop(page, None)
+        self._failed.discard(page)
+
+    def _count_probe(self) -> bool:
+        """Count a good one. True if it ends the pause."""
+        self._good_probes += 1
+        if self._good_probes < GOOD_IN_A_ROW:
+            return False
+        # One at a time, then more: all who waited would come at once.
+        self._is_broken, self._is_pages_turn, self.failures = False, False, 0
+        self._failed.clear()
+        self._pause, self._limit, self._slow_share = None, 1.0, 0.0
+        return True
 
     def fail(
         self,
@@ -197,12 +224,13 @@ class Guard:
                 self._limit = 1.0
                 self._asked_for_rest.clear()  # After the pause one page speaks for itself again.
         # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
-        is_dead = not is_answer or (is_quiet and self._have_all_failed())
+        is_dead = (not is_answer or is_quiet) and self._have_all_failed()
         if self.is_armed and self.failures >= FAILURES_IN_A_ROW and is_dead:
-            self._is_broken, self._good_probes = True, 0
+            self._is_broken, self._is_unanswered = True, not is_answer
+            self._is_page_good, self._good_probes = False, 0
             until = max(until, now + PROBE_SECONDS)
             why = f"{self.failures} failures in a row, the last: {reason}"
-        elif self._is_broken and self._good_probes and not until:
+        elif self._is_broken and self._is_page_good and not until:
             self._let_next(now)
         if until and (self._pause is None or until > self._pause.until):
             self._pause = Pause(until, why)
@@ -216,11 +244,12 @@ class Guard:
     def _have_all_failed(self) -> bool:
         """True if it is not only a few pages that fail, again and again, while others are not asked for.
 
-        Those are known that were good once.
+        Those are known that were good the last time.
         """
         if len(self._failed) >= FAILURES_IN_A_ROW:
             return True
-        return all(page in self._failed for page in self._usual if self._is_page(page))
+        known = [page for page in itertools.islice(self._usual, _MOST_LOOKED_AT) if self._is_page(page)]
+        return all(page in self._failed for page in known) if known else len(self._failed) > 1
 
     def _is_page(self, name: str) -> bool:
         """True if it is no file, or if the site has nothing else."""

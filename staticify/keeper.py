@@ -269,7 +269,8 @@ class Keeper:
 
         Where the journal speaks nobody else would look before the sweep.
         """
-        lost = await self._workers.run(self._lost, [*self._followed])
+        found = await self._workers.run(self._lost, [*self._followed])
+        lost = [page for page in found if page in self._followed]  # It may have been let go of meanwhile.
         for page in lost:
             self._followed.discard(page)
             self._queue.schedule(page)
@@ -309,7 +310,7 @@ class Keeper:
 
     async def fetch_aside(self, raw_path: str) -> Answer:
         """An answer that is for no page. Raises OriginError."""
-        return await self._origin.fetch(raw_path)
+        return await self._origin.fetch(raw_path, is_aside=True)
 
     def _next_due(self, page: Page, after: float, *, shortest: float = SHORTEST) -> float:
         is_swept = self.is_following and page in self._followed
@@ -430,6 +431,7 @@ class Keeper:
         self._followed.discard(page)
         self._suspects.pop(page, None)
         self._failing.discard(page)
+        self._origin.forget(page.raw_path)
         self._rendered_at.pop(page, None)
         self._canary_due.pop(page, None)
         self._store.clear_due(page.url, self._store.due_mark(page.url))
@@ -569,8 +571,8 @@ class Keeper:
         """What a journey leaves of why the page was due when it began."""
         if result.outcome.is_good or result.outcome is Outcome.GONE:
             self._store.clear_due(page.url, mark)
-        elif result.verdict in _PASSING:
-            self._store.doubt_told(page.url)
+        elif result.verdict in _PASSING - {PARSER_BUSY}:
+            self._store.doubt_told(page.url, mark)
 
     def _look_at_others(self) -> None:
         """Ask for some other pages now: the home page lost most of its text, and may be the first to show a loss.

@@ -273,19 +273,20 @@ class OriginClient:
 
     async def _ask(self, path: str, body: bytes) -> Answer:
         fields = sign(self._site.secrets, secrets.token_hex(16), time.time(), body)
-        async with self._stream("POST", path, MAX_JOURNAL_BYTES, fields, body) as stream:
+        async with self._stream("POST", path, MAX_JOURNAL_BYTES, fields, body, is_aside=True) as stream:
             return await _whole(stream, self._large)
 
-    async def fetch(self, raw_path: str, *, visitor: str = "") -> Answer:
+    async def fetch(self, raw_path: str, *, visitor: str = "", is_aside: bool = False) -> Answer:
         """One whole answer for a percent-encoded path. Never follows a redirect. Raises OriginError.
 
-        `visitor` is an address that WordPress is told to be the visitor's, as a proxy tells it.
+        `visitor` is an address that WordPress is told to be the visitor's, as a proxy tells it. `is_aside` says that it
+        is for no page.
 
         Waits for one of the slots that the guard allows, `concurrency` at most; the deadline and `Answer.seconds` begin
         after that. The body of any status but 200 is left out.
         """
         await self._sit_out()
-        async with self._slot(), self.stream(raw_path, self._site.max_bytes, visitor) as stream:
+        async with self._slot(), self.stream(raw_path, self._site.max_bytes, visitor, is_aside=is_aside) as stream:
             if stream.status == 200:
                 return await _whole(stream, self._large)
             await stream.drop_body()
@@ -327,7 +328,13 @@ class OriginClient:
             unreachable=tuple(sorted(last)),
         )
 
-    def stream(self, raw_path: str, max_bytes: int, visitor: str = "") -> AbstractAsyncContextManager[Stream]:
+    def forget(self, raw_path: str) -> None:
+        """This path is no page's any more."""
+        self.guard.forget(f"GET {raw_path}")
+
+    def stream(
+        self, raw_path: str, max_bytes: int, visitor: str = "", *, is_aside: bool = False
+    ) -> AbstractAsyncContextManager[Stream]:
         """An answer as it comes in, all of it within the site's deadline. Leaving early closes the connection.
 
         With a secret the fetch is signed, so that WordPress labels its answer, and is anonymous all the same.
@@ -335,7 +342,7 @@ class OriginClient:
         fields = dict(self._label_fields())
         if visitor:
             fields |= {"X-Forwarded-For": visitor, "X-Real-IP": visitor}
-        return self._stream("GET", raw_path, max_bytes, fields, b"")
+        return self._stream("GET", raw_path, max_bytes, fields, b"", is_aside=is_aside)
 
     def _label_fields(self) -> Mapping[str, str]:
         if not self._site.secrets:
@@ -348,7 +355,14 @@ class OriginClient:
 
     @asynccontextmanager
     async def _stream(
-        self, method: str, raw_path: str, max_bytes: int, fields: Mapping[str, str], body: bytes
+        self,
+        method: str,
+        raw_path: str,
+        max_bytes: int,
+        fields: Mapping[str, str],
+        body: bytes,
+        *,
+        is_aside: bool,
     ) -> AsyncGenerator[Stream]:
         started = time.monotonic()
         is_question = method == "POST"
@@ -367,18 +381,18 @@ class OriginClient:
             is_in_time = time.monotonic() - started < self._site.deadline_seconds + STOPPED_SECONDS
             if stream is not None and isinstance(error, AnswerTooLarge):
                 # A matter of the page, not of a server that has too much to do.
-                self._note_answer(name, stream, started)
+                self._note_answer(name, stream, started, is_aside=is_aside)
             elif is_in_time:
                 self._note_failure(name, f"{error.name}: {error}", started, is_answer=stream is not None)
             raise
         except Exception:
             # Of who reads: what WordPress answered counts all the same, or a probe would be used up for nothing.
             if stream is not None:
-                self._note_answer(name, stream, started)
+                self._note_answer(name, stream, started, is_aside=is_aside)
             raise
-        self._note_answer(name, stream, started)
+        self._note_answer(name, stream, started, is_aside=is_aside)
 
-    def _note_answer(self, name: str, stream: Stream, started: float) -> None:
+    def _note_answer(self, name: str, stream: Stream, started: float, *, is_aside: bool) -> None:
         if stream.status >= 500 or stream.status == 429:
             self._note_failure(
                 name,
@@ -387,7 +401,9 @@ class OriginClient:
                 retry_after=self._retry_after(stream),
                 is_of_page=stream.status != 429,
             )
-        elif self.guard.succeed(name, started, time.monotonic() - started, is_question=name == QUESTION):
+        elif self.guard.succeed(
+            name, started, time.monotonic() - started, is_there=stream.status == 200, is_aside=is_aside
+        ):
             log.info("WordPress answers again: one fetch at a time, then more", extra={"site": self._site.url})
 
     @asynccontextmanager
@@ -443,7 +459,10 @@ class OriginClient:
         if fields:
             headers = httpx.Headers(headers)
             headers.update(fields)
-        for origin, transport in self._in_turn():
+        gateways: list[tuple[Origin, str]] = []
+        turns = self._in_turn()
+        for origin, transport in turns:
+            is_last = origin == turns[-1][0]
             # Not as `content`: httpx would look for fields to add, which takes half of the time, and all are there.
             request = httpx.Request(
                 method,
@@ -466,21 +485,25 @@ class OriginClient:
                     raise translated from error
                 failures.append(f"{origin}: {translated}")
             else:
-                if response.status_code in _OF_A_GATEWAY and len(self._transports) > 1:
-                    # This answer stands, but the next fetch begins with an address behind which PHP may be alive.
-                    self._put_last(origin, f"it answers {response.status_code}")
-                else:
-                    self._put_back(origin)
-                return response, origin
-        raise OriginUnreachable("; ".join(failures))
+                if response.status_code not in _OF_A_GATEWAY or is_last:
+                    if response.status_code not in _OF_A_GATEWAY:
+                        self._put_back(origin)
+                        # Where all answer so, it is a matter of the page, or of what stands behind them all.
+                        for other, reason in gateways:
+                            self._put_last(other, reason)
+                    return response, origin
+                # Its PHP may be dead alone. Asking twice does no harm: a page is only read, and so is the journal.
+                await _body_of(response).aclose()
+                gateways.append((origin, f"it answers {response.status_code}"))
+        raise OriginUnreachable("; ".join([*failures, *(f"{origin}: {reason}" for origin, reason in gateways)]))
 
     def _in_turn(self) -> list[tuple[Origin, AiohttpTransport]]:
-        """The addresses in the configured order, those that were of no use a short while ago last."""
+        """The addresses in the configured order; last those that were of no use a short while ago, in turn."""
         now = time.monotonic()
-        last = {origin for origin, retry_at in self._retry_at.items() if now < retry_at}
+        last = {origin: retry_at for origin, retry_at in self._retry_at.items() if now < retry_at}
         # One fetch tries again whether the address is there; those beside it do not wait for what it finds.
-        self._retry_at.update((origin, now + UNREACHABLE_SECONDS) for origin in self._retry_at.keys() - last)
-        return sorted(self._transports, key=lambda pair: pair[0] in last)
+        self._retry_at.update((origin, now + UNREACHABLE_SECONDS) for origin in self._retry_at.keys() - last.keys())
+        return sorted(self._transports, key=lambda pair: last.get(pair[0], 0.0))
 
     def _put_last(self, origin: Origin, reason: str) -> None:
         if len(self._transports) > 1 and origin not in self._retry_at:

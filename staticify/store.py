@@ -308,10 +308,13 @@ class Store:
         """True if the page is due because somebody says that it changed."""
         return self._notes.get((_DUE, url)) == _TOLD or self.is_meant(url)
 
-    def doubt_told(self, url: str) -> None:
-        """What WordPress said of a page says nothing of what it answers after an error: the page is due, no more."""
+    def doubt_told(self, url: str, mark: int) -> None:
+        """What WordPress said of a page says nothing of what it answers after an error: the page is due, no more.
+
+        Unless it said so once more since `due_mark`.
+        """
         with self._lock:
-            if self._notes.get((_DUE, url)) == _TOLD:
+            if self._notes.get((_DUE, url)) == _TOLD and self._marks_of_due.get(url, 0) == mark:
                 self._note(_DUE, url, "")
 
     def is_meant(self, url: str) -> bool:

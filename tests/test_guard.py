@@ -31,7 +31,7 @@ def armed(most: int = 8) -> Guard:
 
 def broken(at: float = 0.0, most: int = 8) -> Guard:
     guard = armed(most)
-    began = [guard.fail("/", "no", at, at) for _ in range(FAILURES_IN_A_ROW)]
+    began = [guard.fail(f"/{number}/", "no", at, at) for number in range(FAILURES_IN_A_ROW)]
     assert began == [False] * (FAILURES_IN_A_ROW - 1) + [True]
     return guard
 
@@ -270,7 +270,7 @@ def test_a_journal_that_answers_hides_no_broken_wordpress() -> None:
             question_at = second + 60 if pause is None else pause.until
             if pause is None:
                 questions += 1
-                guard.succeed("question", second, 0.01, is_question=True)
+                guard.succeed("question", second, 0.01, is_aside=True)
         if second % 2 and guard.admit(second + 0.5) is None:
             pages += 1
             guard.fail(f"/{second // 2 % 30}/", "WordPress answers 500", second + 0.5, second + 0.6, is_of_page=True)
@@ -286,8 +286,59 @@ def test_a_journal_that_answers_again_ends_a_pause() -> None:
     for number in range(GOOD_IN_A_ROW):
         now += 2 * PROBE_SECONDS
         assert guard.admit(now, is_question=True) is None
-        assert guard.succeed("question", now, 0.01, is_question=True) is (number == GOOD_IN_A_ROW - 1)
+        assert guard.succeed("question", now, 0.01, is_aside=True) is (number == GOOD_IN_A_ROW - 1)
     assert guard.pause(now) is None
+
+
+@pytest.mark.parametrize("gone", ["GET /wp-cron.php", "GET /deleted/", "GET /unlisted/"])
+def test_what_is_asked_for_no_more_keeps_no_pause_from_beginning(gone: str) -> None:
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    guard.succeed(gone, 0.0, 0.1)
+    guard.succeed(gone, 1.0, 0.1, is_there=gone != "GET /deleted/", is_aside=gone == "GET /wp-cron.php")
+    if gone != "GET /deleted/":
+        guard.forget(gone)
+    assert minutes(guard, set(range(8)), 8, 2) == 16
+    assert minutes(guard, {0, 1, 2}, 8, 60, since=2) < 8 * 3 + 60 * 5
+    assert guard.pause(62 * 60.0) is not None
+
+
+def test_what_is_no_page_hides_no_dead_wordpress() -> None:
+    """WP-Cron runs no theme."""
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    assert minutes(guard, set(range(30)), 30, 5) == 150
+    asked = 0
+    for minute in range(5, 65):
+        guard.succeed("GET /wp-cron.php", 60.0 * minute, 0.1, is_aside=True)
+        asked += minutes(guard, set(), 30, 1, since=minute)
+    assert asked < 90 + 60 * 3
+
+
+def test_a_journal_that_answers_lets_no_crowd_at_pages_that_fail() -> None:
+    guard = broken(at=0.0)
+    guard.fail("question", "reset", PROBE_SECONDS, PROBE_SECONDS, is_answer=False)
+    now = 3 * PROBE_SECONDS
+    assert guard.admit(now, is_question=True) is None
+    assert not guard.succeed("question", now, 0.01, is_aside=True)
+    asked = 0
+    for step in range(800):
+        moment = now + 0.02 + step * 0.1
+        if guard.admit(moment) is None:
+            asked += 1
+            guard.fail(f"/{step % 30}/", "no", moment, moment + 0.01)
+    assert asked <= 80 / PROBE_SECONDS + 1
+
+
+@pytest.mark.parametrize("is_answer", [True, False])
+def test_one_page_that_fails_or_hangs_pauses_no_other(*, is_answer: bool) -> None:
+    """In journal mode, where nothing else is due, after a start and later."""
+    for known in ((), ("/a/", "/b/")):
+        guard = Guard(8, quiet_seconds=90.0)
+        guard.is_armed = True
+        for page in known:
+            guard.succeed(page, 0.0, 0.1)
+        assert not any(guard.fail("/slow/", "no", 100.0 + n, 120.0 + n, is_answer=is_answer) for n in range(60))
 
 
 def test_a_page_that_is_asked_for_more_often_than_others_pauses_them_not() -> None:

@@ -333,8 +333,29 @@ def test_a_server_whose_php_is_dead_is_asked_after_the_others(caplog: pytest.Log
             ScriptedOrigin(pages={"/": "second"}).running() as second,
             client_of([first.address, second.address]) as client,
         ):
-            assert [(await client.fetch("/")).status for _ in range(4)] == [status, 200, 200, 200]
+            assert [(await client.fetch("/")).status for _ in range(4)] == [200] * 4
+            assert (len(first.requests), len(second.requests)) == (1, 4)
             assert client.state.unreachable == (first.address,)
+            assert client.guard.failures == 0
+        assert said(caplog) == [(LAST, first.address)]
+
+    run(test)
+
+
+def test_a_page_that_is_bad_everywhere_is_no_matter_of_the_address(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        pages: dict[str, bytes | str | Script] = {"/": "well", "/bad/": answer(b"", 502)}
+        async with (
+            ScriptedOrigin(pages=dict(pages)).running() as first,
+            ScriptedOrigin(pages=dict(pages)).running() as second,
+            client_of([first.address, second.address]) as client,
+        ):
+            for _ in range(3):
+                assert (await client.fetch("/bad/")).status == 502
+                assert (await client.fetch("/")).origin == first.address
+            assert client.state.unreachable == ()
+            second.pages["/bad/"] = "well again"
+            assert (await client.fetch("/bad/")).body == b"well again"
         assert said(caplog) == [(LAST, first.address)]
 
     run(test)
@@ -949,10 +970,11 @@ def test_a_wordpress_that_always_fails_is_left_alone_and_probed(
     caplog.set_level(logging.INFO)
 
     async def test() -> None:
-        async with asked({"/": answer(b"", 500)}, concurrency=4) as (origin, client):
+        paths = [f"/{number}/" for number in range(FAILURES_IN_A_ROW)]
+        async with asked(dict.fromkeys(["/", *paths], answer(b"", 500)), concurrency=4) as (origin, client):
             client.guard.is_armed = True
-            for _ in range(FAILURES_IN_A_ROW):
-                assert (await client.fetch("/")).status == 500
+            for path in paths:
+                assert (await client.fetch(path)).status == 500
             for _ in range(20):
                 with pytest.raises(OriginPaused, match="8 failures in a row, the last: WordPress answers 500"):
                     await client.fetch("/")

@@ -549,12 +549,13 @@ def test_a_web_servers_own_page_takes_the_place_of_none(tmp_path: Path) -> None:
     journey(tmp_path, test)
 
 
+@pytest.mark.parametrize("status", [301, 302])
 @pytest.mark.parametrize(("there", "outcome"), [(True, Outcome.GONE), (False, Outcome.KEPT)])
 def test_where_the_home_page_leads_to_a_language_that_ones_tells(
-    tmp_path: Path, outcome: Outcome, *, there: bool
+    tmp_path: Path, outcome: Outcome, status: int, *, there: bool
 ) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
-        origin.pages["/"] = answer(b"", 302, Location="/en/")
+        origin.pages["/"] = answer(b"", status, Location="/en/")
         for path in ("/en/", "/en/a/"):
             origin.pages[path] = html(path)
         for path in ("/", "/en/", "/en/a/"):

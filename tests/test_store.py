@@ -99,7 +99,10 @@ def test_an_error_ends_what_was_told_and_not_what_was_meant(tmp_path: Path) -> N
         store.set_due(told, is_told=True)
         store.set_due(meant, is_meant=True)
         for url in (told, meant):
-            store.doubt_told(url)
+            store.doubt_told(url, store.due_mark(url) - 1)
+        assert store.is_told(told)
+        for url in (told, meant):
+            store.doubt_told(url, store.due_mark(url))
         assert (store.is_told(told), store.is_told(meant), store.due()) == (False, True, [told, meant])
 
 
