@@ -207,7 +207,7 @@ class Guard:
 
         `retry_after` is how long WordPress asks to be left alone, in seconds. `is_of_page` says that it may be this
         page alone that asks ("coming soon"), so that it counts where nothing else is well. `is_answer` is false where
-        nobody answered: that is no matter of the page.
+        nobody was there to answer: that is no matter of the page.
         """
         self._is_page(page)
         self.failures += 1
@@ -224,7 +224,7 @@ class Guard:
                 self._limit = 1.0
                 self._asked_for_rest.clear()  # After the pause one page speaks for itself again.
         # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
-        is_dead = (not is_answer or is_quiet) and self._have_all_failed()
+        is_dead = not is_answer or (is_quiet and self._have_all_failed())
         if self.is_armed and self.failures >= FAILURES_IN_A_ROW and is_dead:
             self._is_broken, self._is_unanswered = True, not is_answer
             self._is_page_good, self._good_probes = False, 0

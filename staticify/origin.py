@@ -383,7 +383,9 @@ class OriginClient:
                 # A matter of the page, not of a server that has too much to do.
                 self._note_answer(name, stream, started, is_aside=is_aside)
             elif is_in_time:
-                self._note_failure(name, f"{error.name}: {error}", started, is_answer=stream is not None)
+                # One page may take too long; that nobody is there is no matter of a page.
+                is_answer = stream is not None or isinstance(error, OriginTimeout)
+                self._note_failure(name, f"{error.name}: {error}", started, is_answer=is_answer)
             raise
         except Exception:
             # Of who reads: what WordPress answered counts all the same, or a probe would be used up for nothing.

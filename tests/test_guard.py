@@ -330,15 +330,14 @@ def test_a_journal_that_answers_lets_no_crowd_at_pages_that_fail() -> None:
     assert asked <= 80 / PROBE_SECONDS + 1
 
 
-@pytest.mark.parametrize("is_answer", [True, False])
-def test_one_page_that_fails_or_hangs_pauses_no_other(*, is_answer: bool) -> None:
+def test_one_page_that_fails_or_hangs_pauses_no_other() -> None:
     """In journal mode, where nothing else is due, after a start and later."""
     for known in ((), ("/a/", "/b/")):
         guard = Guard(8, quiet_seconds=90.0)
         guard.is_armed = True
         for page in known:
             guard.succeed(page, 0.0, 0.1)
-        assert not any(guard.fail("/slow/", "no", 100.0 + n, 120.0 + n, is_answer=is_answer) for n in range(60))
+        assert not any(guard.fail("/slow/", "no", 100.0 + n, 120.0 + n) for n in range(60))
 
 
 def test_a_page_that_is_asked_for_more_often_than_others_pauses_them_not() -> None:
