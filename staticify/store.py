@@ -120,12 +120,19 @@ class Store:
         store = cls(sqlite3.connect(":memory:", check_same_thread=False), path)
         store.fault = fault
         store._marks = ()  # The next flush begins anew.
-        with contextlib.suppress(StoreError), contextlib.closing(cls.open_for_reading(path.parent)) as known:
+        with contextlib.suppress(StoreError, OSError), contextlib.closing(cls._known(path)) as known:
             store._records, store._notes = known._records, known._notes  # noqa: SLF001  of the same class
         return store
 
     @classmethod
-    def open_for_reading(cls, directory: Path) -> Store:
+    def _known(cls, path: Path) -> Store:
+        """What is on disk, for its only writer. Raises StoreError."""
+        journal = path.with_name(f"{path.name}-wal")
+        # Reading beside a journal needs a file that readers and writer share, and a full disk has no room for it.
+        return cls.open_for_reading(path.parent, is_at_rest=not journal.exists() or journal.stat().st_size == 0)
+
+    @classmethod
+    def open_for_reading(cls, directory: Path, *, is_at_rest: bool = False) -> Store:
         """Open the database beside the daemon that writes it. A row that is corrupt is left out. Raises StoreError."""
         path = directory / FILE_NAME
         try:
@@ -135,7 +142,8 @@ class Store:
                     hint="A running daemon makes it with the next page that it fetches; without one: "
                     "staticify render --all",
                 )
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            options = "mode=ro&immutable=1" if is_at_rest else "mode=ro"
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS)
             if connection.execute("pragma user_version").fetchone()[0] not in {0, SCHEMA_VERSION}:
                 connection.close()
                 raise StoreError(
@@ -164,7 +172,11 @@ class Store:
 
     @staticmethod
     def _connected(path: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+        try:
+            connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+        except sqlite3.Error as error:
+            _raise_why(error, path)
+            raise
         try:
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
@@ -173,8 +185,9 @@ class Store:
                 # It is a memory: another version's is forgotten rather than migrated.
                 connection.executescript(f"drop table if exists page; drop table if exists note; {_SCHEMA}")
             connection.execute(f"pragma busy_timeout = {int(FLUSH_BUSY_SECONDS * 1000)}")
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            _raise_why(error, path)
             raise
         return connection
 
@@ -209,6 +222,10 @@ class Store:
                 left_out.append(f"{name!r}: {error}")
             else:
                 self._notes[kind, name] = value
+        if self._is_note_left_out:
+            # It may have said what was due: no journal is taken up where it stood, so that every page is looked at.
+            for name in self._named(_SITE):
+                del self._notes[_SITE, name]
         if left_out:
             log.warning(
                 "what cannot be read in the state database is left out",
@@ -217,10 +234,6 @@ class Store:
 
     def _write_what_was_read(self) -> None:
         """Write the database anew without what could not be read, if there was something."""
-        if self._is_note_left_out:
-            # It may have said what was due: no journal is taken up where it stood, so that every page is looked at.
-            for name in self._named(_SITE):
-                del self._notes[_SITE, name]
         if self._is_page_left_out or self._is_note_left_out:
             self._write(_FROM_NOTHING | self._batch([*self._records], [*self._notes]))
             self._marks = _marks_of(self.path)
@@ -301,8 +314,11 @@ class Store:
         What a journal said once stays true, whether it goes on to say something or not.
         """
         is_good = record.outcome is not None and record.outcome.is_good
-        is_confirmed = record.tags and is_good and not self.is_due(record.url)
-        return max(record.verified_at, self.site(record.site).polled_at) if is_confirmed else record.verified_at
+        if not record.tags or not is_good or self.is_due(record.url):
+            return record.verified_at
+        polled_at = self.site(record.site).polled_at
+        # By a clock that was ahead: nothing is known of what will be.
+        return record.verified_at if polled_at > time.time() else max(record.verified_at, polled_at)
 
     def is_told(self, url: str) -> bool:
         """True if the page is due because somebody says that it changed."""
@@ -396,16 +412,18 @@ class Store:
                 return
             try:
                 if not self._is_closed and _marks_of(self.path) != self._marks:
-                    batch = self._begin_anew()
+                    batch = self._begin_anew(changed, changed_notes)
                 try:
                     self._write(batch)
                 except sqlite3.Error as error:
                     if not _is_corruption(error):
-                        # Half a transaction may have left its own marks.
-                        self._marks = _marks_of(self.path)
+                        if self._marks:  # Otherwise the next flush begins anew again.
+                            # Half a transaction may have left its own marks.
+                            self._marks = _marks_of(self.path)
                         raise
-                    self._write(self._begin_anew())
+                    self._write(self._begin_anew(changed, changed_notes))
                 self._marks = _marks_of(self.path)
+                self.fault = None
             except (sqlite3.Error, OSError) as error:
                 with self._lock:
                     self._changed |= changed
@@ -429,13 +447,11 @@ class Store:
             for statement, rows in batch.items():
                 self._connection.executemany(statement, rows)
 
-    def _begin_anew(self) -> _Batch:
+    def _begin_anew(self, changed: set[str], changed_notes: set[tuple[str, str]]) -> _Batch:
         """Open what is there by now, or make it again, and return everything that is to be written.
 
         The connection that was open would go on from what it remembers, and nobody else could read what it writes.
         """
-        with self._lock:
-            everything = self._batch([*self._records], [*self._notes])
         self._marks = ()  # Should the rest fail, the next flush begins here again.
         # First of all: closing takes the journal away by its name, which will be the new file's.
         self._connection.close()
@@ -451,9 +467,14 @@ class Store:
                 "the state database was removed or changed by somebody else: it is written anew",
                 extra={"path": str(self.path)},
             )
-        self.fault = None
-        # What is there may be an old copy, with records of what is long gone.
-        return _FROM_NOTHING | everything
+        with self._lock:
+            if self.fault is not None:  # Perhaps nothing could be read when it was opened.
+                for url in anew._records.keys() - self._records.keys() - self._changed - changed:  # noqa: SLF001
+                    self._records[url] = anew._records[url]  # noqa: SLF001
+                for key in anew._notes.keys() - self._notes.keys() - self._changed_notes - changed_notes:  # noqa: SLF001
+                    self._notes[key] = anew._notes[key]  # noqa: SLF001
+            # What is there may be an old copy, with records of what is long gone.
+            return _FROM_NOTHING | self._batch([*self._records], [*self._notes])
 
     def close(self) -> None:
         """Flush what can be flushed, and close."""
@@ -592,6 +613,18 @@ def _explained(error: Exception, what: str, path: Path, *, hint: str = "") -> St
 def _primary_code(error: Exception) -> int:
     """SQLite's own code, 0 if there is none. The lower byte of an extended code is the primary one."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _raise_why(error: BaseException, path: Path) -> None:
+    """Raise OSError if the disk refuses a file that SQLite says only that it cannot open. No connection may be open."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        return
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as refused:
+            if refused.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+                raise refused from error
 
 
 def _is_full(error: Exception, path: Path) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import logging
 import os
 import random
@@ -71,6 +73,18 @@ def opened(directory: Path) -> Iterator[Store]:
 def reread(directory: Path) -> list[Record]:
     with closing(Store.open_for_reading(directory)) as store:
         return store.of_site(SITE)
+
+
+@contextmanager
+def mounted(directory: Path, size: str) -> Iterator[None]:
+    directory.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def lock(directory: Path) -> sqlite3.Connection:
@@ -543,6 +557,98 @@ def test_a_disk_that_fails_is_no_reason_not_to_start(
     assert reread(tmp_path) == [EMPTY, FULL]
     store.close()
     assert (store.fault, caplog.records) == (None, [])
+
+
+def full(*_args: object) -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    raise error
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_what_is_on_a_full_disk_is_known_at_once_or_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, is_readable: bool
+) -> None:
+    def unreadable(_path: Path) -> None:
+        raise StoreError("cannot be read", hint="")
+
+    directory = tmp_path / "disk"
+    with mounted(directory, "256k"):
+        with opened(directory) as store:
+            store.put(FULL)
+            store.set_due(EMPTY.url, is_told=True)
+            store.put_site(SiteState(SITE, journal="j", since=5))
+        filler = directory / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        with monkeypatch.context() as failing:
+            if not is_readable:
+                failing.setattr(Store, "_known", unreadable)
+            store = Store.open_for_writing(directory)
+        with closing(store):
+            assert store.fault is not None
+            assert store.of_site(SITE) == ([FULL] if is_readable else [])
+            store.put(EMPTY)
+            with pytest.raises(StoreError, match="The disk is full"):
+                store.flush()
+            filler.unlink()
+            with monkeypatch.context() as failing:  # Something else took the room.
+                failing.setattr(Store, "_write", full)
+                with pytest.raises(StoreError, match="The disk is full"):
+                    store.flush()
+            store.flush()
+            assert (str(store.fault), store.due(), store.site(SITE).since) == ("None", [EMPTY.url], 5)
+            assert reread(directory) == [EMPTY, FULL]
+    assert caplog.records == []
+
+
+def test_after_one_failure_to_write_everything_anew_everything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as store:
+        store.put(EMPTY)
+        store.flush()
+        for file in tmp_path.iterdir():
+            file.unlink()
+        store.put(FULL)
+        with monkeypatch.context() as failing:
+            failing.setattr(Store, "_write", full)
+            with pytest.raises(StoreError, match="The disk is full"):
+                store.flush()
+        store.flush()
+        assert reread(tmp_path) == [EMPTY, FULL]
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.ENOSPC, errno.EIO])
+def test_a_file_that_the_disk_refuses_is_no_reason_not_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_args: object, **_more: object) -> None:
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+
+    def refuse_file(*_args: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    with monkeypatch.context() as failing:
+        failing.setattr("staticify.store.os.open", refuse_file)
+        failing.setattr(
+            "staticify.store.sqlite3.connect", lambda name, **_: connection if name == ":memory:" else refuse()
+        )
+        store = Store.open_for_writing(tmp_path)
+    assert os.strerror(number) in str(store.fault)
+    store.close()
+
+
+def test_a_journal_that_was_asked_in_the_future_confirms_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.put_site(SiteState(SITE, polled_at=time.time() + 3600))
+        assert store.right_at(FULL) == FULL.verified_at
+        store.put_site(SiteState(SITE, polled_at=(polled_at := time.time() - 5)))
+        assert store.right_at(FULL) == polled_at
 
 
 def test_a_failure_to_begin_anew_is_tried_again(tmp_path: Path) -> None:
