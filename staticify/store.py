@@ -97,6 +97,8 @@ class Store:
         self.fault: StoreError | None = None
         """Why `open_for_writing` had nothing on disk to go on with."""
         self._is_page_left_out = self._is_note_left_out = False
+        self._is_other_hand_told = False
+        """Whether the log says why everything is written anew, however often that is tried."""
 
     @classmethod
     def open_for_writing(cls, directory: Path) -> Store:
@@ -106,13 +108,20 @@ class Store:
         public no more must leave the tree whether or not that can be remembered.
         """
         path = directory / FILE_NAME
+        set_aside: Path | None = None
         try:
-            return cls._opened(path)
+            try:
+                store = cls._opened(path)
+            except sqlite3.DatabaseError as error:
+                set_aside = _set_aside(path, error)
+                store = cls._opened(path)
         except (OSError, sqlite3.Error) as error:
             fault = _explained(error, "use", path)
             if not _is_full(error, path) and not _is_disk_failing(error):
                 raise fault from error
-            return cls._in_memory(path, fault)
+            store = cls._in_memory(path, fault)
+        store.set_aside = set_aside
+        return store
 
     @classmethod
     def _in_memory(cls, path: Path, fault: StoreError) -> Store:
@@ -160,15 +169,7 @@ class Store:
     @classmethod
     def _opened(cls, path: Path) -> Store:
         path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-        try:
-            return cls._loaded(cls._connected(path), path, is_to_write=True)
-        except sqlite3.DatabaseError as error:
-            if not _is_corruption(error):
-                raise
-            set_aside = _set_aside(path)
-            store = cls._loaded(cls._connected(path), path, is_to_write=True)
-            store.set_aside = set_aside
-            return store
+        return cls._loaded(cls._connected(path), path, is_to_write=True)
 
     @staticmethod
     def _connected(path: Path) -> sqlite3.Connection:
@@ -424,6 +425,7 @@ class Store:
                     self._write(self._begin_anew(changed, changed_notes))
                 self._marks = _marks_of(self.path)
                 self.fault = None
+                self._is_other_hand_told = False
             except (sqlite3.Error, OSError) as error:
                 with self._lock:
                     self._changed |= changed
@@ -455,14 +457,19 @@ class Store:
         self._marks = ()  # Should the rest fail, the next flush begins here again.
         # First of all: closing takes the journal away by its name, which will be the new file's.
         self._connection.close()
-        anew = Store._opened(self.path)
-        self._connection = anew._connection  # noqa: SLF001  of the same class
-        if anew.set_aside:
+        try:
+            anew = Store._opened(self.path)
+        except sqlite3.DatabaseError as error:
+            set_aside = _set_aside(self.path, error)
+            self._is_other_hand_told = True
             log.warning(
                 "the state database was overwritten: it is set aside and written anew",
-                extra={"path": str(anew.set_aside)},
+                extra={"path": str(set_aside)},
             )
-        elif self.fault is None:
+            anew = Store._opened(self.path)
+        self._connection = anew._connection  # noqa: SLF001  of the same class
+        if self.fault is None and not self._is_other_hand_told:
+            self._is_other_hand_told = True
             log.warning(
                 "the state database was removed or changed by somebody else: it is written anew",
                 extra={"path": str(self.path)},
@@ -649,7 +656,10 @@ def _is_corruption(error: sqlite3.Error) -> bool:
     return _primary_code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
-def _set_aside(path: Path) -> Path:
+def _set_aside(path: Path, error: sqlite3.Error) -> Path:
+    """Where a corrupt database is by now. Raises the error if it is no corruption."""
+    if not _is_corruption(error):
+        raise error
     target = path.with_name(f"{path.name}.corrupt-{int(time.time())}")
     path.rename(target)
     for suffix in ("-wal", "-shm"):

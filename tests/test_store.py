@@ -620,6 +620,26 @@ def test_after_one_failure_to_write_everything_anew_everything_is_written(
         assert reread(tmp_path) == [EMPTY, FULL]
 
 
+def test_beside_a_full_disk_a_corrupt_database_is_set_aside_and_a_corrupt_note_forgets_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as store:
+        store.put_site(SiteState(SITE, journal="j", since=5))
+    changed(tmp_path, "insert into note values ('due', 'nonsense', '')")
+    with monkeypatch.context() as failing:
+        failing.setattr(Store, "_write", full)
+        with opened(tmp_path) as store:
+            assert (store.fault is None, store.site(SITE)) == (False, SiteState(SITE))
+    (tmp_path / FILE_NAME).write_bytes(b"garbage" * 1000)
+    connected = Store._connected
+    with monkeypatch.context() as failing:
+        failing.setattr(Store, "_connected", staticmethod(lambda path: connected(path) if path.exists() else full()))
+        with opened(tmp_path) as store:
+            assert store.fault is not None
+            assert store.set_aside is not None
+            assert store.set_aside.read_bytes() == b"garbage" * 1000
+
+
 @pytest.mark.parametrize("number", [errno.EDQUOT, errno.ENOSPC, errno.EIO])
 def test_a_file_that_the_disk_refuses_is_no_reason_not_to_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
