@@ -290,7 +290,7 @@ PATIENT = frozenset({
     "brotli of nothing without end", "bomb in a bomb", "body without end", "trailers without end",
     "fields without end", "field without end", "error page without end",
 })  # fmt: skip
-"""The bombs that meet the long deadline. None may last until then."""
+"""The bombs that meet the long deadline, for what hurts only with time."""
 
 
 def _path_of(name: str) -> str:
@@ -429,8 +429,6 @@ async def _bomb_one(hasty: OriginClient, patient: OriginClient, names: list[str]
             said = error.name
         late = time.monotonic() - started - deadline_seconds - (_waited_seconds() - waited)
         tally.errors[said] += 1
-        if name in PATIENT and said == OriginTimeout.name:
-            tally.faults.append(f"{name}: it went on until its deadline")
         tally.latest_seconds = max(tally.latest_seconds, late)
         if late > MAX_LATE_SECONDS:
             tally.faults.append(f"{name}: {said} {late * 1000:.0f} ms after its deadline")
