@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,7 +22,7 @@ from staticify.nouns import Mode, SiteState
 from staticify.overview import PageStatus, SiteStatus, explain_page, overview, problems_of
 
 SITE = "https://example.org/"
-THEN = 1_800_000_000.0
+THEN = 1_700_000_000.0
 """When everything was rendered."""
 INTERVAL, BOUND = 60.0, 80.0
 """The bound is interval and deadline, as a configuration that says nothing has them."""
@@ -186,9 +187,10 @@ def test_a_page_that_is_published_and_not_yet_in_the_state_is_fresh(tmp_path: Pa
     """The daemon writes its state once a second."""
 
     async def test(one: Seen) -> None:
+        soon = int(time.time()) + 100
         for file in one.stage.leaf("/a/").iterdir():
-            os.utime(file, (THEN + 100, THEN + 100))
-        assert one.states(THEN + 101)["/a/"] == ("fresh", 1.0)
+            os.utime(file, (soon, soon))
+        assert one.states(soon + 1.0)["/a/"] == ("fresh", 1.0)
 
     seen(tmp_path, test)
 

@@ -782,6 +782,7 @@ for _ in range(10):
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("flood", FLOODS)
 def test_what_one_client_sends_does_not_hold_up_the_rest(flood: str) -> None:
     async def scene(stage: Stage) -> None:

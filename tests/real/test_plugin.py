@@ -339,7 +339,10 @@ def test_the_shorter_way_answers_the_same_without_loading_plugins(wordpress: Wor
         usual, short = (wordpress.ask(asked, path) for path in ("/?staticify=changes", direct))
         assert (short.status, short.headers["content-type"]) == (200, "application/json")
         assert short.headers["cache-control"] == "no-store"
-        assert json.loads(short.body) == json.loads(usual.body) | {"direct": ""}
+        said, expected = json.loads(short.body), json.loads(usual.body) | {"direct": ""}
+        # WP-Cron may have turned between the two.
+        assert said | {"cron_due_at": 0} == expected | {"cron_due_at": 0}
+        assert type(said["cron_due_at"]) is type(expected["cron_due_at"])
     files = wordpress.stack.directory / "wordpress/wp-content/mu-plugins/loaded.php"
     files.write_text("<?php header( 'Loaded: yes' );")
     try:
