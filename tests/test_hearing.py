@@ -57,15 +57,19 @@ def test_what_was_heard_when_another_takes_over_is_told(tmp_path: Path) -> None:
         config, theme = config_with_theme(tmp_path)
         listener = Listener()
         first, second = Hearing(config, listener), Hearing(config, listener)
+        order = (SITE, Order(is_everything=True, is_hint=True))
         await first.start()
         (theme / "footer.php").write_text("<?php")
         await second.start(first)
-        await until(lambda: (SITE, Order(is_everything=True, is_hint=True)) in listener.orders)
-        # And the second hears.
-        listener.orders.clear()
-        (theme / "footer.php").write_text("<?php echo 1;")
-        await until(lambda: (SITE, Order(is_everything=True, is_hint=True)) in listener.orders)
-        await second.stop()
+        try:
+            # What goes on changing is waited for, half a minute at most.
+            await until(lambda: order in listener.orders, seconds=40)
+            # And the second hears.
+            listener.orders.clear()
+            (theme / "footer.php").write_text("<?php echo 1;")
+            await until(lambda: order in listener.orders, seconds=40)
+        finally:
+            await second.stop()
 
     asyncio.run(main())
 
