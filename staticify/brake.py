@@ -34,7 +34,7 @@ _BROKEN = frozenset({"empty", "php-error", "wp-die", "installation", "login", FO
 """Refusals of a home page that is not there. Whatever else is refused is there, and may not go out."""
 
 _TOO_MANY = "many pages went at once"
-_HOME_IS_LOST = "the home page is gone, closed or much shorter as well"
+_HOME_IS_LOST = "the home page is gone, closed, much shorter or another one as well"
 _HOME_IS_AWAY = "the home page cannot be asked for just now"
 
 
@@ -108,12 +108,12 @@ class Brake:
 
     def doubt_of_shrink(self, page: Page) -> str:
         """Why a page that has less text for good stays as it was for now; empty if it may go out. Blocks."""
-        if page == self._site.base:
+        home_page, home = self._find_home()
+        if page in {self._site.base, home_page}:
             # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
             others = [one for one in self._store.of_site(self._site.url) if one.url != page.url and one.is_published]
             gone = sum(map(_is_gone_from_wordpress, others))
             return f"WordPress has {gone} other pages no more" if gone > min(ALWAYS, max(1, len(others) // 2)) else ""
-        home = self._store.get(self._site.base.url)
         if home is not None and _is_lost(home):
             return _HOME_IS_LOST
         with self._shrinking:

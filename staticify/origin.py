@@ -58,7 +58,7 @@ PIECE_BYTES = 64 * 1024
 _OF_A_GATEWAY = frozenset({502, 503, 504})
 """Statuses of a web server whose PHP is not there."""
 QUIET_INTERVALS = 1.5
-"""In so many every page that is well has given a good answer."""
+"""In so many every page that is well has given a good answer, but for those of a group with a longer interval."""
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 MAX_MEMBERS = 1000
 """Of one gzip body. Each takes a decompressor, and a copy of what follows in the same piece."""
