@@ -10,6 +10,7 @@ import re
 from email.utils import parsedate_tz
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
+from staticify.brief import brief
 from staticify.errors import UrlError
 from staticify.nouns import Answer, Kind, Outcome, Verdict
 from staticify.rules import GateRules
@@ -136,7 +137,7 @@ def _kept(name: str, reason: str) -> Verdict:
 
 def _shown(text: str) -> str:
     """What a header field says, for the reason: not all 64 KiB of it."""
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+    return brief(text, _SHOWN_CHARACTERS)
 
 
 def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
