@@ -68,6 +68,7 @@ _SIGN_ON = ({"samlrequest"}, {"client_id", "redirect_uri"})
 
 KIND_CHANGED = "kind-changed"
 GONE, MOVED, NOT_PUBLIC, REDIRECT = "gone", "moved", "not-public", "redirect"
+OUTSIDE = "redirect-outside"
 STATUS = "status"
 FORBIDDEN = "forbidden"
 ENDS_THE_PARSER = "ends-the-parser"
@@ -173,7 +174,7 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
             "it must believe X-Forwarded-Proto (HTTPS) and Host",
         )
     if not is_inside(rules.site, target):
-        return _kept("redirect-outside", f"redirects ({answer.status}) to another site: {_shown(location)}")
+        return _kept(OUTSIDE, f"redirects ({answer.status}) to another site: {_shown(location)}")
     if (target.netloc, target.path) == (page.netloc, page.path) and target.scheme != page.scheme:
         return _kept(
             "redirect-scheme",

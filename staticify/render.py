@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import aiofiles
 
-from staticify.brake import LOSSES, Brake
+from staticify.brake import AWAY, LOSSES, Brake
 from staticify.brief import MAX_CHARACTERS, brief
 from staticify.canary import ANOTHER_VISITOR, PERSONAL, named_only_in, personal_difference
 from staticify.config import Group, Site
@@ -37,6 +37,9 @@ DENSE_AFTER_UNCHANGED = 3
 """Journeys without a change after which a page is worth the densest variants."""
 MAX_DENSE_BYTES = 256 * 1024
 """Larger pages keep their fast variants: this much takes a third of a second, and nobody can stop a compressor."""
+
+AWAY_SECONDS = 3600.0
+"""For so long a page redirects for now that nobody has said to have changed; then it goes like one that moved."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, "password", "do-not-cache"})
@@ -142,9 +145,10 @@ class Renderer:
         )
 
         verdict = decide_head(answer, page, rules.gate)
+        if verdict.name in AWAY and (is_meant or page != self.site.base):
+            seen, verdict = _away(seen, started, verdict, is_told=is_told)
         if verdict.outcome is Outcome.GONE:
-            is_loss = verdict.name in LOSSES and seen.is_published and not _is_unconfirmed(seen, verdict)
-            doubt = await self.brake.doubt_of_loss(page, time.monotonic()) if is_loss and not is_meant else ""
+            doubt = "" if is_meant else await self._doubt_of_loss(page, seen, verdict)
             return await self._workers.run(self._let_go, page, seen, started, verdict, doubt, is_meant=is_meant)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
@@ -168,6 +172,13 @@ class Renderer:
         return await self._workers.run_parsing(
             self._replace, page, seen, started, answer, source_digest, began_at, is_told=is_told, is_meant=is_meant
         )
+
+    async def _doubt_of_loss(self, page: Page, seen: Record, verdict: Verdict) -> str:
+        """Why a page stays that goes without a word; empty if it may go."""
+        is_away = verdict.name in AWAY
+        if not seen.is_published or _is_unconfirmed(seen, verdict) or not (is_away or verdict.name in LOSSES):
+            return ""
+        return await self.brake.doubt_of_loss(page, time.monotonic(), is_away=is_away)
 
     def _rules_for(self, page: Page) -> Rules:
         return self._rules[self.site.group_of(page)]
@@ -552,6 +563,18 @@ def is_held(record: Record) -> bool:
 def _is_unconfirmed(seen: Record, verdict: Verdict) -> bool:
     """True if the page stands, and the sign that it should not may be a passing fault."""
     return verdict.name in _NEEDS_CONFIRMATION and not seen.doubted_at and seen.is_published
+
+
+def _away(seen: Record, started: float, verdict: Verdict, *, is_told: bool) -> tuple[Record, Verdict]:
+    """What a redirect for now says of a page that stands: kept, until it was so for long or somebody means it."""
+    if not seen.is_published:
+        return seen, verdict
+    # By the wall clock, for it has to go on over a restart; should it jump, the brake is still there.
+    if seen.doubted_at and (is_told or started - seen.doubted_at >= AWAY_SECONDS):
+        return seen, replace(verdict, outcome=Outcome.GONE)
+    until = "if the next fetch agrees" if is_told else f"if that lasts {AWAY_SECONDS / 3600:.0f} h"
+    kept = replace(verdict, reason=f"{verdict.reason}; removed {until}")
+    return replace(seen, doubted_at=seen.doubted_at or started), kept
 
 
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"

@@ -871,6 +871,66 @@ def test_two_doubtful_signs_agree_whatever_lies_between_them(tmp_path: Path) -> 
     journey(tmp_path, test)
 
 
+@pytest.mark.parametrize("location", ["/membership-levels/", "/?p=7", "https://members.example/a/"])
+def test_a_redirect_for_now_that_lasts_takes_the_page_out(tmp_path: Path, location: str) -> None:
+    """A page that became one for members only sends everybody else away."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html()
+        for path in ("/", "/a/"):
+            await stage.render(path)
+        away = answer(b"", 302, Location=location)
+        # What is good again, or in error, begins nothing and ends nothing.
+        for status, seconds in ((302, 60), (200, 3600), (302, 60), (500, 2940), (302, 599)):
+            origin.pages["/a/"] = away if status == 302 else html() if status == 200 else answer(b"", status)
+            result = await stage.render("/a/")
+            assert result.record.is_published
+            assert ("removed if that lasts 1 h" in result.reason) is (status == 302)
+            stage.seconds += seconds
+        origin.pages["/a/"] = away
+        assert (await stage.render("/a/")).outcome is Outcome.KEPT
+        stage.seconds += 1
+        assert (await stage.render("/a/")).outcome is Outcome.GONE
+        assert not stage.leaf("/a/").exists()
+
+    journey(tmp_path, test)
+
+
+def test_a_redirect_for_now_of_a_page_that_was_changed_must_be_seen_twice(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html()
+        for path in ("/", "/a/"):
+            await stage.render(path)
+        origin.pages["/a/"] = answer(b"", 302, Location="/membership-levels/")
+        stage.store.set_due(stage.page("/a/").url, is_told=True)
+        result = await stage.render("/a/")
+        assert told(result) == (Outcome.KEPT, "redirect")
+        assert "removed if the next fetch agrees" in result.reason
+        assert told(await stage.render("/a/")) == (Outcome.GONE, "redirect")
+
+    journey(tmp_path, test)
+
+
+def test_a_site_that_is_closed_for_a_while_by_redirects_loses_nothing(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        paths = [f"/{number}/" for number in range(20)]
+        for path in ("/", *paths):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+        before = marks(stage.tree.path)
+        origin.pages.update(dict.fromkeys(("/", *paths), answer(b"", 302, Location="/back-soon/")))
+        for _ in range(5):
+            for path in ("/", *paths):
+                stage.store.set_due(stage.page(path).url, is_told=True)
+                assert (await stage.render(path)).outcome is Outcome.KEPT
+            stage.seconds += 1800
+        assert marks(stage.tree.path) == before
+        stage.store.set_due(stage.page("/1/").url, is_told=True)
+        assert "the home page redirects as well" in (await stage.render("/1/")).reason
+
+    journey(tmp_path, test)
+
+
 def test_where_a_page_moved_to_is_recorded_and_forgotten(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = answer(b"", 301, Location="/new/")
