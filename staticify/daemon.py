@@ -235,9 +235,17 @@ class Daemon:
         return self._store.take_id(message_id, now)
 
     def health(self) -> Mapping[str, object]:
-        """What a probe may know: whether every page of every site is within its bound, and what is under way."""
+        """What a probe may know: whether every page of every site is within its bound, and what is under way.
+
+        A state that stays in memory makes no page late, and is lost with the process: it is said beside that.
+        """
         sites = {url: self._health_of(keeper) for url, keeper in self._keepers.items()}
-        return {"ok": not any(site["late"] for site in sites.values()), "version": __version__, "sites": sites}
+        return {
+            "ok": not any(site["late"] for site in sites.values()),
+            "is_state_written": self._is_state_written,
+            "version": __version__,
+            "sites": sites,
+        }
 
     def _health_of(self, keeper: Keeper) -> dict[str, object]:
         state = self._store.site(keeper.site.url)

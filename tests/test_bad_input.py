@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from command import Done, daemon, staticify
+from scripted_journal import SECRET
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import files, leaf_of, site_toml, until, write_config
 
@@ -619,13 +621,24 @@ def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
     after_a_good_pass(tmp_path, test)
 
 
+async def health(socket: Path) -> dict[str, Any]:
+    """What the daemon's probe says."""
+    transport = httpx.AsyncHTTPTransport(uds=str(socket))
+    async with httpx.AsyncClient(transport=transport) as client:
+        found: dict[str, Any] = (await client.get("http://localhost/healthz")).json()
+        return found
+
+
 @is_root
 def test_a_state_database_that_becomes_unwritable_under_the_daemon(tmp_path: Path) -> None:
     async def main() -> None:
         async with ScriptedOrigin(pages={"/": html("home")}).running() as origin:
-            write_config(tmp_path, site_toml(origin.address, pages=["/"], interval="1s"))
+            listen = f'[webhook]\nlisten = "unix:{tmp_path}/socket"\n'
+            keys: dict[str, Any] = {"pages": ["/"], "interval": "1s", "secrets": [SECRET]}
+            write_config(tmp_path, site_toml(origin.address, **keys), listen).chmod(0o600)
             async with daemon(tmp_path) as running:
                 await running.logged("published")
+                assert (await health(tmp_path / "socket"))["is_state_written"] is True
                 (tmp_path / "state/filler").write_bytes(b"")
                 with (tmp_path / "state/filler").open("ab", buffering=0) as filler:
                     try:
@@ -635,10 +648,13 @@ def test_a_state_database_that_becomes_unwritable_under_the_daemon(tmp_path: Pat
                         pass
                 (line,) = await running.logged("state not written")
                 assert "disk is full" in line
+                found = await health(tmp_path / "socket")
+                assert (found["is_state_written"], found["ok"]) == (False, True)
                 origin.pages["/"] = html("news")
                 await running.logged("published", count=2)
                 (tmp_path / "state/filler").unlink()
                 await running.logged("state written again")
+                assert (await health(tmp_path / "socket"))["is_state_written"] is True
                 assert len(running.lines("state not written")) == 1
                 assert running.lines("somebody else") == []
                 assert await running.stop() == 0
