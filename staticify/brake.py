@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from staticify.config import Site
 from staticify.content import EMERGENCIES
 from staticify.errors import OriginError, UrlError
-from staticify.gate import FORBIDDEN, GONE, MOVED, OUTSIDE, REDIRECT, decide_head, decide_kind, kind_of
+from staticify.gate import BLOCKED, FORBIDDEN, GONE, MOVED, OUTSIDE, REDIRECT, decide_head, decide_kind, kind_of
 from staticify.looks import lack_of
 from staticify.losses import ALWAYS, Losses
 from staticify.nouns import Answer, Outcome, Record
@@ -35,6 +35,7 @@ LOST_SECONDS = 10.0
 _BROKEN = frozenset({"empty", "php-error", "wp-die", "installation", "login", FORBIDDEN, *EMERGENCIES})
 """Refusals of a home page that is not there. Whatever else is refused is there, and may not go out."""
 
+_IS_HOME = "it is the home page"
 _TOO_MANY = "many pages went at once"
 _HOME_IS_LOST = "the home page is gone, closed, much shorter or another one as well"
 _HOME_IS_AWAY = "the home page cannot be asked for just now"
@@ -86,7 +87,7 @@ class Brake:
         says that the page redirects for now: so do all pages of a site that is closed for a while.
         """
         if page == self._site.base:
-            return "it is the home page"
+            return _IS_HOME
         if not self.losses.has_room(time.monotonic(), self.loss_seconds, self._count_standing):
             return _TOO_MANY
         if doubt := await self._doubt_of_home(since):
@@ -95,6 +96,13 @@ class Brake:
             return _HOME_LEADS_ON
         may_go = self.losses.admit(time.monotonic(), self.loss_seconds, self._count_standing)
         return "" if may_go else _TOO_MANY
+
+    async def doubt_of_block(self, page: Page, since: float) -> str:
+        """Why a page stays for a while though it is not for everybody any more; empty if it may go.
+
+        That one page is closed, or many are, is their own matter; that the home page is as well may be a firewall's.
+        """
+        return _IS_HOME if page == self._site.base else await self._doubt_of_home(since)
 
     async def _doubt_of_home(self, since: float) -> str:
         """What is wrong with the home page, asked for after a moment; empty if nothing is."""
@@ -182,8 +190,8 @@ class Brake:
 
 
 def _is_gone_from_wordpress(record: Record) -> bool:
-    """True if the page stands in the tree and WordPress says that it has it no more."""
-    return record.is_published and record.outcome is Outcome.KEPT and record.verdict in LOSSES
+    """True if the page stands in the tree and WordPress says that it has it no more, or not for us."""
+    return record.is_published and record.outcome is Outcome.KEPT and record.verdict in {*LOSSES, BLOCKED}
 
 
 def _is_lost(home: Record) -> bool:

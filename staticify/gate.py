@@ -69,6 +69,8 @@ _SIGN_ON = ({"samlrequest"}, {"client_id", "redirect_uri"})
 KIND_CHANGED = "kind-changed"
 GONE, MOVED, NOT_PUBLIC, REDIRECT = "gone", "moved", "not-public", "redirect"
 OUTSIDE = "redirect-outside"
+BLOCKED = "blocked"
+"""A 403 in which nothing of WordPress's speaks: a firewall, or a web server that finds no index.php, says so too."""
 STATUS = "status"
 FORBIDDEN = "forbidden"
 ENDS_THE_PARSER = "ends-the-parser"
@@ -146,7 +148,9 @@ def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     if status in {404, 410}:
         return Verdict(GONE, Outcome.GONE, f"WordPress answers {status}")
     if status in {401, 403}:
-        return Verdict(NOT_PUBLIC, Outcome.GONE, f"WordPress answers {status}: not for everybody any more")
+        # wp_die() calls that before it says 403.
+        name = BLOCKED if status == 403 and not _calls_nocache(answer) else NOT_PUBLIC
+        return Verdict(name, Outcome.GONE, f"WordPress answers {status}: not for everybody any more")
     if status in {301, 302, 303, 307, 308}:
         return _decide_redirect(answer, page, rules)
     if status == 503 and answer.header("retry-after"):
@@ -220,7 +224,7 @@ def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
     for directive in ("private", "no-store"):
         if directive in directives:
             return refused(directive, f"Cache-Control: {directive}: WordPress says that the page is not for everybody")
-    if _NOCACHE_EXPIRES in (value.strip() for value in answer.header_values("expires")):
+    if _calls_nocache(answer):
         return refused("nocache", "Expires is in 1984: WordPress called nocache_headers() for this page")
     if "*" in {part.strip() for part in answer.header("vary").split(",")}:
         return refused("vary", "Vary: *: no two visitors get the same page (RFC 9111 section 4.1)")
@@ -231,6 +235,11 @@ def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
                 "set-cookie", f"sets cookie {_shown(name)!r}; if it says nothing personal, name it in allow_cookies"
             )
     return Verdict("ok", Outcome.PUBLISHED, "status and header fields allow it")
+
+
+def _calls_nocache(answer: Answer) -> bool:
+    """True if WordPress called nocache_headers()."""
+    return _NOCACHE_EXPIRES in (value.strip() for value in answer.header_values("expires"))
 
 
 def _personal_cookie(line: str, harmless: tuple[str, ...]) -> str | None:

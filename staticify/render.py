@@ -17,7 +17,7 @@ from staticify.canary import ANOTHER_VISITOR, PERSONAL, named_only_in, personal_
 from staticify.config import Group, Site
 from staticify.encode import Variants, encode
 from staticify.errors import OriginError, TreeError
-from staticify.gate import FORBIDDEN, KIND_CHANGED, MOVED, NOT_PUBLIC, decide_head, decide_kind, kind_of
+from staticify.gate import BLOCKED, FORBIDDEN, KIND_CHANGED, MOVED, NOT_PUBLIC, decide_head, decide_kind, kind_of
 from staticify.looks import is_about, lack_of
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import MAX_KEPT_CUTS, Answer, Cut, Kind, Outcome, Prepared, Record, Result, Verdict
@@ -38,11 +38,12 @@ DENSE_AFTER_UNCHANGED = 3
 MAX_DENSE_BYTES = 256 * 1024
 """Larger pages keep their fast variants: this much takes a third of a second, and nobody can stop a compressor."""
 
-AWAY_SECONDS = 3600.0
-"""For so long a page redirects for now that nobody has said to have changed; then it goes like one that moved."""
+DOUBT_SECONDS = 3600.0
+"""So long a page stays that nobody has said to have changed, and that redirects for now, or is closed together with the
+home page; then it goes."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
-_NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, "password", "do-not-cache"})
+_NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, BLOCKED, "password", "do-not-cache"})
 # What a record says of the page in the tree.
 _OF_THE_TREE = (
     "kind",
@@ -148,7 +149,7 @@ class Renderer:
         if verdict.name in AWAY and (is_meant or page != self.site.base):
             seen, verdict = _away(seen, started, verdict, is_told=is_told)
         if verdict.outcome is Outcome.GONE:
-            doubt = "" if is_meant else await self._doubt_of_loss(page, seen, verdict)
+            doubt = "" if is_meant else await self._doubt_of_loss(page, seen, started, verdict, is_told=is_told)
             return await self._workers.run(self._let_go, page, seen, started, verdict, doubt, is_meant=is_meant)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
@@ -173,12 +174,17 @@ class Renderer:
             self._replace, page, seen, started, answer, source_digest, began_at, is_told=is_told, is_meant=is_meant
         )
 
-    async def _doubt_of_loss(self, page: Page, seen: Record, verdict: Verdict) -> str:
-        """Why a page stays that goes without a word; empty if it may go."""
-        is_away = verdict.name in AWAY
-        if not seen.is_published or _is_unconfirmed(seen, verdict) or not (is_away or verdict.name in LOSSES):
+    async def _doubt_of_loss(self, page: Page, seen: Record, started: float, verdict: Verdict, *, is_told: bool) -> str:
+        """Why a page stays that goes without an operator's word; empty if it may go."""
+        if not seen.is_published or _is_unconfirmed(seen, verdict):
             return ""
-        return await self.brake.doubt_of_loss(page, time.monotonic(), is_away=is_away)
+        since = time.monotonic()
+        if verdict.name == BLOCKED and not is_told and not _is_lasting(seen, started):
+            doubt = await self.brake.doubt_of_block(page, since)
+            return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
+        if verdict.name in LOSSES | AWAY:
+            return await self.brake.doubt_of_loss(page, since, is_away=verdict.name in AWAY)
+        return ""
 
     def _rules_for(self, page: Page) -> Rules:
         return self._rules[self.site.group_of(page)]
@@ -426,7 +432,8 @@ class Renderer:
             reason = f"{verdict.reason}; kept, because {doubt} (`staticify purge` says that it is meant)"
             return self.conclude(seen, started, Verdict(verdict.name, Outcome.KEPT, reason))
         # What went because it is not for everybody stays in doubt until it is, or somebody says that it shall be so.
-        doubted_at = 0.0 if is_meant or (seen.is_published and verdict.name != NOT_PUBLIC) else seen.doubted_at
+        is_closed = verdict.name in {NOT_PUBLIC, BLOCKED} or not seen.is_published
+        doubted_at = seen.doubted_at if is_closed and not is_meant else 0.0
         return self.remove(page, seen, started, verdict, doubted_at=doubted_at)
 
     def remove(
@@ -565,18 +572,23 @@ def _is_unconfirmed(seen: Record, verdict: Verdict) -> bool:
     return verdict.name in _NEEDS_CONFIRMATION and not seen.doubted_at and seen.is_published
 
 
+def _is_lasting(seen: Record, started: float) -> bool:
+    """True if a page has been in doubt for long, by the wall clock: it goes on over a restart."""
+    return bool(seen.doubted_at) and started - seen.doubted_at >= DOUBT_SECONDS
+
+
 def _away(seen: Record, started: float, verdict: Verdict, *, is_told: bool) -> tuple[Record, Verdict]:
     """What a redirect for now says of a page that stands: kept, until it was so for long or somebody means it."""
     if not seen.is_published:
         return seen, verdict
-    # By the wall clock, for it has to go on over a restart; should it jump, the brake is still there.
-    if seen.doubted_at and (is_told or started - seen.doubted_at >= AWAY_SECONDS):
+    if (seen.doubted_at and is_told) or _is_lasting(seen, started):
         return seen, replace(verdict, outcome=Outcome.GONE)
-    until = "if the next fetch agrees" if is_told else f"if that lasts {AWAY_SECONDS / 3600:.0f} h"
+    until = "if the next fetch agrees" if is_told else f"if that lasts {_DOUBT_HOURS}"
     kept = replace(verdict, reason=f"{verdict.reason}; removed {until}")
     return replace(seen, doubted_at=seen.doubted_at or started), kept
 
 
+_DOUBT_HOURS = f"{DOUBT_SECONDS / 3600:.0f} h"
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"
 _OVERTAKEN = Verdict("revoked", Outcome.GONE, "WordPress took the page back while it was fetched")
 _RETIRED = Verdict("overtaken", Outcome.KEPT, "the configuration was read anew meanwhile")

@@ -142,7 +142,7 @@ def test_other_charsets_are_refused(charset: str) -> None:
         (404, gone("gone", "WordPress answers 404")),
         (410, gone("gone", "WordPress answers 410")),
         (401, gone("not-public", "WordPress answers 401: not for everybody any more")),
-        (403, gone("not-public", "WordPress answers 403: not for everybody any more")),
+        (403, gone("blocked", "WordPress answers 403: not for everybody any more")),
         (500, kept("status", "WordPress answers 500")),
         (502, kept("status", "WordPress answers 502")),
         (503, kept("status", "WordPress answers 503")),

@@ -434,8 +434,11 @@ def test_a_closed_home_page_holds_the_others(tmp_path: Path) -> None:
             origin.pages[path] = html(path)
             await stage.render(path)
             origin.pages[path] = answer(b"", 403 if path == "/" else 404)
-        seen = [[(await stage.render(path)).outcome for path in ("/", *paths)] for _ in range(4)]
-        assert [outcomes[0] for outcomes in seen] == [Outcome.KEPT, *[Outcome.GONE] * 3]
+        seen = []
+        for _ in range(4):
+            seen.append([(await stage.render(path)).outcome for path in ("/", *paths)])
+            stage.seconds += 1800
+        assert [outcomes[0] for outcomes in seen] == [Outcome.KEPT, Outcome.KEPT, Outcome.GONE, Outcome.GONE]
         assert {outcome for outcomes in seen for outcome in outcomes[1:]} == {Outcome.KEPT}
         assert "home page" in (await stage.render(paths[0])).reason
         # Nor when it answers something else for a moment.
@@ -454,6 +457,45 @@ def test_a_closed_home_page_holds_the_others(tmp_path: Path) -> None:
             *[Outcome.KEPT] * len(paths[1:]),
             *[Outcome.GONE] * len(paths[1:]),
         ]
+
+    journey(tmp_path, test)
+
+
+@pytest.mark.parametrize("is_wordpress", [True, False])
+def test_what_is_closed_together_with_the_home_page_goes_in_an_hour(tmp_path: Path, *, is_wordpress: bool) -> None:
+    """A firewall takes staticify for a robot, and answers 403 to all that it asks; or WordPress says so itself."""
+    paths = ["/", *(f"/{number}/" for number in range(20))]
+    closed = answer(b"", 403, **({"Expires": "Wed, 11 Jan 1984 05:00:00 GMT"} if is_wordpress else {}))
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in paths:
+            origin.pages[path] = html(path)
+            await stage.render(path)
+            origin.pages[path] = closed
+        seen = []
+        for minutes in (1, 58, 1, 0):
+            seen.append({(await stage.render(path)).outcome for path in paths})
+            stage.seconds += 60 * minutes
+        kept, gone = {Outcome.KEPT}, {Outcome.GONE}
+        assert seen == ([kept, gone, gone, gone] if is_wordpress else [kept, kept, kept, gone])
+
+    journey(tmp_path, test)
+
+
+def test_a_page_that_is_closed_alone_goes_at_once_and_so_does_one_that_was_changed(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        paths = [f"/{number}/" for number in range(20)]
+        for path in ("/", *paths):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+        for path in paths[1:]:
+            origin.pages[path] = answer(b"", 403)
+        for expected in (Outcome.KEPT, Outcome.GONE):
+            assert {(await stage.render(path)).outcome for path in paths[1:]} == {expected}
+        origin.pages["/"] = origin.pages["/0/"] = answer(b"", 403)
+        for expected in (Outcome.KEPT, Outcome.GONE):
+            stage.store.set_due(stage.page("/0/").url, is_told=True)
+            assert (await stage.render("/0/")).outcome is expected
 
     journey(tmp_path, test)
 
@@ -808,7 +850,8 @@ def test_a_page_goes_whatever_is_wrong_with_the_body_that_says_so(tmp_path: Path
 
 DOUBTFUL = {
     "401": (answer(b"", 401), "not-public"),
-    "403": (answer(b"", 403), "not-public"),
+    "403": (answer(b"", 403), "blocked"),
+    "WordPress's own 403": (answer(b"", 403, Expires="Wed, 11 Jan 1984 05:00:00 GMT"), "not-public"),
     "password": (answer(html('<form action="/wp-login.php?action=postpass"></form>')), "password"),
     "login": (answer(b"", 302, Location=f"{PUBLIC}/wp-login.php?redirect_to=%2F"), "not-public"),
     "moved": (answer(b"", 301, Location="/new/"), "moved"),
