@@ -187,11 +187,10 @@ class Tree:
         If another directory stands at the tree's path by now, it is locked and used from here on. Raises TreeError;
         then a whole leaf stands there, the old one unless only the last fsync failed.
         """
-        what = f"cannot publish {self.path / place.relative}"
         try:
             parent, temporary = self._begin(place)
         except OSError as error:
-            raise _explained(error, what) from error
+            raise self._unpublished(place, error) from error
         try:
             try:
                 old_mtime = self._mtime_of(parent, place.leaf)
@@ -206,7 +205,7 @@ class Tree:
             # Before the old leaf goes: a power failure may undo the swap, and must then find the old leaf.
             os.fsync(parent)
         except OSError as error:
-            raise _explained(error, what) from error
+            raise self._unpublished(place, error) from error
         finally:
             _close(parent)
         with self._shape:
@@ -215,6 +214,11 @@ class Tree:
         self._replaced.extend(_Replaced(now, place.directories, name) for name in replaced)
         self._take_away_replaced(now - LINGER_SECONDS)
         return mtime
+
+    def _unpublished(self, place: Place, error: OSError) -> TreeError:
+        """Why a page could not be published. What is the disk's own matter is said of every page in the same words."""
+        what = f"in {self.path}" if error.errno in _OF_THE_DISK else self.path / place.relative
+        return _explained(error, f"cannot publish {what}")
 
     def remove(self, place: Place) -> bool:
         """Take a page out of the tree, and the directories that it leaves empty. False if it was not there.
@@ -750,6 +754,9 @@ def _listed(directory: int) -> tuple[list[str], list[str]]:
                 below.append(entry.name)
     return sorted(below), sorted(ours)
 
+
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""No page's own fault, and no other page would do better."""
 
 _HINTS = {
     errno.ENOSPC: "The disk is full: the pages in the tree stay as they are until there is room",

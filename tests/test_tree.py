@@ -710,7 +710,7 @@ def test_a_full_disk_leaves_the_old_page_whole(tmp_path: Path, *, has_exchange: 
             with pytest.raises(TreeError) as caught:
                 tree.publish(place, Kind.HTML, big)
             assert str(caught.value) == (
-                f"cannot publish {tree.path / place.relative}: No space left on device. "
+                f"cannot publish in {tree.path}: No space left on device. "
                 "The disk is full: the pages in the tree stay as they are until there is room"
             )
             assert names(tree.path) == before
