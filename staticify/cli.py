@@ -163,8 +163,9 @@ def init(
                 origin,
                 interval=interval,
                 concurrency=concurrency,
-                tree_path=str(tree or ""),
-                state_path=str(state or ""),
+                # A shell's path begins where the shell is, one in the file where the file is.
+                tree_path=str(tree.absolute()) if tree else "",
+                state_path=str(state.absolute()) if state else "",
                 on_proposal=progress.add_total,
                 on_page=lambda: progress.advance(""),
             )

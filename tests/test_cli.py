@@ -28,7 +28,7 @@ from scripted_journal import SECRET
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import files, site_toml, until, write_config
 
-from staticify import __version__
+from staticify import __version__, config as configuration
 from staticify.cli import main
 from staticify.nouns import Mode, OriginState, SiteState
 from staticify.store import Store
@@ -476,6 +476,17 @@ def test_what_is_to_be_copied_after_init_is_a_line_of_its_own(tmp_path: Path) ->
         assert done.out.splitlines()[-2:] == [f"Written: {name}. Next:", command]
         _, said = await asyncio.to_thread(on_terminal, tmp_path, *arguments, columns=80)
         assert command in said.splitlines()
+
+    scene(tmp_path, test)
+
+
+def test_paths_given_to_init_begin_where_the_shell_is(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        arguments = ("init", "https://example.org/", "--origin", origin.address, "--config", "etc/site.toml")
+        assert (await staticify(tmp_path, *arguments, "--tree", "tree", "--state", "../state")).status == GOOD
+        written = configuration.load(tmp_path / "etc/site.toml")
+        assert written.tree_path == tmp_path / "tree"
+        assert written.state_path.resolve() == tmp_path.parent / "state"
 
     scene(tmp_path, test)
 
