@@ -32,6 +32,7 @@ SYSTEM_DIRECTORIES = frozenset({
 
 # Stands in for the base of a site whose url is at fault, so that its pages can be checked all the same.
 _UNKNOWN_BASE = Page("https", "site.invalid", "/")
+_UNKNOWN_ROOT = _UNKNOWN_BASE.url.rstrip("/")
 _FIELD_VALUE = re.compile(r"[A-Za-z0-9=,;:/. _-]*")
 _PARAMETER = re.compile(r"[A-Za-z0-9_-]+\*?")
 _MACHINE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62})")
@@ -54,7 +55,8 @@ def parse_page_of(base: Page, value: object) -> Page:
     try:
         return _page_on(base, text_of(value))
     except UrlError as error:
-        raise ValueError(str(error)) from None
+        # Nobody wrote the address that stands in.
+        raise ValueError(str(error).replace(_UNKNOWN_ROOT, "")) from None
 
 
 @lru_cache(maxsize=MAX_PAGES)

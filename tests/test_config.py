@@ -533,10 +533,11 @@ FAULTS: list[tuple[str, str, list[Fault]]] = [
     ),
     (
         "a page beside a url at fault is checked all the same",
-        '[[site]]\nurl = "a"\npages = ["/ok", "/a//b"]\nsitemaps = ["/s.xml", "https://a.example/s.xml"]',
+        '[[site]]\nurl = "a"\npages = ["/ok", "/a//b", "/?p=1"]\nsitemaps = ["/s.xml", "https://a.example/s.xml"]',
         [
             Fault("site[0].url", "'a' is not an absolute http or https URL", 2),
             Fault("site[0].pages[1]", "path '/a//b' has an empty segment", 3),
+            Fault("site[0].pages[2]", "'/?p=1' has a query string; a page is a path alone", 3),
         ],
     ),
     (
