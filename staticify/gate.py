@@ -46,6 +46,9 @@ HARMLESS_COOKIES = (
     "wordpress_test_cookie",
 )
 
+_COOKIES_OF_WORDPRESS = ("wordpress_*", "wp-postpass_*", "wp-settings-*", "comment_author_*")
+"""By which it knows who logged in, gave a password or commented: nobody is told that they may be allowed."""
+
 # wp_get_nocache_headers(): before WordPress 6.3 this date was the only sign that a page must not be stored.
 _NOCACHE_EXPIRES = "Wed, 11 Jan 1984 05:00:00 GMT"
 
@@ -231,9 +234,10 @@ def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
     for line in answer.header_values("set-cookie"):
         name = _personal_cookie(line, (*HARMLESS_COOKIES, *rules.allow_cookies))
         if name is not None:
-            return refused(
-                "set-cookie", f"sets cookie {_shown(name)!r}; if it says nothing personal, name it in allow_cookies"
-            )
+            hint = "; if it says nothing personal, name it in allow_cookies"
+            if _is_among(name, _COOKIES_OF_WORDPRESS):
+                hint = ", by which WordPress knows a visitor"
+            return refused("set-cookie", f"sets cookie {_shown(name)!r}{hint}")
     return Verdict("ok", Outcome.PUBLISHED, "status and header fields allow it")
 
 
@@ -246,12 +250,15 @@ def _personal_cookie(line: str, harmless: tuple[str, ...]) -> str | None:
     """Name of the cookie that a Set-Cookie line sets, or None if it sets nothing that could be personal."""
     pair, *rest = line.split(";")
     name = pair.partition("=")[0].strip()
-    for pattern in harmless:
-        if name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1])):
-            return None
+    if _is_among(name, harmless):
+        return None
     # RFC 6265 section 5.2: names in any case, and the last of two counts.
     attributes = {key.strip().lower(): value.strip() for key, _, value in (part.partition("=") for part in rest)}
     return None if _is_removal(attributes) else name
+
+
+def _is_among(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1])) for pattern in patterns)
 
 
 def _is_removal(attributes: dict[str, str]) -> bool:
