@@ -100,11 +100,14 @@ def _unusable_file(path: Path) -> str:
 def _closed(path: Path) -> str:
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         return f"the file system of {path} is mounted read-only"
-    owner = user_name(path.stat().st_uid)
-    return (
-        f"the user {user_name(os.geteuid())} may not write to {path}, which belongs to {owner}. "
-        f"Run it as that user: runuser -u {owner} -- staticify ..."
+    user, status = user_name(os.geteuid()), path.stat()
+    owner = user_name(status.st_uid)
+    # Made by root with a mkdir, say. staticify is not to run as root.
+    is_roots = status.st_uid == 0 != os.geteuid()
+    mend = (
+        f"As root: chown -R {user} {path}" if is_roots else f"Run it as that user: runuser -u {owner} -- staticify ..."
     )
+    return f"the user {user} may not write to {path}, which belongs to {owner}. {mend}"
 
 
 def _open_secrets(config: Config) -> Iterator[str]:

@@ -23,8 +23,9 @@ from scripted_journal import SECRET
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import files, leaf_of, site_toml, until, write_config
 
-from staticify import config as configuration, oneshot
+from staticify import audit, config as configuration, oneshot
 from staticify.discover import MAX_SITEMAP_BYTES
+from staticify.errors import ConfigError
 from staticify.nouns import Outcome
 
 GOOD, NOT_GOOD, USAGE = 0, 1, 2
@@ -462,6 +463,23 @@ def without_rights(directory: Path, *arguments: str) -> Done:
 def give_away(path: Path, mode: int) -> None:
     os.chown(path, 65534, 65534)
     path.chmod(mode)
+
+
+@is_root
+def test_nobody_is_told_to_run_it_as_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_config(tmp_path, site_toml("http://127.0.0.1:1", pages=["/"]))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "state").mkdir()
+    loaded = configuration.load(path)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    monkeypatch.setattr(os, "access", lambda _, mode, **__: mode == os.F_OK)
+    with pytest.raises(ConfigError) as caught:
+        audit.check(loaded, path)
+    assert [fault.message for fault in caught.value.faults] == [
+        f"the user nobody may not write to {tmp_path}/{name}, which belongs to root. "
+        f"As root: chown -R nobody {tmp_path}/{name}"
+        for name in ("tree", "state")
+    ]
 
 
 @is_root
