@@ -47,6 +47,11 @@ class PageStatus:
         """True if the last journey was good, or if there was none yet."""
         return not self.outcome or Outcome(self.outcome).is_good
 
+    @property
+    def is_lost(self) -> bool:
+        """True if the page was published, and is in the tree no more by no doing of staticify's."""
+        return self.state == "absent" and self.outcome in {Outcome.PUBLISHED, Outcome.UNCHANGED}
+
 
 @dataclass(frozen=True, slots=True)
 class SiteStatus:

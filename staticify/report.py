@@ -75,6 +75,12 @@ _MODES = {
 }
 
 
+_LOST = (
+    "was published, and is in the tree no more: a running daemon puts it back within an interval; without one: "
+    "staticify render --all"
+)
+
+
 def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus], *, is_running: bool) -> None:
     """The tables of `status`, one for each site, with why each page that is not good is not, and a line that sums up.
 
@@ -88,6 +94,7 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus], *,
         of_site = [status for status in statuses if status.site == site.url]
         _print_rows([_cells_of(status, now) for status in of_site])
         _print_findings([(one.outcome, one.verdict, one.reason, one.url) for one in of_site if not one.is_good])
+        _print_findings([("", one.state, _LOST, one.url) for one in of_site if one.is_lost], are_named=True)
         counts = [(site.fresh, "fresh"), (site.stale, "stale"), (site.absent, "absent")]
         said = ", ".join(f"{count} {state}" for count, state in counts if count) or "nothing rendered yet"
         oldest = "" if site.oldest_seconds is None else f", oldest {_duration(site.oldest_seconds)}"
@@ -191,7 +198,7 @@ def print_explanation(explanation: Explanation, twice: Twice | None = None) -> N
     rows: list[tuple[str, str]] = [
         ("page", record.url),
         ("tree", str(explanation.file) + ("" if exists else "  (not there)")),
-        ("state", status.state + (f", verified {age} ago" if age else "")),
+        ("state", status.state + (f", verified {age} ago" if age else f": {_LOST}" if status.is_lost else "")),
         ("verdict", f"{record.outcome or 'never rendered'}: {record.verdict}"),
         ("why", record.reason),
         ("failures", f"{record.failures} in a row" if record.failures else "none"),

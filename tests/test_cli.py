@@ -421,6 +421,21 @@ def test_a_page_that_was_never_rendered(tmp_path: Path) -> None:
     scene(tmp_path, test)
 
 
+def test_a_page_that_somebody_took_out_of_the_tree(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        (tmp_path / "tree/example.org/a").rename(tmp_path / "aside")
+        lost = "was published, and is in the tree no more: a running daemon puts it back within an interval"
+        for arguments in (("status",), ("status", "--problems")):
+            told = (await staticify(tmp_path, *arguments)).out
+            assert told.count(f"\nabsent: {lost}") == told.count("absent: ") == 1
+            assert "staticify render --all (1 page)\n" in told
+        told = (await staticify(tmp_path, "explain", "/a/")).out
+        assert re.search(rf"^state +absent: {lost}", told, re.MULTILINE)
+
+    scene(tmp_path, test)
+
+
 def test_a_page_that_was_removed_and_is_listed_no_more(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")
