@@ -180,23 +180,24 @@ def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:
             f"redirects ({answer.status}) to itself: WordPress does not see the public address; "
             "it must believe X-Forwarded-Proto (HTTPS) and Host",
         )
-    if not is_inside(rules.site, target):
-        return _kept(OUTSIDE, f"redirects ({answer.status}) to another site: {_shown(location)}")
-    if (target.netloc, target.path) == (page.netloc, page.path) and target.scheme != page.scheme:
+    is_elsewhere = not is_inside(rules.site, target)
+    if not is_elsewhere and (target.netloc, target.path) == (page.netloc, page.path) and target.scheme != page.scheme:
         return _kept(
             "redirect-scheme",
             f"redirects ({answer.status}) to {target.scheme}: set `url` to {target.scheme}:// or let WordPress "
             "believe X-Forwarded-Proto",
         )
-    if has_query:
+    if is_elsewhere:
+        where = f"another site: {_shown(location)}"
+    elif has_query:
         # It went all the same: a plain permalink, say, where the page has no other.
         where = f"{_shown(location)!r}, which is no page"
-        if answer.status in {301, 308}:
-            return Verdict(MOVED, Outcome.GONE, f"moved ({answer.status}) to {where}")
-        return _kept(REDIRECT, f"redirects ({answer.status}) to {where}")
+    else:
+        where = target.url
     if answer.status in {301, 308}:
-        return Verdict(MOVED, Outcome.GONE, f"moved ({answer.status}) to {target.url}: list that instead")
-    return _kept(REDIRECT, f"redirects ({answer.status}) for now to {target.url}")
+        instead = ": list that instead" if where == target.url else ""
+        return Verdict(MOVED, Outcome.GONE, f"moved ({answer.status}) to {where}{instead}")
+    return _kept(OUTSIDE if is_elsewhere else REDIRECT, f"redirects ({answer.status}) for now to {where}")
 
 
 def _is_login(location: str) -> bool:

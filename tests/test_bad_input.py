@@ -138,7 +138,8 @@ ORIGINS: dict[str, tuple[bytes | str | Script, str, tuple[str, ...]]] = {
         ("leads back to our own front end", "set `origin` to WordPress's own address"),
     ),
     "redirect to another host": (
-        answer(b"", 301, Location="https://somebody.example/"), "redirect-outside", ("https://somebody.example/",),
+        answer(b"", 302, Location="https://somebody.example/"), "redirect-outside",
+        ("https://somebody.example/",),
     ),
     "redirect loop": (loop, "redirect-loop", ("to itself", "X-Forwarded-Proto")),
     "body over the limit": (answer(html("x" * 40_000)), "too-large", ("over the limit of 32768 bytes",)),

@@ -412,7 +412,7 @@ def test_a_render_is_the_median_of_five() -> None:
         (
             html(status=301, location="https://www.example.org/"),
             (
-                "https://example.org/ cannot be kept: redirects (301) to another site: https://www.example.org/. "
+                "https://example.org/ cannot be kept: moved (301) to another site: https://www.example.org/. "
                 "Give the address that visitors use"
             ),
         ),

@@ -287,7 +287,7 @@ LAST_GOOD_PAGE_STAYS: dict[str, tuple[bytes | str, Outcome, str, str]] = {
     "429": (answer(b"", 429), Outcome.KEPT, "status", "429"),
     "maintenance": (answer(html(), 503, Retry_After="0"), Outcome.KEPT, "maintenance", "Retry-After: 0"),
     "302 inside": (answer(b"", 302, Location="/new/"), Outcome.KEPT, "redirect", "/new/"),
-    "301 outside": (answer(b"", 301, Location="https://evil.example/"), Outcome.KEPT, "redirect-outside", "evil"),
+    "302 outside": (answer(b"", 302, Location="https://evil.example/"), Outcome.KEPT, "redirect-outside", "evil"),
     "301 to itself": (answer(b"", 301, Location=f"{PUBLIC}/"), Outcome.KEPT, "redirect-loop", "X-Forwarded-Proto"),
     "301 to http": (answer(b"", 301, Location="http://example.org/"), Outcome.KEPT, "redirect-scheme", "http://"),
     "301 to nowhere": (answer(b"", 301), Outcome.KEPT, "redirect", "without saying where"),
@@ -396,7 +396,15 @@ def test_a_site_that_loses_its_pages_loses_a_few_at_a_time(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("count", [2, 5, 30])
-@pytest.mark.parametrize("home", [answer(b"", 404), answer(b"", 301, Location="/new/"), html("Nothing found.")])
+@pytest.mark.parametrize(
+    "home",
+    [
+        answer(b"", 404),
+        answer(b"", 301, Location="/new/"),
+        answer(b"", 301, Location="https://www.example.org/"),
+        html("Nothing found."),
+    ],
+)
 def test_a_site_that_loses_its_home_page_loses_nothing(tmp_path: Path, home: bytes | str, count: int) -> None:
     """A table of the database is gone, say: WordPress answers 404 to all that is no list, and lists nothing."""
     paths = [f"/{number}/" for number in range(count)]
@@ -856,6 +864,7 @@ DOUBTFUL = {
     "login": (answer(b"", 302, Location=f"{PUBLIC}/wp-login.php?redirect_to=%2F"), "not-public"),
     "moved": (answer(b"", 301, Location="/new/"), "moved"),
     "moved for good": (answer(b"", 308, Location=f"{PUBLIC}/new/"), "moved"),
+    "moved to another site": (answer(b"", 301, Location="https://shop.example/"), "moved"),
     "moved to a query": (answer(b"", 301, Location="/?page_id=2"), "moved"),
     "moved, with a broken body": (answer(b"", 301, Location="/new/", Content_Encoding="gzip"), "moved"),
     "a plugin's login": (answer(b"", 302, Location="/login/?redirect_to=%2F"), "not-public"),
