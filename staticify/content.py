@@ -52,19 +52,19 @@ _EMERGENCY_MAX_CHARACTERS = 1500
 _LOGGED_IN_SIGNS = (
     "body.logged-in",
     "#wp-admin-bar-my-account",
-    "a[href*='wp-login.php?action=logout']",
-    # wp_logout_url() and a shop's, wherever the login is: for who can log out.
+    # wp_logout_url() and a shop's, wherever the login is: for who can log out. Without a nonce it is anybody's link.
     "a[href*='action=logout'][href*='_wpnonce=']",
     "a[href*='customer-logout'][href*='_wpnonce=']",
     ".logged-in-as a[href*='profile.php']",
     # post_class() says what a post is: neither is for everybody.
     ".type-post.status-private, .type-page.status-private, .type-post.status-draft, .type-page.status-draft",
 )
-# What is cut where body_class() says that the page is a stranger's, as by a plugin that keeps parts of pages. Where the
-# theme does not ask it, nothing says that the rest is not somebody's too.
+# What is cut where body_class() says that the page is a stranger's, as by a plugin that keeps parts of pages, and what
+# a menu may say to everybody. Where the theme does not ask it, nothing says that the rest is not somebody's too.
 _SIGNS_WITHOUT_CLASSES = (
     "a.post-edit-link[href*='/wp-admin/']",
     "a.comment-edit-link[href*='/wp-admin/']",
+    "a[href*='wp-login.php?action=logout']",
     ".logged-in-as",
     "input#_wp_unfiltered_html_comment_disabled",
 )

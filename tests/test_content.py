@@ -376,7 +376,7 @@ def test_a_login_form_in_a_sidebar_is_public() -> None:
         (
             "<header",
             '<a href="https://a.example/wp-login.php?action=logout&amp;_wpnonce=b905611339">Log out</a><header',
-            "a[href*='wp-login.php?action=logout']",
+            "a[href*='action=logout'][href*='_wpnonce=']",
         ),
         (
             '<p class="comment-notes">',
@@ -412,10 +412,11 @@ def test_signs_of_somebody_who_is_logged_in(old: str, new: str, sign: str) -> No
     [
         '<a class="post-edit-link" href="/wp-admin/post.php?post=7&amp;action=edit">Edit</a>',
         '<p class="logged-in-as">Logged in as Ada</p>',
+        '<a href="/wp-login.php?action=logout">Log out</a>',
         '<input type="hidden" id="_wp_unfiltered_html_comment_disabled" value="b905611339">',
     ],
 )
-def test_what_is_cut_from_a_strangers_page_is_a_sign_where_nothing_says_whose_it_is(sign: str) -> None:
+def test_what_a_strangers_page_may_have_is_a_sign_where_nothing_says_whose_it_is(sign: str) -> None:
     body = SINGLE.replace(b"<header", sign.encode() + b"<header", 1)
     assert decide(body).is_publishable
     nobodys = re.sub(rb"<body[^>]*>", b"<body>", body)
