@@ -218,7 +218,7 @@ class Tree:
     def _unpublished(self, place: Place, error: OSError) -> TreeError:
         """Why a page could not be published. What is the disk's own matter is said of every page in the same words."""
         what = f"in {self.path}" if error.errno in _OF_THE_DISK else self.path / place.relative
-        return _explained(error, f"cannot publish {what}")
+        return explained(error, f"cannot publish {what}")
 
     def remove(self, place: Place) -> bool:
         """Take a page out of the tree, and the directories that it leaves empty. False if it was not there.
@@ -232,7 +232,7 @@ class Tree:
             except FileNotFoundError:
                 return False
             except OSError as error:
-                raise _explained(error, f"cannot reach {self.path / place.relative}") from error
+                raise explained(error, f"cannot reach {self.path / place.relative}") from error
             try:
                 temporary = _TEMPORARY + secrets.token_hex(8)
                 mtime = None
@@ -249,7 +249,7 @@ class Tree:
                 try:
                     os.fsync(parent)
                 except OSError as error:
-                    fault = _explained(error, f"{self.path / place.relative} is removed, but for a power failure")
+                    fault = explained(error, f"{self.path / place.relative} is removed, but for a power failure")
                     log.error("a removal is not on the disk yet", extra={"reason": str(fault)})  # noqa: TRY400
                 version = ""
                 with contextlib.suppress(OSError):
@@ -258,7 +258,7 @@ class Tree:
                 for name in filter(None, (temporary, version)):
                     _remove_all(parent, name)
             except OSError as error:
-                raise _explained(error, f"cannot remove {self.path / place.relative}") from error
+                raise explained(error, f"cannot remove {self.path / place.relative}") from error
             finally:
                 _close(parent)
             self._prune(place.directories)
@@ -336,7 +336,7 @@ class Tree:
         try:
             hosts, _ = self._below(())
         except OSError as error:
-            raise _explained(error, f"cannot read the tree {self.path}") from error
+            raise explained(error, f"cannot read the tree {self.path}") from error
         # In a list of our own, however deep it gets: not by calls, and no directory stays open meanwhile.
         pending: list[tuple[tuple[str, ...], str]] = [((), host) for host in reversed(hosts)]
         while pending:
@@ -376,7 +376,7 @@ class Tree:
                     _close(directory)
             except OSError as error:
                 if not directories:
-                    raise _explained(error, f"cannot sweep the tree {self.path}") from error
+                    raise explained(error, f"cannot sweep the tree {self.path}") from error
                 self._pass_over(directories, error)
         return count
 
@@ -394,7 +394,7 @@ class Tree:
         if isinstance(error, _NOT_OURS) or path in self._passed_over or len(self._passed_over) >= MAX_PASSED_OVER:
             return
         self._passed_over.add(path)
-        fault = _explained(error, f"cannot read {self.path / path}")
+        fault = explained(error, f"cannot read {self.path / path}")
         log.error("a part of the tree cannot be read and is passed over", extra={"reason": str(fault)})
 
     def _begin(self, place: Place) -> tuple[int, str]:
@@ -583,7 +583,7 @@ def _locked(path: Path) -> int:
                 hint="A running daemon renders every page by itself, and at once what `staticify purge` names; stop it "
                 "first, or give this one another tree",
             ) from None
-        raise _explained(error, f"cannot use the tree {path}") from error
+        raise explained(error, f"cannot use the tree {path}") from error
     return fd
 
 
@@ -770,5 +770,6 @@ _HINTS = {
 }
 
 
-def _explained(error: OSError, what: str) -> TreeError:
+def explained(error: OSError, what: str) -> TreeError:
+    """What could not be done in the tree, why, and what to do about it."""
     return TreeError(f"{what}: {error.strerror or error}", hint=_HINTS.get(error.errno or 0, ""))

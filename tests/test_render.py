@@ -1415,6 +1415,34 @@ def test_a_tree_that_cannot_be_looked_into_ends_the_journey_and_no_more(
     journey(tmp_path, test)
 
 
+def test_a_page_that_staticify_may_not_look_at_is_no_defect_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup was put back as root, with a umask that lets nobody else in."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        before, leaf, real = marks(stage.tree.path), stage.leaf().name, os.open
+
+        def guarded(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+            if path == leaf:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, flags, mode, dir_fd=dir_fd)
+
+        monkeypatch.setattr(os, "open", guarded)
+        origin.pages["/"] = html("changed")
+        result = await stage.render()
+        monkeypatch.undo()
+        assert (told(result), result.reason) == (
+            (Outcome.KEPT, "tree-error"),
+            f"cannot look into {stage.leaf()}: Permission denied. The user that runs staticify must own the tree",
+        )
+        assert marks(stage.tree.path) == before
+        assert told(await stage.render()) == PUBLISHED
+
+    journey(tmp_path, test)
+
+
 def test_a_list_that_lacks_the_home_page_holds_no_other_page(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/a/"] = html("a")
