@@ -60,7 +60,7 @@ _PLAIN_FIELDS = {
 }
 MAX_NUMBER = 253_402_300_799
 """The last second of the year 9999. No count and no size is larger, and no time can be shown that is later."""
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, UrlError)
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, UrlError)
 """What comes of a row that says what nobody wrote."""
 
 _Batch = dict[str, list[tuple[Any, ...]]]
@@ -145,11 +145,12 @@ class Store:
         """Open the database beside the daemon that writes it. A row that is corrupt is left out. Raises StoreError."""
         path = directory / FILE_NAME
         try:
-            if not path.exists():
+            # A file without a byte is one whose disk was full before anything was in it.
+            if not path.exists() or path.stat().st_size == 0:
                 raise StoreError(
                     f"there is no state database {path}",
-                    hint="A running daemon makes it with the next page that it fetches; without one: "
-                    "staticify render --all",
+                    hint="A running daemon makes it with the next page that it fetches, or when its disk has room; "
+                    "without one: staticify render --all",
                 )
             options = "mode=ro&immutable=1" if is_at_rest else "mode=ro"
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS)
@@ -605,6 +606,10 @@ _FAILING = (
     "The disk fails: see the kernel's log. What is to be remembered stays in memory until the disk takes it; if it is "
     "the file alone, take it away, and a new one is made"
 )
+_READ_ONLY = (
+    "Its file system is read-only, or is so for the unit: see the kernel's log, or make the unit anew "
+    "(`staticify config systemd`)"
+)
 
 
 def _explained(error: Exception, what: str, path: Path, *, hint: str = "") -> StoreError:
@@ -614,6 +619,8 @@ def _explained(error: Exception, what: str, path: Path, *, hint: str = "") -> St
         hint = _FULL
     elif _is_disk_failing(error):
         hint = _FAILING
+    elif _is_read_only(error, path):
+        hint = _READ_ONLY
     return StoreError(f"cannot {what} the state database {path}: {error}", hint=hint)
 
 
@@ -648,6 +655,15 @@ def _is_full(error: Exception, path: Path) -> bool:
 def _is_disk_failing(error: Exception) -> bool:
     is_refused = isinstance(error, OSError) and error.errno == errno.EIO
     return is_refused or _primary_code(error) == sqlite3.SQLITE_IOERR
+
+
+def _is_read_only(error: Exception, path: Path) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.EROFS
+    with contextlib.suppress(OSError):
+        is_refused = _primary_code(error) in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+        return is_refused and bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    return False
 
 
 def _is_corruption(error: sqlite3.Error) -> bool:

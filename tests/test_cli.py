@@ -393,7 +393,8 @@ def test_before_anything_was_rendered(tmp_path: Path) -> None:
             assert (done.status, done.out) == (NOT_GOOD, "")
             assert done.err == (
                 f"staticify: there is no state database {tmp_path}/state/state.db. "
-                "A running daemon makes it with the next page that it fetches; without one: staticify render --all\n"
+                "A running daemon makes it with the next page that it fetches, or when its disk has room; "
+                "without one: staticify render --all\n"
             )
         # Reading makes nothing.
         assert list(files(tmp_path)) == ["staticify.toml"]
