@@ -163,15 +163,16 @@ class Brake:
         return "" if is_whole else _HOME_IS_LOST
 
     def _find_home(self) -> tuple[Page, Record | None]:
-        """The home page, or the one that it leads to: of a site in several languages, the first one's. Blocks."""
+        """The home page, or the one that it led to: of a site in several languages, the first one's. Blocks."""
         home = self._site.base
         record = self._record_of(home)
-        if record is None or record.is_published or record.verdict not in {REDIRECT, MOVED}:
+        if record is None or record.is_published or _is_closed(record) or not record.location:
             return home, record
         try:
             page = parse_page(urljoin(home.url, record.location))
         except (UrlError, ValueError):
             return home, record
+        # Whatever the home page answers by now: an error there may be the same fault.
         return (page, self._record_of(page)) if is_inside(home, page) else (home, record)
 
     def _is_whole(self, page: Page, record: Record, answer: Answer) -> bool:

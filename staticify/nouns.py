@@ -200,7 +200,7 @@ class Record:
     cut_count: int = 0
     """How many there are."""
     location: str = ""
-    """Where a redirect points to."""
+    """Where the page last redirected to; empty once it was there itself."""
 
     @property
     def is_published(self) -> bool:

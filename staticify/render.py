@@ -140,7 +140,7 @@ class Renderer:
             before,
             status=answer.status,
             headers=_shown(answer),
-            location=_location_of(answer),
+            location=_location_of(answer) or before.location,
             tags=parse_label(answer.header("staticify-tags")),
             render_seconds=answer.seconds,
         )
@@ -517,6 +517,7 @@ class Renderer:
             reason=verdict.reason,
             failures=0 if is_right else record.failures + 1,
             doubted_at=0.0 if is_good else record.doubted_at,
+            location="" if is_good else record.location,
             held_for="" if is_good else record.held_for,
             held_bytes=0 if is_good else record.held_bytes,
             held_count=0 if is_good else record.held_count,
