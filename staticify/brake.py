@@ -124,7 +124,7 @@ class Brake:
 
     def doubt_of_shrink(self, page: Page) -> str:
         """Why a page that has less text for good stays as it was for now; empty if it may go out. Blocks."""
-        home_page, home = self._find_home()
+        home_page, home = self.find_home()
         if page in {self._site.base, home_page}:
             # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
             others = [one for one in self._store.of_site(self._site.url) if one.url != page.url and one.is_published]
@@ -136,6 +136,19 @@ class Brake:
             may_go = self._shrunk.admit(time.monotonic(), self._site.interval_seconds, self._count_standing)
         return "" if may_go else "many pages shrank at once"
 
+    def find_home(self) -> tuple[Page, Record | None]:
+        """The home page, or the one that it led to: of a site in several languages, the first one's. Blocks."""
+        home = self._site.base
+        record = self._record_of(home)
+        if record is None or record.is_published or _is_closed(record) or not record.location:
+            return home, record
+        try:
+            page = parse_page(urljoin(home.url, record.location))
+        except (UrlError, ValueError):
+            return home, record
+        # Whatever the home page answers by now: an error there may be the same fault.
+        return (page, self._record_of(page)) if is_inside(home, page) else (home, record)
+
     def forget_home(self) -> None:
         """Something is known, or said, of the home page since it was asked for: the next loss asks for it anew."""
         self._forgotten += 1
@@ -144,7 +157,7 @@ class Brake:
 
     async def _look_at_home(self) -> str:
         """Why the home page that stands is none, or another one, if it is asked for now; empty if it is well."""
-        page, record = await self._workers.run(self._find_home)
+        page, record = await self._workers.run(self.find_home)
         if record is None or not (record.is_published or _is_closed(record)):
             return ""  # There is nothing that it could be compared with.
         try:
@@ -161,19 +174,6 @@ class Brake:
         # What may not go out may be there all the same: that is another matter.
         is_whole = await self._workers.run_parsing(self._is_whole, page, record, answer)
         return "" if is_whole else _HOME_IS_LOST
-
-    def _find_home(self) -> tuple[Page, Record | None]:
-        """The home page, or the one that it led to: of a site in several languages, the first one's. Blocks."""
-        home = self._site.base
-        record = self._record_of(home)
-        if record is None or record.is_published or _is_closed(record) or not record.location:
-            return home, record
-        try:
-            page = parse_page(urljoin(home.url, record.location))
-        except (UrlError, ValueError):
-            return home, record
-        # Whatever the home page answers by now: an error there may be the same fault.
-        return (page, self._record_of(page)) if is_inside(home, page) else (home, record)
 
     def _is_whole(self, page: Page, record: Record, answer: Answer) -> bool:
         """True if it is no shorter than the one that stands, or somebody says that it changed. Blocks."""

@@ -366,7 +366,9 @@ class Renderer:
 
         None once two later fetches agreed on it: then WordPress means it.
         """
-        standing = self.body_of(page) if in_place is not None and in_place.kind is kind else b""
+        # A home page that led to a language until now is compared with that one.
+        other, _ = self.brake.find_home() if page == self.site.base else (page, None)
+        standing = self.body_of(other) if in_place is None or in_place.kind is kind else b""
         if prepared.missing and standing:
             # What the page in the tree has not either is no loss.
             never = self._prepare_standing(standing, kind, self._rules_for(page)).missing

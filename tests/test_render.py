@@ -598,14 +598,14 @@ def test_where_the_home_page_leads_to_a_language_that_ones_tells(
     journey(tmp_path, test)
 
 
-@pytest.mark.parametrize("home", [answer(b"", 403), answer(b"", 404), answer(b"", 500)])
-def test_where_the_home_page_leads_nowhere_any_more_the_language_is_lost_too(tmp_path: Path, home: bytes) -> None:
+@pytest.mark.parametrize("home", [answer(b"", 403), answer(b"", 404), answer(b"", 500), DEFAULT_PAGE])
+def test_where_the_home_page_leads_nowhere_any_more_the_language_is_lost_too(tmp_path: Path, home: bytes | str) -> None:
     """A wrong document root, or a database that lost its tables, answers so for what led to the language as well."""
     paths = [f"/en/{number}/" for number in range(8)]
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = answer(b"", 302, Location="/en/")
-        origin.pages |= {path: html(path) for path in ("/en/", *paths)}
+        origin.pages |= {"/en/": WORDPRESS} | {path: html(path) for path in paths}
         for path in ("/", "/en/", *paths):
             await stage.render(path)
         before = marks(stage.tree.path)
@@ -615,7 +615,7 @@ def test_where_the_home_page_leads_nowhere_any_more_the_language_is_lost_too(tmp
             await stage.render("/")
             assert {(await stage.render(path)).outcome for path in ("/en/", *paths)} == {Outcome.KEPT}
         assert marks(stage.tree.path) == before
-        origin.pages |= {"/": html("one language"), "/en/": answer(b"", 301, Location="/")}
+        origin.pages |= {"/": WORDPRESS, "/en/": answer(b"", 301, Location="/")}
         assert [told(await stage.render(path)) for path in ("/", "/en/", "/en/")] == [
             PUBLISHED,
             (Outcome.KEPT, "moved"),
