@@ -61,6 +61,8 @@ class Guard:
         """While it is not, failures in a row pause nothing: one pass tries each page, whatever came of those before."""
         self.failures = 0
         """In a row."""
+        self._unanswered = 0
+        """So many in a row found nobody there, whatever they asked for."""
         self.in_flight = 0
         self._limit = float(most)
         self._shrunk_at = float("-inf")
@@ -142,6 +144,7 @@ class Guard:
         and WP-Cron runs, before WordPress makes any.
         """
         now = started + seconds
+        self._unanswered = 0
         if is_aside:
             return self._is_broken and self._is_unanswered and self._count_probe()
         self._is_pages_turn = False
@@ -149,6 +152,7 @@ class Guard:
         if is_page:
             self._good_at = now
             self._asked_for_rest.clear()
+            self.failures = 0
         if self._is_broken:
             if is_page:
                 self._is_page_good = True
@@ -157,7 +161,6 @@ class Guard:
             self._let_next(now)
             return False
         if is_page:
-            self.failures = 0
             self._failed.clear()
         self._compare(page, started, seconds, is_there=is_there)
         return False
@@ -211,6 +214,7 @@ class Guard:
         """
         self._is_page(page)
         self.failures += 1
+        self._unanswered = 0 if is_answer else self._unanswered + 1
         self._failed.add(page)
         self._shrink(0.5, started, now)
         had_pause = self.pause(now) is not None
@@ -224,8 +228,9 @@ class Guard:
                 self._limit = 1.0
                 self._asked_for_rest.clear()  # After the pause one page speaks for itself again.
         # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
-        is_dead = not is_answer or (is_quiet and self._have_all_failed())
-        if self.is_armed and self.failures >= FAILURES_IN_A_ROW and is_dead:
+        are_many = self._is_broken or self.failures >= FAILURES_IN_A_ROW
+        is_dead = self._unanswered >= FAILURES_IN_A_ROW or (are_many and is_quiet and self._have_all_failed())
+        if self.is_armed and is_dead:
             self._is_broken, self._is_unanswered = True, not is_answer
             self._is_page_good, self._good_probes = False, 0
             until = max(until, now + PROBE_SECONDS)

@@ -245,6 +245,18 @@ def test_a_pause_ends_however_few_pages_are_well(well: int, bad: int) -> None:
     assert guard.pause((since + 1) * 60.0) is None
 
 
+def test_a_page_whose_connection_is_reset_each_time_keeps_no_pause_up() -> None:
+    """WordPress is back, and one page of three still ends the process that makes it."""
+    guard, now = broken(at=0.0), 0.0
+    for _ in range(GOOD_IN_A_ROW):
+        now += 2 * PROBE_SECONDS
+        assert guard.admit(now) is None
+        guard.succeed("/", now, 0.1)
+        guard.fail("/reset/", "reset", now + 1, now + 1, is_answer=False)
+        assert guard.failures == 1
+    assert guard.pause(now + 1) is None
+
+
 def test_a_good_probe_of_long_ago_ends_no_pause() -> None:
     guard, now = broken(at=0.0), 0.0
     for _ in range(5 * GOOD_IN_A_ROW):
@@ -338,6 +350,19 @@ def test_one_page_that_fails_or_hangs_pauses_no_other() -> None:
         for page in known:
             guard.succeed(page, 0.0, 0.1)
         assert not any(guard.fail("/slow/", "no", 100.0 + n, 120.0 + n) for n in range(60))
+
+
+def test_a_page_whose_connection_is_reset_is_no_sign_that_nobody_is_there_while_the_journal_answers() -> None:
+    guard = Guard(8, quiet_seconds=90.0)
+    guard.is_armed = True
+    for page in ("/", "/reset/"):
+        guard.succeed(page, 0.0, 0.1)
+    for minute in range(2, 60):
+        assert guard.admit(60.0 * minute, is_question=True) is None
+        guard.succeed("question", 60.0 * minute, 0.01, is_aside=True)
+        for second in (10, 40):
+            assert not guard.fail("/reset/", "reset", 60.0 * minute, 60.0 * minute + second, is_answer=False)
+    assert guard.admit(3600.0) is None
 
 
 def test_a_page_that_is_asked_for_more_often_than_others_pauses_them_not() -> None:
