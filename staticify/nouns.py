@@ -62,7 +62,7 @@ class OriginState:
     reason: str = ""
     """Why it is paused."""
     unreachable: tuple[str, ...] = ()
-    """Addresses that are asked last, because they could not be reached a short while ago."""
+    """Addresses that are asked last, because they were of no use a short while ago."""
 
 
 class Outcome(StrEnum):

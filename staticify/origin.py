@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
 UNREACHABLE_SECONDS = 30.0
-"""For so long an address that could not be reached is asked last: each attempt may cost CONNECT_SECONDS."""
+"""For so long an address that was of no use is asked last: each attempt may cost CONNECT_SECONDS, or a deadline."""
 MAX_FIELD_BYTES = 32 * 1024
 """Of one header field. A policy of several plugins passes the library's 8 KiB."""
 MAX_FIELDS = 128
@@ -256,7 +256,9 @@ class OriginClient:
         self._label: Mapping[str, str] = {}
         self._labelled_at = float("-inf")
         self._retry_at: dict[Origin, float] = {}
-        """By the monotonic clock, of each address that could not be reached, or was a gateway to nowhere."""
+        """By the monotonic clock, of each address that was of no use, if there are others."""
+        self._answered_at: dict[Origin, float] = {}
+        """When each address last began an answer, by the same clock."""
 
     async def ask(self, body: bytes, direct: str = "") -> Answer:
         """What the site's plugin answers to a signed question. Raises OriginError. Waits for no slot: it is small.
@@ -377,12 +379,10 @@ class OriginClient:
             async with self._guarded_stream(method, raw_path, max_bytes, fields, body, started) as stream:
                 yield stream
         except OriginError as error:
-            # What was under way when this process was stopped is too late when it goes on, whatever WordPress did.
-            is_in_time = time.monotonic() - started < self._site.deadline_seconds + STOPPED_SECONDS
             if stream is not None and isinstance(error, AnswerTooLarge):
                 # A matter of the page, not of a server that has too much to do.
                 self._note_answer(name, stream, started, is_aside=is_aside)
-            elif is_in_time:
+            elif self._is_in_time(started):
                 # One page may take too long; that nobody is there is no matter of a page.
                 is_answer = stream is not None or isinstance(error, OriginTimeout)
                 self._note_failure(name, f"{error.name}: {error}", started, is_answer=is_answer)
@@ -393,6 +393,10 @@ class OriginClient:
                 self._note_answer(name, stream, started, is_aside=is_aside)
             raise
         self._note_answer(name, stream, started, is_aside=is_aside)
+
+    def _is_in_time(self, started: float) -> bool:
+        """False if this process stood still meanwhile: then a fetch is too late, whatever WordPress did."""
+        return time.monotonic() - started < self._site.deadline_seconds + STOPPED_SECONDS
 
     def _note_answer(self, name: str, stream: Stream, started: float, *, is_aside: bool) -> None:
         if stream.status >= 500 or stream.status == 429:
@@ -413,14 +417,18 @@ class OriginClient:
         self, method: str, raw_path: str, max_bytes: int, fields: Mapping[str, str], body: bytes, started: float
     ) -> AsyncGenerator[Stream]:
         deadline_seconds = self._site.deadline_seconds
+        asked: list[Origin] = []
         try:
             async with asyncio.timeout(deadline_seconds):
-                response, origin = await self._send(method, raw_path, fields, body)
+                response, origin = await self._send(method, raw_path, fields, body, asked)
                 try:
                     yield Stream(response, max_bytes, origin, started)
                 finally:
                     await _body_of(response).aclose()
         except TimeoutError:
+            # One page may hang; an address that has answered nobody meanwhile does.
+            if asked and self._answered_at.get(asked[-1], float("-inf")) < started and self._is_in_time(started):
+                self._put_last(asked[-1], f"it says nothing within {deadline_seconds:g} s")
             raise OriginTimeout(f"no whole answer within {deadline_seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
@@ -454,50 +462,54 @@ class OriginClient:
         return seconds if stream.status == 429 else min(seconds, self._site.interval_seconds)
 
     async def _send(
-        self, method: str, raw_path: str, fields: Mapping[str, str], body: bytes
+        self, method: str, raw_path: str, fields: Mapping[str, str], body: bytes, asked: list[Origin]
     ) -> tuple[httpx.Response, Origin]:
-        failures = []
+        """The beginning of an answer, and whose it is. Each address is in `asked` as soon as it is asked."""
         headers = self._headers
         if fields:
             headers = httpx.Headers(headers)
             headers.update(fields)
-        gateways: list[tuple[Origin, str]] = []
-        turns = self._in_turn()
-        for origin, transport in turns:
-            is_last = origin == turns[-1][0]
-            # Not as `content`: httpx would look for fields to add, which takes half of the time, and all are there.
-            request = httpx.Request(
-                method,
-                origin.base_url + raw_path,
-                headers=headers,
-                stream=httpx.ByteStream(body),
-                extensions=self._extensions,
-            )
-            request.read()
-            try:
-                response = await transport.handle_async_request(request)
-            except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-                translated = _translated(error)
-                if _is_without_connection(error):
-                    self._put_last(origin, str(translated))
-                else:
+        failures: list[str] = []
+        gateways: list[tuple[Origin, httpx.Response]] = []
+        async with AsyncExitStack() as unused:
+            for origin, transport in self._in_turn():
+                asked.append(origin)
+                # Not as `content`: httpx would look for fields to add, which takes half of the time, and all are there.
+                request = httpx.Request(
+                    method,
+                    origin.base_url + raw_path,
+                    headers=headers,
+                    stream=httpx.ByteStream(body),
+                    extensions=self._extensions,
+                )
+                request.read()
+                try:
+                    response = await transport.handle_async_request(request)
+                except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+                    translated = _translated(error)
+                    if _is_without_connection(error):
+                        self._put_last(origin, str(translated))
+                    # Only a server that was not there is passed over: one that answered badly has had the request.
+                    if not isinstance(translated, OriginUnreachable):
+                        raise translated from error
+                    failures.append(f"{origin}: {translated}")
+                    continue
+                self._answered_at[origin] = time.monotonic()
+                if response.status_code not in _OF_A_GATEWAY:
                     self._put_back(origin)
-                # Only a server that was not there is passed over: one that answered badly has had the request.
-                if not isinstance(translated, OriginUnreachable):
-                    raise translated from error
-                failures.append(f"{origin}: {translated}")
-            else:
-                if response.status_code not in _OF_A_GATEWAY or is_last:
-                    if response.status_code not in _OF_A_GATEWAY:
-                        self._put_back(origin)
-                        # Where all answer so, it is a matter of the page, or of what stands behind them all.
-                        for other, reason in gateways:
-                            self._put_last(other, reason)
+                    for other, answered in gateways:
+                        self._put_last(other, f"it answers {answered.status_code}")
                     return response, origin
                 # Its PHP may be dead alone. Asking twice does no harm: a page is only read, and so is the journal.
-                await _body_of(response).aclose()
-                gateways.append((origin, f"it answers {response.status_code}"))
-        raise OriginUnreachable("; ".join([*failures, *(f"{origin}: {reason}" for origin, reason in gateways)]))
+                gateways.append((origin, response))
+                await unused.aclose()
+                unused.push_async_callback(_body_of(response).aclose)
+            if gateways:
+                # Where all that are there answer so, it is a matter of the page, or of what stands behind them.
+                origin, response = gateways[-1]
+                unused.pop_all()
+                return response, origin
+        raise OriginUnreachable("; ".join(failures))
 
     def _in_turn(self) -> list[tuple[Origin, AiohttpTransport]]:
         """The addresses in the configured order; last those that were of no use a short while ago, in turn."""
@@ -508,7 +520,9 @@ class OriginClient:
         return sorted(self._transports, key=lambda pair: last.get(pair[0], 0.0))
 
     def _put_last(self, origin: Origin, reason: str) -> None:
-        if len(self._transports) > 1 and origin not in self._retry_at:
+        if len(self._transports) == 1:
+            return
+        if origin not in self._retry_at:
             log.warning(
                 "an origin address is of no use; the others are asked first",
                 extra={"site": self._site.url, "origin": str(origin), "reason": reason},
@@ -516,7 +530,7 @@ class OriginClient:
         self._retry_at[origin] = time.monotonic() + UNREACHABLE_SECONDS
 
     def _put_back(self, origin: Origin) -> None:
-        if self._retry_at.pop(origin, None) is not None and len(self._transports) > 1:
+        if self._retry_at.pop(origin, None) is not None:
             log.info("an origin address answers again", extra={"site": self._site.url, "origin": str(origin)})
 
     async def aclose(self) -> None:

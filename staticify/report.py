@@ -162,7 +162,7 @@ def _origin_lines(origin: OriginState | None, now: float) -> Iterator[str]:
         failures = f", {origin.failures} failures in a row" if origin.failures else ""
         yield f"WordPress is spared: {origin.limit} of {origin.most} fetches at once{failures}"
     for address in origin.unreachable:
-        yield f"{address} could not be reached a short while ago: the other addresses are asked first"
+        yield f"{address} was of no use a short while ago: the other addresses are asked first"
 
 
 def explanation_json(explanation: Explanation, twice: Twice | None = None) -> dict[str, Any]:

@@ -855,7 +855,7 @@ PROBED_IN = 25
         ),
         (
             OriginState(limit=4, most=4, unreachable=("http://127.0.0.1:9",)),
-            ["http://127.0.0.1:9 could not be reached a short while ago: the other addresses are asked first"],
+            ["http://127.0.0.1:9 was of no use a short while ago: the other addresses are asked first"],
         ),
         (
             OriginState(

@@ -361,6 +361,97 @@ def test_a_page_that_is_bad_everywhere_is_no_matter_of_the_address(caplog: pytes
     run(test)
 
 
+def test_an_address_that_hangs_is_asked_after_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """It takes connections, and its PHP has stopped."""
+    caplog.set_level(logging.INFO)
+
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": never}).running() as first,
+            ScriptedOrigin(pages={"/": "second"}).running() as second,
+            client_of([first.address, second.address], deadline="300ms") as client,
+        ):
+            with pytest.raises(OriginTimeout):
+                await client.fetch("/")
+            assert client.state.unreachable == (first.address,)
+            assert [(await client.fetch("/")).body for _ in range(3)] == [b"second"] * 3
+            assert len(first.requests) == 1
+        assert said(caplog) == [(LAST, first.address)]
+
+    run(test)
+
+
+def test_a_page_that_hangs_is_no_matter_of_an_address_that_answers_others() -> None:
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": "first", "/slow/": never}).running() as first,
+            ScriptedOrigin(pages={"/": "second"}).running() as second,
+            client_of([first.address, second.address], deadline="300ms") as client,
+        ):
+            slow = asyncio.create_task(client.fetch("/slow/"))
+            await until(lambda: "/slow/" in first.paths())
+            assert (await client.fetch("/")).body == b"first"
+            with pytest.raises(OriginTimeout):
+                await slow
+            assert (client.state.unreachable, second.requests) == ((), [])
+
+    run(test)
+
+
+def test_who_is_cancelled_says_nothing_of_an_address() -> None:
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": never}).running() as first,
+            client_of([first.address, f"http://127.0.0.1:{unused_port()}"]) as client,
+        ):
+            fetching = asyncio.create_task(client.fetch("/"))
+            await until(lambda: first.paths() == ["/"])
+            fetching.cancel()
+            await asyncio.wait([fetching])
+            assert client.state.unreachable == ()
+
+    run(test)
+
+
+def test_an_address_that_hangs_up_is_not_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.2)
+    caplog.set_level(logging.INFO)
+
+    async def test() -> None:
+        port = unused_port()
+        first = f"http://127.0.0.1:{port}"
+        async with (
+            ScriptedOrigin(pages={"/": "second"}).running() as second,
+            client_of([first, second.address]) as client,
+        ):
+            await client.fetch("/")
+            async with ScriptedOrigin(pages={"/": sends()}).running(port=str(port)) as resetting:
+                await asyncio.sleep(0.25)
+                assert [(await client.fetch("/")).body for _ in range(3)] == [b"second"] * 3
+                assert len(resetting.requests) == 1
+        assert said(caplog) == [(LAST, first)]
+
+    run(test)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_the_only_address_that_is_there_answers_counts(*, is_first: bool) -> None:
+    """An upgrade, beside a machine that is off: WordPress is there, and says for how long it asks to be left alone."""
+
+    async def test() -> None:
+        upgrade = answer(b"", 503, Retry_After="30")
+        async with ScriptedOrigin(pages={"/a/": upgrade, "/b/": upgrade}).running() as origin:
+            addresses = [origin.address, f"http://127.0.0.1:{unused_port()}"]
+            async with client_of(addresses if is_first else addresses[::-1]) as client:
+                assert [(await client.fetch(path)).status for path in ("/a/", "/b/")] == [503, 503]
+                assert "it asks for 30 s" in client.state.reason
+                assert client.state.unreachable == (addresses[1],)
+
+    run(test)
+
+
 def test_an_error_of_wordpress_own_is_no_matter_of_the_address() -> None:
     async def test() -> None:
         async with (
@@ -379,6 +470,7 @@ def test_a_single_address_is_asked_each_time_and_nothing_is_said(caplog: pytest.
         async with client_of(f"http://127.0.0.1:{port}") as client:
             with pytest.raises(OriginUnreachable):
                 await client.fetch("/")
+            assert client.state.unreachable == ()
             async with ScriptedOrigin(pages={"/": "there"}).running(port=str(port)):
                 assert (await client.fetch("/")).body == b"there"
         assert said(caplog) == []
