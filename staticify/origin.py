@@ -472,7 +472,8 @@ class OriginClient:
         failures: list[str] = []
         gateways: list[tuple[Origin, httpx.Response]] = []
         async with AsyncExitStack() as unused:
-            for origin, transport in self._in_turn():
+            turns = self._in_turn()
+            for origin, transport in turns:
                 asked.append(origin)
                 # Not as `content`: httpx would look for fields to add, which takes half of the time, and all are there.
                 request = httpx.Request(
@@ -483,10 +484,16 @@ class OriginClient:
                     extensions=self._extensions,
                 )
                 request.read()
+                # Whether one that was of no use is back must not cost a fetch all of its time.
+                is_trial = origin in self._retry_at and origin != turns[-1][0]
+                patience = self._site.deadline_seconds / len(turns) if is_trial else None
                 try:
-                    response = await transport.handle_async_request(request)
+                    async with asyncio.timeout(patience):
+                        response = await transport.handle_async_request(request)
                 except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
                     translated = _translated(error)
+                    if is_trial and isinstance(translated, OriginTimeout):
+                        translated = OriginUnreachable(f"still nothing within {patience:g} s")
                     if _is_without_connection(error):
                         self._put_last(origin, str(translated))
                     # Only a server that was not there is passed over: one that answered badly has had the request.

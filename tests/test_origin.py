@@ -381,6 +381,29 @@ def test_an_address_that_hangs_is_asked_after_the_others(caplog: pytest.LogCaptu
     run(test)
 
 
+def test_whether_an_address_that_hung_is_back_costs_no_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.2)
+
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": never}).running() as first,
+            ScriptedOrigin(pages={"/": "second"}).running() as second,
+            client_of([first.address, second.address], deadline="1s") as client,
+        ):
+            with pytest.raises(OriginTimeout):
+                await client.fetch("/")
+            for _ in range(2):
+                await asyncio.sleep(0.25)
+                assert (await client.fetch("/")).body == b"second"
+            assert len(first.requests) == 3
+            first.pages["/"] = "first"
+            await asyncio.sleep(0.25)
+            assert (await client.fetch("/")).body == b"first"
+            assert client.state.unreachable == ()
+
+    run(test)
+
+
 def test_a_page_that_hangs_is_no_matter_of_an_address_that_answers_others() -> None:
     async def test() -> None:
         async with (
