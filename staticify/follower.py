@@ -195,6 +195,8 @@ class Follower:
         """No usable answer. One may be chance; what is no answer of the plugin is not."""
         self._failures += 1
         is_following = self._keeper.is_following
+        if isinstance(error, OriginPaused) and not is_following and self._state.reason:
+            return  # It was not asked: what it said before stands.
         # Not for how long: that is another number each time.
         reason = error.reason if isinstance(error, OriginPaused) else str(error)
         if is_following and self._failures < FAILURES_UNTIL_BLIND and not isinstance(error, AnswerMalformed):

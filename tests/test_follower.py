@@ -17,7 +17,8 @@ from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import config_of, files, opened, site_toml, until
 
 from staticify.errors import TreeError
-from staticify.follower import Follower
+from staticify.follower import PAUSE_SECONDS, Follower
+from staticify.guard import FAILURES_IN_A_ROW
 from staticify.keeper import Keeper
 from staticify.losses import ALWAYS
 from staticify.nouns import Mode, Outcome, Result
@@ -549,6 +550,25 @@ def test_without_the_plugin_every_page_is_fetched_each_interval_and_it_is_said(
         assert one.count("/one/") == before
 
     followed(tmp_path, test, interval="1s")
+
+
+def test_a_pause_in_blind_mode_is_said_once_and_hides_no_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(one: Followed) -> None:
+        one.journal.status = 502
+        one.follower.tell()
+        await until(lambda: one.is_in(Mode.BLIND))
+        guard = one.keeper._origin.guard
+        for failures in range(1, 4):
+            for _ in range(FAILURES_IN_A_ROW):
+                guard.fail("/", f"reset {failures}", time.monotonic(), time.monotonic(), is_answer=False)
+            one.follower.tell()
+            await asyncio.sleep(2 * PAUSE_SECONDS)
+        assert one.store.site(SITE_URL).reason == "WordPress answers 502"
+        assert sum("blind mode" in record.message for record in caplog.records) == 1
+
+    followed(tmp_path, test)
 
 
 DIRECT = "/wp-content/mu-plugins/staticify/direct.php"
