@@ -73,8 +73,9 @@ class OriginPaused(OriginError):
 
     name = "paused"
 
-    def __init__(self, seconds: float, until: float, reason: str) -> None:
-        super().__init__(f"not asked for another {seconds:.0f} s: {reason}")
+    def __init__(self, until: float, reason: str) -> None:
+        # Not for how long: that is another number for each page, and another one when somebody reads it.
+        super().__init__(f"not asked: {reason}")
         self.until = until
         """When something may be asked again, by the monotonic clock."""
         self.reason = reason

@@ -372,8 +372,7 @@ class OriginClient:
         name = QUESTION if is_question else f"{method} {raw_path}"
         pause = self.guard.admit(started, is_question=is_question)
         if pause is not None:
-            seconds = max(0.0, pause.until - started)
-            raise OriginPaused(seconds, pause.until, pause.reason)
+            raise OriginPaused(pause.until, pause.reason)
         stream: Stream | None = None
         try:
             async with self._guarded_stream(method, raw_path, max_bytes, fields, body, started) as stream:
