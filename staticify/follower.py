@@ -247,7 +247,7 @@ def _is_other(direct: Changes, usual: Changes) -> bool:
 
 
 def _understood(answer: Answer) -> Changes:
-    if answer.status >= 500:
+    if answer.status >= 500 or answer.status == 429:
         raise OriginError(f"WordPress answers {answer.status}")  # No answer of the plugin's; it may be chance.
     if answer.status != 200:
         reason = {401: "the plugin refuses our signature: are the secrets the same?"}.get(

@@ -525,6 +525,7 @@ def test_another_journal_or_one_that_does_not_reach_back_means_every_page(tmp_pa
     [
         (404, "the journal answers 404: is the plugin installed?"),
         (401, "the plugin refuses our signature: are the secrets the same?"),
+        (429, "WordPress answers 429"),
         (502, "WordPress answers 502"),
     ],
 )
