@@ -222,14 +222,14 @@ class Guard:
         is_quiet = now - self._good_at >= self._quiet_seconds
         if retry_after > 0 and (is_quiet or not is_of_page):
             self._asked_for_rest.add(page)
-            if len(self._asked_for_rest) >= PAGES_FOR_ALL:
+            if len(self._asked_for_rest) >= PAGES_FOR_ALL or (is_quiet and self._are_all(self._asked_for_rest)):
                 seconds = min(retry_after, MOST_RETRY_AFTER_SECONDS)
                 until, why = now + seconds, f"{reason}; it asks for {seconds:.0f} s (Retry-After)"
                 self._limit = 1.0
                 self._asked_for_rest.clear()  # After the pause one page speaks for itself again.
         # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
         are_many = self._is_broken or self.failures >= FAILURES_IN_A_ROW
-        is_dead = self._unanswered >= FAILURES_IN_A_ROW or (are_many and is_quiet and self._have_all_failed())
+        is_dead = self._unanswered >= FAILURES_IN_A_ROW or (are_many and is_quiet and self._are_all(self._failed))
         if self.is_armed and is_dead:
             self._is_broken, self._is_unanswered = True, not is_answer
             self._is_page_good, self._good_probes = False, 0
@@ -246,15 +246,15 @@ class Guard:
         self._pause = Pause(now, self._pause.reason if self._pause else "")
         self._reserved_until = float("-inf")
 
-    def _have_all_failed(self) -> bool:
-        """True if it is not only a few pages that fail, again and again, while others are not asked for.
+    def _are_all(self, pages: set[str]) -> bool:
+        """True if it is not only a few pages, asked for again and again while others are not.
 
         Those are known that were good the last time.
         """
-        if len(self._failed) >= FAILURES_IN_A_ROW:
+        if len(pages) >= FAILURES_IN_A_ROW:
             return True
         known = [page for page in itertools.islice(self._usual, _MOST_LOOKED_AT) if self._is_page(page)]
-        return all(page in self._failed for page in known) if known else len(self._failed) > 1
+        return all(page in pages for page in known) if known else len(pages) > 1
 
     def _is_page(self, name: str) -> bool:
         """True if it is no file, or if the site has nothing else."""

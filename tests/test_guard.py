@@ -418,6 +418,15 @@ def test_one_page_that_asks_to_be_left_alone_speaks_for_itself() -> None:
         assert guard.admit(second) is None
 
 
+def test_the_only_page_of_a_site_speaks_for_all() -> None:
+    guard = armed()
+    guard.succeed("/", 0.0, 0.1)
+    assert not guard.fail("/", "WordPress answers 429", 20.0, 20.0, retry_after=300)
+    assert guard.fail("/", "WordPress answers 429", 60.0, 60.0, retry_after=300)
+    assert guard.admit(359.0) is not None
+    assert guard.admit(360.0) is None
+
+
 def test_pages_that_are_to_come_soon_pause_nothing_while_others_are_well() -> None:
     guard = armed()
     guard.succeed("/", 0.0, 0.1)
