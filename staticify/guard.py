@@ -3,7 +3,8 @@
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
 (RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
 FAILURES_IN_A_ROW, where nobody answers or as many pages fail and none was good for a while, nothing is asked but one
-probe each PROBE_SECONDS. After a good one it is one at a time until GOOD_IN_A_ROW were good; then more.
+probe each PROBE_SECONDS; sooner where many fail at once that were well. After a good one it is one at a time until
+GOOD_IN_A_ROW were good; then more.
 
 All times are seconds of the monotonic clock.
 """
@@ -17,6 +18,10 @@ from email.utils import parsedate_to_datetime
 FAILURES_IN_A_ROW = 8
 """So many that chance hardly makes them: where 30 % fail, one in 15,000."""
 PROBE_SECONDS = 30.0
+FALLEN_IN_A_ROW = 20
+"""So many pages that were well fail one after the other, and none is good between them: no matter of those pages."""
+FALLEN_SHARE = 1 / 9
+"""Of the time after which nothing is well: an edit may bring a run of pages up that fail, and others are due soon."""
 GOOD_IN_A_ROW = 3
 """So many good probes end the pause."""
 RESERVED_SECONDS = 5.0
@@ -70,6 +75,10 @@ class Guard:
         """How long each page takes, as a mean that forgets slowly."""
         self._slow_share = 0.0
         """Of the last answers, those that took much longer than usual."""
+        self._ailing: set[str] = set()
+        """Pages that were well once, and whose last answer failed."""
+        self._fallen = 0
+        """How many came to that since the last good answer of a page."""
         self._failed: set[str] = set()
         """What failed since the last good answer of a page."""
         self._has_pages = False
@@ -152,7 +161,8 @@ class Guard:
         if is_page:
             self._good_at = now
             self._asked_for_rest.clear()
-            self.failures = 0
+            self.failures = self._fallen = 0
+            self._ailing.discard(page)
         if self._is_broken:
             if is_page:
                 self._is_page_good = True
@@ -171,7 +181,7 @@ class Guard:
         if is_there:
             self._usual[page] = usual + _LONG_MEMORY * (seconds - usual)
         if len(self._usual) > _MOST_USUAL:
-            del self._usual[next(iter(self._usual))]
+            self.forget(next(iter(self._usual)))
         is_slow = seconds + _SLACK_SECONDS > _SLOW * (usual + _SLACK_SECONDS)
         self._slow_share += _SHORT_MEMORY * (is_slow - self._slow_share)
         if self._slow_share > _MOST_SLOW:
@@ -183,6 +193,7 @@ class Guard:
         """It is asked for no more."""
         self._usual.pop(page, None)
         self._failed.discard(page)
+        self._ailing.discard(page)
 
     def _count_probe(self) -> bool:
         """Count a good one. True if it ends the pause."""
@@ -216,6 +227,9 @@ class Guard:
         self.failures += 1
         self._unanswered = 0 if is_answer else self._unanswered + 1
         self._failed.add(page)
+        if page in self._usual and page not in self._ailing:
+            self._ailing.add(page)
+            self._fallen += 1
         self._shrink(0.5, started, now)
         had_pause = self.pause(now) is not None
         until, why = 0.0, ""
@@ -227,10 +241,7 @@ class Guard:
                 until, why = now + seconds, f"{reason}; it asks for {seconds:.0f} s (Retry-After)"
                 self._limit = 1.0
                 self._asked_for_rest.clear()  # After the pause one page speaks for itself again.
-        # Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is.
-        are_many = self._is_broken or self.failures >= FAILURES_IN_A_ROW
-        is_dead = self._unanswered >= FAILURES_IN_A_ROW or (are_many and is_quiet and self._are_all(self._failed))
-        if self.is_armed and is_dead:
+        if self.is_armed and (self._unanswered >= FAILURES_IN_A_ROW or self._is_nothing_well(now)):
             self._is_broken, self._is_unanswered = True, not is_answer
             self._is_page_good, self._good_probes = False, 0
             until = max(until, now + PROBE_SECONDS)
@@ -240,6 +251,14 @@ class Guard:
         if until and (self._pause is None or until > self._pause.until):
             self._pause = Pause(until, why)
         return bool(until) and not had_pause
+
+    def _is_nothing_well(self, now: float) -> bool:
+        """Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is."""
+        quiet_seconds = now - self._good_at
+        if self._fallen >= FALLEN_IN_A_ROW and quiet_seconds >= self._quiet_seconds * FALLEN_SHARE:
+            return True
+        are_many = self._is_broken or self.failures >= FAILURES_IN_A_ROW
+        return are_many and quiet_seconds >= self._quiet_seconds and self._are_all(self._failed)
 
     def _let_next(self, now: float) -> None:
         """The next may be asked for now, and still nobody beside it."""
