@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from staticify.config import Site
 from staticify.content import EMERGENCIES
 from staticify.errors import OriginError, UrlError
-from staticify.gate import BLOCKED, FORBIDDEN, GONE, MOVED, OUTSIDE, REDIRECT, decide_head, decide_kind, kind_of
+from staticify.gate import AWAY, BLOCKED, FORBIDDEN, GONE, MOVED, REDIRECT, decide_head, decide_kind, kind_of
 from staticify.looks import lack_of
 from staticify.losses import ALWAYS, Losses
 from staticify.nouns import Answer, Outcome, Record
@@ -26,8 +26,6 @@ from staticify.store import Store
 from staticify.urls import Page, is_inside, parse_page
 from staticify.workers import Workers
 
-AWAY = frozenset({REDIRECT, OUTSIDE})
-"""Redirects for now. One that lasts is a page that is for members only, or for nobody any more."""
 LOSSES = frozenset({GONE, MOVED})
 """What a fault of WordPress may bring to all pages at once. What is private goes at once, however much it is."""
 LOST_SECONDS = 10.0
@@ -39,7 +37,7 @@ _IS_HOME = "it is the home page"
 _TOO_MANY = "many pages went at once"
 _HOME_IS_LOST = "the home page is gone, closed, much shorter or another one as well"
 _HOME_IS_AWAY = "the home page cannot be asked for just now"
-_HOME_LEADS_ON = "the home page redirects as well"
+_HOME_SAYS_SO = "so does the home page"
 
 
 class Brake:
@@ -75,8 +73,8 @@ class Brake:
         self._home_seen_at = float("-inf")
         """When the home page was asked for because of a loss, by the monotonic clock; `_home_doubt` is what came."""
         self._home_doubt = ""
-        self._home_leads_on = False
-        """Whether it redirected."""
+        self._home_verdict = ""
+        """What its answer was then."""
         self._forgotten = 0
         """How often that was forgotten."""
 
@@ -84,7 +82,7 @@ class Brake:
         """Why a page that goes without a word stays for now; empty if it may go, and counts as lost.
 
         `since` is when the loss was seen, by the monotonic clock: what the home page was before says nothing. `is_away`
-        says that the page redirects for now: so do all pages of a site that is closed for a while.
+        says that the page is AWAY: so are all pages of a site that is closed for a while.
         """
         if page == self._site.base:
             return _IS_HOME
@@ -92,8 +90,8 @@ class Brake:
             return _TOO_MANY
         if doubt := await self._doubt_of_home(since):
             return doubt
-        if is_away and self._home_leads_on:
-            return _HOME_LEADS_ON
+        if is_away and self._home_verdict in AWAY:
+            return _HOME_SAYS_SO
         may_go = self.losses.admit(time.monotonic(), self.loss_seconds, self._count_standing)
         return "" if may_go else _TOO_MANY
 
@@ -165,8 +163,8 @@ class Brake:
         except OriginError:
             return _HOME_IS_AWAY
         verdict = decide_head(answer, page, self._rules.gate)
-        self._home_leads_on = verdict.name == REDIRECT
-        if self._home_leads_on:
+        self._home_verdict = verdict.name
+        if verdict.name == REDIRECT:
             # For now, and inside the site: to a language, say. One that is not installed sends to its installation.
             return _HOME_IS_LOST if _is_of_installation(answer.header("location")) else ""
         if not verdict.is_publishable and verdict.outcome is not Outcome.REFUSED:

@@ -72,8 +72,11 @@ _SIGN_ON = ({"samlrequest"}, {"client_id", "redirect_uri"})
 KIND_CHANGED = "kind-changed"
 GONE, MOVED, NOT_PUBLIC, REDIRECT = "gone", "moved", "not-public", "redirect"
 OUTSIDE = "redirect-outside"
+PRIVATE, NOCACHE = "private", "nocache"
 BLOCKED = "blocked"
 """A 403 in which nothing of WordPress's speaks: a firewall, or a web server that finds no index.php, says so too."""
+AWAY = frozenset({REDIRECT, OUTSIDE, PRIVATE, NOCACHE})
+"""Redirects for now, and what WordPress says is not for everybody. Where that lasts it is for members only, say."""
 STATUS = "status"
 FORBIDDEN = "forbidden"
 ENDS_THE_PARSER = "ends-the-parser"
@@ -225,11 +228,11 @@ def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
         return Verdict("do-not-cache", Outcome.GONE, f"{_shown(who)} is set for this page: a plugin forbids caching it")
     # Plugins write semicolons too.
     directives = {part.partition("=")[0].lower() for part in re.split(r"[,;\s]+", answer.header("cache-control"))}
-    for directive in ("private", "no-store"):
+    for directive in (PRIVATE, "no-store"):
         if directive in directives:
             return refused(directive, f"Cache-Control: {directive}: WordPress says that the page is not for everybody")
     if _calls_nocache(answer):
-        return refused("nocache", "Expires is in 1984: WordPress called nocache_headers() for this page")
+        return refused(NOCACHE, "Expires is in 1984: WordPress called nocache_headers() for this page")
     if "*" in {part.strip() for part in answer.header("vary").split(",")}:
         return refused("vary", "Vary: *: no two visitors get the same page (RFC 9111 section 4.1)")
     for line in answer.header_values("set-cookie"):

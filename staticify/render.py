@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import aiofiles
 
-from staticify.brake import AWAY, LOSSES, Brake
+from staticify.brake import LOSSES, Brake
 from staticify.brief import MAX_CHARACTERS, brief
 from staticify.canary import ANOTHER_VISITOR, PERSONAL, named_only_in, personal_difference
 from staticify.config import Group, Site
 from staticify.encode import Variants, encode
 from staticify.errors import OriginError, TreeError
-from staticify.gate import BLOCKED, FORBIDDEN, KIND_CHANGED, MOVED, NOT_PUBLIC, decide_head, decide_kind, kind_of
+from staticify.gate import AWAY, BLOCKED, FORBIDDEN, KIND_CHANGED, MOVED, NOT_PUBLIC, decide_head, decide_kind, kind_of
 from staticify.looks import is_about, lack_of
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import MAX_KEPT_CUTS, Answer, Cut, Kind, Outcome, Prepared, Record, Result, Verdict
@@ -39,8 +39,8 @@ MAX_DENSE_BYTES = 256 * 1024
 """Larger pages keep their fast variants: this much takes a third of a second, and nobody can stop a compressor."""
 
 DOUBT_SECONDS = 3600.0
-"""So long a page stays that nobody has said to have changed, and that redirects for now, or is closed together with the
-home page; then it goes."""
+"""So long a page stays that nobody has said to have changed, and that redirects for now, is private, or is closed
+together with the home page; then it goes."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, BLOCKED, "password", "do-not-cache"})
@@ -586,14 +586,14 @@ def _is_lasting(seen: Record, started: float) -> bool:
 
 
 def _away(seen: Record, started: float, verdict: Verdict, *, is_told: bool) -> tuple[Record, Verdict]:
-    """What a redirect for now says of a page that stands: kept, until it was so for long or somebody means it."""
+    """What such an answer says of a page that stands: it stays, until it was so for long or somebody means it."""
     if not seen.is_published:
         return seen, verdict
     if (seen.doubted_at and is_told) or _is_lasting(seen, started):
         return seen, replace(verdict, outcome=Outcome.GONE)
     until = "if the next fetch agrees" if is_told else f"if that lasts {_DOUBT_HOURS}"
-    kept = replace(verdict, reason=f"{verdict.reason}; removed {until}")
-    return replace(seen, doubted_at=seen.doubted_at or started), kept
+    stays = replace(verdict, reason=f"{verdict.reason}; removed {until}")
+    return replace(seen, doubted_at=seen.doubted_at or started), stays
 
 
 _DOUBT_HOURS = f"{DOUBT_SECONDS / 3600:.0f} h"
