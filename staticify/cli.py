@@ -287,7 +287,8 @@ def _site_named(config: Config, url: str | None) -> Site:
 def status(config: Config, *, problems: bool, as_json: bool) -> None:
     """Show state, age, last change, size, render time and verdict of every page.
 
-    Exit status 1 if a page in the tree is older than its bound, or the tree has no page of a site: for monitoring.
+    Exit status 1 if a page in the tree is older than its bound, if another hand took one away, or if the tree has no
+    page of a site: for monitoring.
     """
     from dataclasses import asdict
 
@@ -304,7 +305,8 @@ def status(config: Config, *, problems: bool, as_json: bool) -> None:
         report.print_json({"is_daemon_running": is_running, **known})
     else:
         report.print_status(pages, sites, is_running=is_running)
-    sys.exit(EXIT_NOT_GOOD if any(site.stale or not site.fresh for site in sites) else EXIT_GOOD)
+    is_good = not any(site.stale or not site.fresh for site in sites) and not any(page.is_lost for page in pages)
+    sys.exit(EXIT_GOOD if is_good else EXIT_NOT_GOOD)
 
 
 @main.command()

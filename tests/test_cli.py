@@ -417,7 +417,9 @@ def test_a_page_that_was_never_rendered(tmp_path: Path) -> None:
             "https://example.org/a/": ("absent", ""),
             "https://example.org/feed/": ("absent", ""),
         }
-        assert "never rendered" in (await staticify(tmp_path, "status")).out
+        # Nobody can get it; that is no alarm.
+        done = await staticify(tmp_path, "status")
+        assert (done.status, "never rendered" in done.out) == (GOOD, True)
 
     scene(tmp_path, test)
 
@@ -428,7 +430,9 @@ def test_a_page_that_somebody_took_out_of_the_tree(tmp_path: Path) -> None:
         (tmp_path / "tree/example.org/a").rename(tmp_path / "aside")
         lost = "was published, and is in the tree no more: a running daemon puts it back within an interval"
         for arguments in (("status",), ("status", "--problems")):
-            told = (await staticify(tmp_path, *arguments)).out
+            done = await staticify(tmp_path, *arguments)
+            told = done.out
+            assert done.status == NOT_GOOD
             assert told.count(f"\nabsent: {lost}") == told.count("absent: ") == 1
             assert "staticify render --all (1 page)\n" in told
         told = (await staticify(tmp_path, "explain", "/a/")).out
@@ -808,13 +812,13 @@ def test_status_says_that_no_daemon_runs(tmp_path: Path) -> None:
     scene(tmp_path, test, secrets=SECRET)
 
 
-def test_status_is_0_if_pages_are_absent_that_nobody_can_get(tmp_path: Path) -> None:
+def test_status_is_1_if_another_hand_took_a_page_away(tmp_path: Path) -> None:
     def change(known: Known) -> None:
         known.age("/a/", 1000)
         (tmp_path / "tree/example.org/a/@staticify/index.html").unlink()
 
     done = known(tmp_path, change, "status")
-    assert (done.status, done.err) == (GOOD, "")
+    assert (done.status, done.err) == (NOT_GOOD, "")
     assert re.search(r"^https://example.org/a/ +absent ", done.out, re.MULTILINE)
     assert re.search(r"^https://example.org/  2 fresh, 1 absent, oldest \d+\.\d s$", done.out, re.MULTILINE)
 

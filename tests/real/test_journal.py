@@ -207,7 +207,7 @@ def _schedule_and_wait(listening: Watched, title: str) -> None:
     assert number > 0
     seconds_until(lambda: title.encode() in front(listening, "/"), "the home page shows it", 30)
     assert time.time() >= due_at
-    assert time.time() - due_at < 10 + 5, "an interval and a render"
+    assert time.time() - due_at < 10 + 15, "an interval and a render, on a machine that has other things to do"
 
 
 def test_the_order_of_an_operator_is_carried_out(listening: Watched) -> None:
