@@ -190,7 +190,7 @@ class Tree:
         try:
             parent, temporary = self._begin(place)
         except OSError as error:
-            raise self._unpublished(place, error) from error
+            raise self._given_up(place, error) from error
         try:
             try:
                 old_mtime = self._mtime_of(parent, place.leaf)
@@ -205,7 +205,7 @@ class Tree:
             # Before the old leaf goes: a power failure may undo the swap, and must then find the old leaf.
             os.fsync(parent)
         except OSError as error:
-            raise self._unpublished(place, error) from error
+            raise self._given_up(place, error) from error
         finally:
             _close(parent)
         with self._shape:
@@ -215,8 +215,13 @@ class Tree:
         self._take_away_replaced(now - LINGER_SECONDS)
         return mtime
 
-    def _unpublished(self, place: Place, error: OSError) -> TreeError:
-        """Why a page could not be published. What is the disk's own matter is said of every page in the same words."""
+    def _given_up(self, place: Place, error: OSError) -> TreeError:
+        """Why a page could not be published; the directories that were made for it go.
+
+        What is the disk's own matter is said of every page in the same words.
+        """
+        with self._shape:
+            self._prune(place.directories)
         what = f"in {self.path}" if error.errno in _OF_THE_DISK else self.path / place.relative
         return explained(error, f"cannot publish {what}")
 
