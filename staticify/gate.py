@@ -72,10 +72,10 @@ _SIGN_ON = ({"samlrequest"}, {"client_id", "redirect_uri"})
 KIND_CHANGED = "kind-changed"
 GONE, MOVED, NOT_PUBLIC, REDIRECT = "gone", "moved", "not-public", "redirect"
 OUTSIDE = "redirect-outside"
-PRIVATE, NOCACHE = "private", "nocache"
+PRIVATE, NO_STORE, NOCACHE = "private", "no-store", "nocache"
 BLOCKED = "blocked"
 """A 403 in which nothing of WordPress's speaks: a firewall, or a web server that finds no index.php, says so too."""
-AWAY = frozenset({REDIRECT, OUTSIDE, PRIVATE, NOCACHE})
+AWAY = frozenset({REDIRECT, OUTSIDE, PRIVATE, NO_STORE, NOCACHE})
 """Redirects for now, and what WordPress says is not for everybody. Where that lasts it is for members only, say."""
 STATUS = "status"
 FORBIDDEN = "forbidden"
@@ -228,7 +228,7 @@ def _decide_private(answer: Answer, rules: GateRules) -> Verdict:
         return Verdict("do-not-cache", Outcome.GONE, f"{_shown(who)} is set for this page: a plugin forbids caching it")
     # Plugins write semicolons too.
     directives = {part.partition("=")[0].lower() for part in re.split(r"[,;\s]+", answer.header("cache-control"))}
-    for directive in (PRIVATE, "no-store"):
+    for directive in (PRIVATE, NO_STORE):
         if directive in directives:
             return refused(directive, f"Cache-Control: {directive}: WordPress says that the page is not for everybody")
     if _calls_nocache(answer):

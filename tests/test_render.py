@@ -955,6 +955,7 @@ AWAY = {
     "to no page": answer(b"", 302, Location="/?p=7"),
     "outside": answer(b"", 302, Location="https://members.example/a/"),
     "private": answer(html("For members: join us."), Cache_Control="no-cache, private"),
+    "no-store": answer(html("For members: join us."), Cache_Control="no-store"),
     "nocache_headers() of old": answer(html("Join us."), Expires="Wed, 11 Jan 1984 05:00:00 GMT"),
 }
 
