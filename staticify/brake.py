@@ -28,6 +28,8 @@ from staticify.workers import Workers
 
 LOSSES = frozenset({GONE, MOVED})
 """What a fault of WordPress may bring to all pages at once. What is private goes at once, however much it is."""
+_MISSING = LOSSES | AWAY | {BLOCKED}
+"""What a page that stands may answer where the site is gone or closed: its home page may be a splash page then."""
 LOST_SECONDS = 10.0
 """For so long a home page that was asked for because of a loss, and is lost too, is not asked for again."""
 _BROKEN = frozenset({"empty", "php-error", "wp-die", "installation", "login", FORBIDDEN, *EMERGENCIES})
@@ -126,8 +128,9 @@ class Brake:
         if page in {self._site.base, home_page}:
             # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
             others = [one for one in self._store.of_site(self._site.url) if one.url != page.url and one.is_published]
-            gone = sum(map(_is_gone_from_wordpress, others))
-            return f"WordPress has {gone} other pages no more" if gone > min(ALWAYS, max(1, len(others) // 2)) else ""
+            gone = sum(one.verdict in _MISSING for one in others)
+            is_much = gone > min(ALWAYS, max(1, len(others) // 2))
+            return f"WordPress has {gone} other pages no more, or not for everybody" if is_much else ""
         if home is not None and _is_lost(home):
             return _HOME_IS_LOST
         with self._shrinking:

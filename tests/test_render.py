@@ -1021,6 +1021,28 @@ def test_a_site_that_is_for_nobody_for_a_while_loses_nothing(tmp_path: Path, nam
     journey(tmp_path, test)
 
 
+@pytest.mark.parametrize("name", AWAY)
+def test_a_splash_page_in_place_of_the_home_page_alone_takes_no_page_out(tmp_path: Path, name: str) -> None:
+    """A site that is closed for a while says so on its home page, with status 200, and sends all others there."""
+    paths = [f"/{number}/" for number in range(20)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", *paths):
+            origin.pages[path] = html("many words about the launch " * 20)
+            await stage.render(path)
+        before = marks(stage.tree.path)
+        origin.pages.update(dict.fromkeys(paths, AWAY[name]))
+        origin.pages["/"] = html("We will be back soon.")
+        for _ in range(6):
+            results = [await stage.render(path) for path in ("/", *paths)]
+            stage.seconds += 1200
+        assert marks(stage.tree.path) == before
+        assert "WordPress has 20 other pages no more, or not for everybody" in results[0].reason
+        assert "the home page" in results[1].reason
+
+    journey(tmp_path, test)
+
+
 def test_where_a_page_moved_to_is_recorded_and_forgotten(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = answer(b"", 301, Location="/new/")
