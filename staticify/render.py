@@ -149,7 +149,7 @@ class Renderer:
         if verdict.name in AWAY and (is_meant or page != self.site.base):
             seen, verdict = _away(seen, started, verdict, is_told=is_told)
         if verdict.outcome is Outcome.GONE:
-            doubt = "" if is_meant else await self._doubt_of_loss(page, seen, started, verdict, is_told=is_told)
+            doubt = "" if is_meant else await self._doubt_of_loss(page, seen, started, verdict)
             return await self._workers.run(self._let_go, page, seen, started, verdict, doubt, is_meant=is_meant)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
@@ -174,12 +174,12 @@ class Renderer:
             self._replace, page, seen, started, answer, source_digest, began_at, is_told=is_told, is_meant=is_meant
         )
 
-    async def _doubt_of_loss(self, page: Page, seen: Record, started: float, verdict: Verdict, *, is_told: bool) -> str:
+    async def _doubt_of_loss(self, page: Page, seen: Record, started: float, verdict: Verdict) -> str:
         """Why a page stays that goes without an operator's word; empty if it may go."""
         if not seen.is_published or _is_unconfirmed(seen, verdict):
             return ""
         since = time.monotonic()
-        if verdict.name == BLOCKED and not is_told and not _is_lasting(seen, started):
+        if verdict.name == BLOCKED and not _is_lasting(seen, started):
             doubt = await self.brake.doubt_of_block(page, since)
             return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
         if verdict.name in LOSSES | AWAY:
