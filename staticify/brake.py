@@ -76,7 +76,7 @@ class Brake:
         """When the home page was asked for because of a loss, by the monotonic clock; `_home_doubt` is what came."""
         self._home_doubt = ""
         self._home_verdict = ""
-        """What its answer was then."""
+        """What its answer was then; empty if it was none, or none that says anything of others."""
         self._forgotten = 0
         """How often that was forgotten."""
 
@@ -102,7 +102,10 @@ class Brake:
 
         That one page is closed, or many are, is their own matter; that the home page is as well may be a firewall's.
         """
-        return _IS_HOME if page == self._site.base else await self._doubt_of_home(since)
+        if page == self._site.base:
+            return _IS_HOME
+        doubt = await self._doubt_of_home(since)
+        return _HOME_SAYS_SO if not doubt and self._home_verdict == BLOCKED else doubt
 
     async def _doubt_of_home(self, since: float) -> str:
         """What is wrong with the home page, asked for after a moment; empty if nothing is."""
@@ -159,14 +162,17 @@ class Brake:
     async def _look_at_home(self) -> str:
         """Why the home page that stands is none, or another one, if it is asked for now; empty if it is well."""
         page, record = await self._workers.run(self.find_home)
-        if record is None or not (record.is_published or _is_closed(record)):
-            return ""  # There is nothing that it could be compared with.
+        is_known = record is not None and (record.is_published or _is_closed(record))
+        self._home_verdict = ""
         try:
             answer = await self._origin.fetch(page.raw_path)
         except OriginError:
-            return _HOME_IS_AWAY
+            return _HOME_IS_AWAY if is_known else ""
         verdict = decide_head(answer, page, self._rules.gate)
-        self._home_verdict = verdict.name
+        # One that never went out may always have been AWAY. That it is blocked keeps nothing for ever.
+        self._home_verdict = verdict.name if is_known or verdict.name == BLOCKED else ""
+        if record is None or not is_known:
+            return ""  # There is nothing that it could be compared with.
         if verdict.name == REDIRECT:
             # For now, and inside the site: to a language, say. One that is not installed sends to its installation.
             return _HOME_IS_LOST if _is_of_installation(answer.header("location")) else ""

@@ -511,6 +511,46 @@ def test_a_page_that_is_closed_alone_goes_at_once_and_with_the_home_page_only_if
     journey(tmp_path, test)
 
 
+def test_a_home_page_that_never_went_out_is_closed_by_a_firewall_all_the_same(tmp_path: Path) -> None:
+    """One that sets a cookie, say."""
+    paths = [f"/{number}/" for number in range(20)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = answer(html(), Set_Cookie="cart=1")
+        await stage.render("/")
+        for path in paths:
+            origin.pages[path] = html(path)
+            await stage.render(path)
+        origin.pages.update(dict.fromkeys(("/", *paths), answer(b"", 403)))
+        await stage.render("/")
+        seen = []
+        for minutes in (1, 58, 1, 0):
+            seen.append({(await stage.render(path)).outcome for path in paths})
+            stage.seconds += 60 * minutes
+        assert seen == [{Outcome.KEPT}, {Outcome.KEPT}, {Outcome.KEPT}, {Outcome.GONE}]
+
+    journey(tmp_path, test)
+
+
+def test_what_a_home_page_answered_that_is_out_since_holds_nothing(tmp_path: Path) -> None:
+    private = answer(html("For members."), Cache_Control="private")
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", "/a/"):
+            origin.pages[path] = html()
+            await stage.render(path)
+        origin.pages |= {"/": answer(html(), Cache_Control="private"), "/a/": private}
+        await stage.render("/a/")
+        stage.seconds += 3600
+        assert "so does the home page" in (await stage.render("/a/")).reason
+        origin.pages["/"] = answer(b"", 404)
+        stage.store.set_due(stage.page("/").url, is_meant=True)
+        assert (await stage.render("/")).outcome is Outcome.GONE
+        assert (await stage.render("/a/")).outcome is Outcome.GONE
+
+    journey(tmp_path, test)
+
+
 @pytest.mark.parametrize(
     ("home", "outcome"),
     [
