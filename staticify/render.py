@@ -108,6 +108,7 @@ class Renderer:
         workers: Workers,
         *,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         dense_after: int | None = None,
     ) -> None:
         self.site = site
@@ -116,6 +117,9 @@ class Renderer:
         self._store = store
         self._workers = workers
         self._now = now
+        self._monotonic = monotonic
+        self._doubted: dict[str, tuple[float, float]] = {}
+        """Of pages in doubt, when that began: `doubted_at`, and the same by the monotonic clock, which never jumps."""
         self._dense_after = dense_after
         self._dense_lock = asyncio.Lock()
         self._is_retired = False
@@ -147,7 +151,9 @@ class Renderer:
 
         verdict = decide_head(answer, page, rules.gate)
         if verdict.name in AWAY and (is_meant or page != self.site.base):
-            seen, verdict = _away(seen, started, verdict, is_told=is_told)
+            seen, verdict = _away(
+                seen, started, verdict, is_told=is_told, is_lasting=self._doubt_seconds(seen, started) >= DOUBT_SECONDS
+            )
         if verdict.outcome is Outcome.GONE:
             doubt = "" if is_meant else await self._doubt_of_loss(page, seen, started, verdict)
             return await self._workers.run(self._let_go, page, seen, started, verdict, doubt, is_meant=is_meant)
@@ -179,12 +185,24 @@ class Renderer:
         if not seen.is_published or _is_unconfirmed(seen, verdict):
             return ""
         since = time.monotonic()
-        if verdict.name == BLOCKED and not _is_lasting(seen, started):
+        if verdict.name == BLOCKED and self._doubt_seconds(seen, started) < DOUBT_SECONDS:
             doubt = await self.brake.doubt_of_block(page, since)
             return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
         if verdict.name in LOSSES | AWAY:
             return await self.brake.doubt_of_loss(page, since, is_away=verdict.name in AWAY)
         return ""
+
+    def _doubt_seconds(self, record: Record, started: float) -> float:
+        """For how long a page has been in doubt. Over a restart the wall clock counts, the only one that went on."""
+        if not record.doubted_at:
+            self._doubted.pop(record.url, None)
+            return 0.0
+        now = self._monotonic()
+        doubted_at, since = self._doubted.get(record.url, (0.0, 0.0))
+        if doubted_at != record.doubted_at:
+            since = now - max(0.0, started - record.doubted_at)
+            self._doubted[record.url] = record.doubted_at, since
+        return now - since
 
     def _rules_for(self, page: Page) -> Rules:
         return self._rules[self.site.group_of(page)]
@@ -532,6 +550,7 @@ class Renderer:
             record = replace(record, **{name: getattr(now, name) for name in _OF_THE_TREE})
         if record.url == self.site.base.url and verdict.outcome is not Outcome.KEPT:
             self.brake.forget_home()
+        self._doubt_seconds(record, started)  # It counts from here.
         if not self._is_retired:
             self._store.put(record)
         return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)
@@ -580,16 +599,11 @@ def _is_unconfirmed(seen: Record, verdict: Verdict) -> bool:
     return verdict.name in _NEEDS_CONFIRMATION and not seen.doubted_at and seen.is_published
 
 
-def _is_lasting(seen: Record, started: float) -> bool:
-    """True if a page has been in doubt for long, by the wall clock: it goes on over a restart."""
-    return bool(seen.doubted_at) and started - seen.doubted_at >= DOUBT_SECONDS
-
-
-def _away(seen: Record, started: float, verdict: Verdict, *, is_told: bool) -> tuple[Record, Verdict]:
+def _away(seen: Record, started: float, verdict: Verdict, *, is_told: bool, is_lasting: bool) -> tuple[Record, Verdict]:
     """What such an answer says of a page that stands: it stays, until it was so for long or somebody means it."""
     if not seen.is_published:
         return seen, verdict
-    if (seen.doubted_at and is_told) or _is_lasting(seen, started):
+    if (seen.doubted_at and is_told) or is_lasting:
         return seen, replace(verdict, outcome=Outcome.GONE)
     until = "if the next fetch agrees" if is_told else f"if that lasts {_DOUBT_HOURS}"
     stays = replace(verdict, reason=f"{verdict.reason}; removed {until}")

@@ -71,6 +71,8 @@ class Stage:
     store: Store
     renderer: Renderer
     seconds: float = 1_000_000_000.0
+    jumped_seconds: float = 0.0
+    """By how much the wall clock went besides."""
 
     async def render(self, path: str = "/") -> Result:
         return await self.renderer.render(self.page(path))
@@ -93,7 +95,14 @@ async def staged(
         client = OriginClient(site)
         stage = Stage(site, tree, store, None, clock or time.time())  # type: ignore[arg-type]
         stage.renderer = Renderer(
-            site, client, tree, store, workers, now=lambda: stage.seconds, dense_after=dense_after
+            site,
+            client,
+            tree,
+            store,
+            workers,
+            now=lambda: stage.seconds + stage.jumped_seconds,
+            monotonic=lambda: stage.seconds,
+            dense_after=dense_after,
         )
         try:
             yield stage

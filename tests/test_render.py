@@ -1028,6 +1028,49 @@ def test_what_is_not_for_everybody_for_long_leaves_the_tree(tmp_path: Path, name
     journey(tmp_path, test)
 
 
+@pytest.mark.parametrize("jump", [3600, 365 * 86_400, -3600, -365 * 86_400])
+def test_an_hour_of_doubt_is_an_hour_whatever_the_wall_clock_says(tmp_path: Path, jump: int) -> None:
+    paths = ["/", "/a/", "/b/"]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in paths:
+            origin.pages[path] = html()
+            await stage.render(path)
+        # One answers elsewhere alone; all others are closed by a firewall, until the home page is open again.
+        origin.pages |= dict.fromkeys(paths, answer(b"", 403)) | {"/a/": AWAY["inside"]}
+        seen = []
+        for seconds in (60, 3539, 1, 0):
+            seen.append([(await stage.render(path)).outcome for path in paths])
+            stage.seconds += seconds
+            stage.jumped_seconds = jump
+        origin.pages["/"] = html()
+        seen.append([(await stage.render(path)).outcome for path in paths])
+        kept, gone = Outcome.KEPT, Outcome.GONE
+        assert seen == [[kept] * 3, [kept] * 3, [kept] * 3, [gone, kept, gone], [Outcome.PUBLISHED, gone, gone]]
+
+    journey(tmp_path, test)
+
+
+def test_an_hour_of_doubt_goes_on_over_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": answer(html()), "/a/": answer(html())}).running() as origin:
+            async with staged(tmp_path, origin.address) as stage:
+                for path in ("/", "/a/"):
+                    await stage.render(path)
+                origin.pages["/a/"] = AWAY["inside"]
+                began_at = stage.seconds
+                assert (await stage.render("/a/")).outcome is Outcome.KEPT
+            async with staged(tmp_path, origin.address, clock=began_at + 3599) as stage:
+                assert (await stage.render("/a/")).outcome is Outcome.KEPT
+            # By a clock that is behind nothing is known: the hour begins anew.
+            async with staged(tmp_path, origin.address, clock=began_at - 86_400) as stage:
+                for seconds, outcome in ((3599, Outcome.KEPT), (1, Outcome.KEPT), (0, Outcome.GONE)):
+                    assert (await stage.render("/a/")).outcome is outcome
+                    stage.seconds += seconds
+
+    asyncio.run(main())
+
+
 def test_a_redirect_for_now_of_a_page_that_was_changed_must_be_seen_twice(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/a/"] = html()
