@@ -208,7 +208,7 @@ def print_explanation(explanation: Explanation, twice: Twice | None = None) -> N
         ("last change", _moment(record.changed_at)),
         ("render", f"{record.render_seconds * 1000:.1f} ms"),
         ("size", f"{record.size_bytes} bytes, {'densest' if record.is_dense else 'fast'} variants" if exists else ""),
-        ("answer", f"status {record.status}{f', to {record.location}' if 300 <= record.status < 400 else ''}"),
+        ("answer", f"status {record.status}"),
         *((f"  {name}", value) for name, value in record.headers.items()),
         ("stripped", f"{counted(record.cut_count, 'range')} of the origin's bytes" if record.cut_count else "nothing"),
         *((f"  {cut.start}-{cut.end}", cut.rule) for cut in record.cuts),

@@ -615,6 +615,18 @@ def test_explain_shows_the_first_of_many_cuts_and_how_many_there_are(tmp_path: P
     scene(tmp_path, test, strip=[".ad"])
 
 
+def test_explain_shows_where_the_last_answer_leads_and_not_one_before(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        for fields in ({"Location": "/one/"}, {}):
+            origin.pages["/a/"] = answer(b"", 302, **fields)
+            await staticify(tmp_path, "render", "--all")
+            said = (await staticify(tmp_path, "explain", "/a/")).out
+            assert re.search(r"^answer +status 302", said, re.MULTILINE)
+            assert ("/one/" in said) is bool(fields)
+
+    scene(tmp_path, test)
+
+
 def test_explain_as_json_and_for_people(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         origin.pages["/a/"] = html('x<b class="ad">buy [bold]now[/bold]</b>')
