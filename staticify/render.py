@@ -15,6 +15,7 @@ from staticify.brake import LOSSES, Brake
 from staticify.brief import MAX_CHARACTERS, brief
 from staticify.canary import ANOTHER_VISITOR, PERSONAL, named_only_in, personal_difference
 from staticify.config import Group, Site
+from staticify.doubts import LASTING_SECONDS, Doubts
 from staticify.encode import Variants, encode
 from staticify.errors import OriginError, TreeError
 from staticify.gate import AWAY, BLOCKED, FORBIDDEN, KIND_CHANGED, MOVED, NOT_PUBLIC, decide_head, decide_kind, kind_of
@@ -37,10 +38,6 @@ DENSE_AFTER_UNCHANGED = 3
 """Journeys without a change after which a page is worth the densest variants."""
 MAX_DENSE_BYTES = 256 * 1024
 """Larger pages keep their fast variants: this much takes a third of a second, and nobody can stop a compressor."""
-
-DOUBT_SECONDS = 3600.0
-"""So long a page stays that nobody has said to have changed, and that redirects for now, is private, or is closed
-together with the home page; then it goes."""
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, BLOCKED, "password", "do-not-cache"})
@@ -117,9 +114,7 @@ class Renderer:
         self._store = store
         self._workers = workers
         self._now = now
-        self._monotonic = monotonic
-        self._doubted: dict[str, tuple[float, float]] = {}
-        """Of pages in doubt, when that began: `doubted_at`, and the same by the monotonic clock, which never jumps."""
+        self._doubts = Doubts(monotonic)
         self._dense_after = dense_after
         self._dense_lock = asyncio.Lock()
         self._is_retired = False
@@ -151,9 +146,8 @@ class Renderer:
 
         verdict = decide_head(answer, page, rules.gate)
         if verdict.name in AWAY and (is_meant or page != self.site.base):
-            seen, verdict = _away(
-                seen, started, verdict, is_told=is_told, is_lasting=self._doubt_seconds(seen, started) >= DOUBT_SECONDS
-            )
+            is_lasting = self._doubts.is_lasting(page.url, seen.doubted_at, started)
+            seen, verdict = _away(seen, started, verdict, is_told=is_told, is_lasting=is_lasting)
         if verdict.outcome is Outcome.GONE:
             doubt = "" if is_meant else await self._doubt_of_loss(page, seen, started, verdict)
             return await self._workers.run(self._let_go, page, seen, started, verdict, doubt, is_meant=is_meant)
@@ -185,24 +179,12 @@ class Renderer:
         if not seen.is_published or _is_unconfirmed(seen, verdict):
             return ""
         since = time.monotonic()
-        if verdict.name == BLOCKED and self._doubt_seconds(seen, started) < DOUBT_SECONDS:
+        if verdict.name == BLOCKED and not self._doubts.is_lasting(page.url, seen.doubted_at, started):
             doubt = await self.brake.doubt_of_block(page, since)
             return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
         if verdict.name in LOSSES | AWAY:
             return await self.brake.doubt_of_loss(page, since, is_away=verdict.name in AWAY)
         return ""
-
-    def _doubt_seconds(self, record: Record, started: float) -> float:
-        """For how long a page has been in doubt. Over a restart the wall clock counts, the only one that went on."""
-        if not record.doubted_at:
-            self._doubted.pop(record.url, None)
-            return 0.0
-        now = self._monotonic()
-        doubted_at, since = self._doubted.get(record.url, (0.0, 0.0))
-        if doubted_at != record.doubted_at:
-            since = now - max(0.0, started - record.doubted_at)
-            self._doubted[record.url] = record.doubted_at, since
-        return now - since
 
     def _rules_for(self, page: Page) -> Rules:
         return self._rules[self.site.group_of(page)]
@@ -550,7 +532,7 @@ class Renderer:
             record = replace(record, **{name: getattr(now, name) for name in _OF_THE_TREE})
         if record.url == self.site.base.url and verdict.outcome is not Outcome.KEPT:
             self.brake.forget_home()
-        self._doubt_seconds(record, started)  # It counts from here.
+        self._doubts.note(record.url, record.doubted_at, started)
         if not self._is_retired:
             self._store.put(record)
         return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)
@@ -610,7 +592,7 @@ def _away(seen: Record, started: float, verdict: Verdict, *, is_told: bool, is_l
     return replace(seen, doubted_at=seen.doubted_at or started), stays
 
 
-_DOUBT_HOURS = f"{DOUBT_SECONDS / 3600:.0f} h"
+_DOUBT_HOURS = f"{LASTING_SECONDS / 3600:.0f} h"
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"
 _OVERTAKEN = Verdict("revoked", Outcome.GONE, "WordPress took the page back while it was fetched")
 _RETIRED = Verdict("overtaken", Outcome.KEPT, "the configuration was read anew meanwhile")
