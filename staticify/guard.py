@@ -3,8 +3,7 @@
 The number at once grows by one for each round of good answers and halves when an answer fails, as TCP's window does
 (RFC 5681 section 3.1); when most answers take twice as long as they use to, it shrinks by a quarter. After
 FAILURES_IN_A_ROW, where nobody answers or as many pages fail and none was good for a while, nothing is asked but one
-probe each PROBE_SECONDS; sooner where many fail at once that were well. After a good one it is one at a time until
-GOOD_IN_A_ROW were good; then more.
+probe each PROBE_SECONDS. After a good one it is one at a time until GOOD_IN_A_ROW were good; then more.
 
 All times are seconds of the monotonic clock.
 """
@@ -18,10 +17,6 @@ from email.utils import parsedate_to_datetime
 FAILURES_IN_A_ROW = 8
 """So many that chance hardly makes them: where 30 % fail, one in 15,000."""
 PROBE_SECONDS = 30.0
-FALLEN_IN_A_ROW = 20
-"""So many pages that were well fail one after the other, and none is good between them: no matter of those pages."""
-FALLEN_SHARE = 1 / 9
-"""Of the time after which nothing is well: an edit may bring a run of pages up that fail, and others are due soon."""
 GOOD_IN_A_ROW = 3
 """So many good probes end the pause."""
 RESERVED_SECONDS = 5.0
@@ -75,10 +70,6 @@ class Guard:
         """How long each page takes, as a mean that forgets slowly."""
         self._slow_share = 0.0
         """Of the last answers, those that took much longer than usual."""
-        self._ailing: set[str] = set()
-        """Pages that were well once, and whose last answer failed."""
-        self._fallen = 0
-        """How many came to that since the last good answer of a page."""
         self._failed: set[str] = set()
         """What failed since the last good answer of a page."""
         self._has_pages = False
@@ -161,8 +152,7 @@ class Guard:
         if is_page:
             self._good_at = now
             self._asked_for_rest.clear()
-            self.failures = self._fallen = 0
-            self._ailing.discard(page)
+            self.failures = 0
         if self._is_broken:
             if is_page:
                 self._is_page_good = True
@@ -193,7 +183,6 @@ class Guard:
         """It is asked for no more."""
         self._usual.pop(page, None)
         self._failed.discard(page)
-        self._ailing.discard(page)
 
     def _count_probe(self) -> bool:
         """Count a good one. True if it ends the pause."""
@@ -227,9 +216,6 @@ class Guard:
         self.failures += 1
         self._unanswered = 0 if is_answer else self._unanswered + 1
         self._failed.add(page)
-        if page in self._usual and page not in self._ailing:
-            self._ailing.add(page)
-            self._fallen += 1
         self._shrink(0.5, started, now)
         had_pause = self.pause(now) is not None
         until, why = 0.0, ""
@@ -254,11 +240,8 @@ class Guard:
 
     def _is_nothing_well(self, now: float) -> bool:
         """Where something is well, what fails is those pages' own matter: it is WordPress's where nothing is."""
-        quiet_seconds = now - self._good_at
-        if self._fallen >= FALLEN_IN_A_ROW and quiet_seconds >= self._quiet_seconds * FALLEN_SHARE:
-            return True
         are_many = self._is_broken or self.failures >= FAILURES_IN_A_ROW
-        return are_many and quiet_seconds >= self._quiet_seconds and self._are_all(self._failed)
+        return are_many and now - self._good_at >= self._quiet_seconds and self._are_all(self._failed)
 
     def _let_next(self, now: float) -> None:
         """The next may be asked for now, and still nobody beside it."""
@@ -288,12 +271,13 @@ class Guard:
             self._shrunk_at = now
 
 
-def backoff_seconds(failures: int, longest: float, chance: float) -> float:
+def backoff_seconds(failures: int, longest: float, chance: float, together: int = 1) -> float:
     """How long a page that failed so often in a row waits: anything up to twice as long each time ("full jitter").
 
+    Where so many fail `together`, up to as many seconds: a large site must not be asked more densely than a small one.
     `chance` is out of [0, 1): pages that failed together do not come back together.
     """
-    return chance * min(longest, BACKOFF_SECONDS * 2.0 ** min(failures, 32))
+    return chance * min(longest, BACKOFF_SECONDS * max(2.0 ** min(failures, 32), together))
 
 
 def retry_after_seconds(value: str, now: float) -> float:

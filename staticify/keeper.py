@@ -15,7 +15,7 @@ from staticify.config import Site
 from staticify.discover import Listing
 from staticify.errors import AnswerIncomplete, OriginPaused, OriginTimeout, OriginUnreachable
 from staticify.gate import STATUS
-from staticify.guard import backoff_seconds
+from staticify.guard import FAILURES_IN_A_ROW, backoff_seconds
 from staticify.listing import list_pages
 from staticify.losses import ALWAYS
 from staticify.nouns import Answer, OriginState, Outcome, Record, Result, Verdict
@@ -607,7 +607,9 @@ class Keeper:
         if is_failing and "retry-after" not in result.record.headers:
             # If chance will have it; never together with all that failed beside it.
             longest = self.site.interval_for(page)
-            wait = backoff_seconds(result.record.failures, longest, random.random())  # noqa: S311  no secret
+            # Where something is well, each that fails is its own matter.
+            together = len(self._failing) if self._origin.guard.failures >= FAILURES_IN_A_ROW else 1
+            wait = backoff_seconds(result.record.failures, longest, random.random(), together)  # noqa: S311  no secret
             self._queue.schedule(page, asyncio.get_running_loop().time() + wait)
 
     def _after_pause(self, page: Page) -> float:

@@ -10,8 +10,6 @@ import pytest
 
 from staticify.guard import (
     FAILURES_IN_A_ROW,
-    FALLEN_IN_A_ROW,
-    FALLEN_SHARE,
     GOOD_IN_A_ROW,
     LEAST,
     MOST_RETRY_AFTER_SECONDS,
@@ -247,42 +245,13 @@ def test_a_pause_ends_however_few_pages_are_well(well: int, bad: int) -> None:
     assert guard.pause((since + 1) * 60.0) is None
 
 
-def test_a_large_site_whose_pages_all_fail_is_left_alone_soon() -> None:
-    """Each is asked for again a moment later: by the time that nothing was well for long they were thousands."""
-    guard = Guard(8, quiet := 90.0)
+@pytest.mark.parametrize("well", [1, 5])
+def test_an_edit_that_breaks_nearly_all_pages_lets_those_that_are_well_have_their_turn(well: int) -> None:
+    """A large site: hundreds fail one after the other before one has its turn that is well."""
+    guard = Guard(8, quiet_seconds=90.0)
     guard.is_armed = True
-    pages = [f"/{number}/" for number in range(350)]
-    for page in pages:
-        guard.succeed(page, 0.0, 0.01)
-    pauses, at = 0, 0.0
-    while guard.pause(at) is None:
-        at += 0.1
-        page = pages[int(at * 10) % 350]
-        pauses += guard.fail(page, "502", at, at)
-        guard.fail(page, "502", at, at)  # Asked again.
-    assert (pauses, quiet * FALLEN_SHARE <= at <= quiet * FALLEN_SHARE + 0.2) == (1, True)
-    # Not for pages that failed before, nor while any other is well.
-    for page in pages[:50]:
-        at += PROBE_SECONDS + 1
-        assert guard.admit(at) is None
-        guard.succeed(page, at, 0.01)
-    assert guard.pause(at) is None
-    for later in range(800):
-        at += 0.1
-        guard.fail(pages[50 + later % 300], "500", at, at)
-        if later % 100 == 0:
-            guard.succeed(pages[later // 100], at, 0.01)
-        assert guard.pause(at) is None
-
-
-def test_a_few_pages_that_fall_pause_nothing_before_nothing_was_well_for_long() -> None:
-    guard = Guard(8, 90.0)
-    guard.is_armed = True
-    for number in range(FALLEN_IN_A_ROW + 1):
-        guard.succeed(f"/{number}/", 0.0, 0.01)
-    for number in range(FALLEN_IN_A_ROW - 1):
-        assert not guard.fail(f"/{number}/", "500", 80.0, 80.0)
-    assert guard.fail("/19/", "500", 81.0, 81.0)
+    assert minutes(guard, set(range(350)), 350, 5) == 5 * 350
+    assert minutes(guard, set(range(100, 100 + well)), 350, 10, since=5) == 10 * 350
 
 
 def test_a_page_whose_connection_is_reset_each_time_keeps_no_pause_up() -> None:
@@ -525,6 +494,7 @@ def test_retry_after_has_a_bound() -> None:
 
 def test_full_jitter_is_anything_up_to_twice_as_long_each_time() -> None:
     assert [backoff_seconds(failures, 60, 0.5) for failures in (1, 2, 3, 20, 10**9)] == [1, 2, 4, 30, 30]
+    assert [backoff_seconds(1, 60, 0.5, together) for together in (1, 10, 350)] == [1, 5, 30]
     waits = [backoff_seconds(3, 60, random.Random(seed).random()) for seed in range(1000)]
     assert min(waits) < 0.5
     assert 7.5 < max(waits) < 8

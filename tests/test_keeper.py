@@ -827,3 +827,22 @@ def test_after_a_pause_those_that_fail_anyway_are_not_every_probe(tmp_path: Path
                 assert 30 < latest(rare) < 62
 
     asyncio.run(main())
+
+
+def test_where_all_pages_of_a_large_site_begin_to_fail_each_is_not_soon_asked_for_again(tmp_path: Path) -> None:
+    paths = [f"/{number}/" for number in range(40)]
+
+    async def main() -> None:
+        origin = origin_of("/", *paths)
+        async with origin.running() as running, kept(tmp_path, running, pages=["/", *paths], interval="60s") as one:
+            one.keeper.start()
+            await until(lambda: all(map(one.told, ["/", *paths])))
+            for path in paths:
+                origin.pages[path] = answer(b"", 502)
+            asked = len(origin.requests)
+            one.keeper.purge(page_of(one.keeper.site.base, path) for path in paths)
+            await asyncio.sleep(2.5)
+            # Those that failed before it was clear that nothing is well are asked for again at once.
+            assert 40 <= len(origin.requests) - asked < 70
+
+    asyncio.run(main())
