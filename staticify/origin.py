@@ -463,7 +463,7 @@ class OriginClient:
     async def _send(
         self, method: str, raw_path: str, fields: Mapping[str, str], body: bytes, asked: list[Origin]
     ) -> tuple[httpx.Response, Origin]:
-        """The beginning of an answer, and whose it is. Each address is in `asked` as soon as it is asked."""
+        """The beginning of an answer, and whose it is. Each address that has all its time is in `asked` before."""
         headers = self._headers
         if fields:
             headers = httpx.Headers(headers)
@@ -472,8 +472,10 @@ class OriginClient:
         gateways: list[tuple[Origin, httpx.Response]] = []
         async with AsyncExitStack() as unused:
             turns = self._in_turn()
+            has_all_time = True
             for origin, transport in turns:
-                asked.append(origin)
+                if has_all_time:
+                    asked.append(origin)
                 # Not as `content`: httpx would look for fields to add, which takes half of the time, and all are there.
                 request = httpx.Request(
                     method,
@@ -483,22 +485,15 @@ class OriginClient:
                     extensions=self._extensions,
                 )
                 request.read()
-                # Whether one that was of no use is back must not cost a fetch all of its time.
-                is_trial = origin in self._retry_at and origin != turns[-1][0]
+                # Whether one that was of no use is back must not cost a fetch all of its time, if another is of use.
+                is_trial = origin in self._retry_at and len(self._retry_at) < len(turns) and origin != turns[-1][0]
                 patience = self._site.deadline_seconds / len(turns) if is_trial else None
                 try:
                     async with asyncio.timeout(patience):
                         response = await transport.handle_async_request(request)
                 except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-                    translated = _translated(error)
-                    if is_trial and isinstance(translated, OriginTimeout):
-                        translated = OriginUnreachable(f"still nothing within {patience:g} s")
-                    if _is_without_connection(error):
-                        self._put_last(origin, str(translated))
-                    # Only a server that was not there is passed over: one that answered badly has had the request.
-                    if not isinstance(translated, OriginUnreachable):
-                        raise translated from error
-                    failures.append(f"{origin}: {translated}")
+                    has_all_time = has_all_time and not (is_trial and isinstance(error, TimeoutError))
+                    failures.append(f"{origin}: {self._passed_over(origin, error, patience)}")
                     continue
                 self._answered_at[origin] = time.monotonic()
                 if response.status_code not in _OF_A_GATEWAY:
@@ -516,6 +511,20 @@ class OriginClient:
                 unused.pop_all()
                 return response, origin
         raise OriginUnreachable("; ".join(failures))
+
+    def _passed_over(self, origin: Origin, error: Exception, patience: float | None) -> OriginError:
+        """Why the next address is asked. Raises it if that must not be.
+
+        Only a server that was not there is passed over: one that answered badly has had the request.
+        """
+        translated = _translated(error)
+        if patience is not None and isinstance(translated, OriginTimeout):
+            translated = OriginUnreachable(f"still nothing within {patience:g} s")
+        if _is_without_connection(error):
+            self._put_last(origin, str(translated))
+        if not isinstance(translated, OriginUnreachable):
+            raise translated from error
+        return translated
 
     def _in_turn(self) -> list[tuple[Origin, AiohttpTransport]]:
         """The addresses in the configured order; last those that were of no use a short while ago, in turn."""

@@ -404,6 +404,51 @@ def test_whether_an_address_that_hung_is_back_costs_no_fetch(monkeypatch: pytest
     run(test)
 
 
+async def slow(exchange: Exchange) -> None:
+    """More than half of a deadline of a second."""
+    await asyncio.sleep(0.7)
+    await exchange.send(answer("slow"))
+
+
+def test_where_each_address_hung_once_both_have_all_their_time_again() -> None:
+    """A page takes longer than half of the deadline: no fetch would ever end in time."""
+
+    async def test() -> None:
+        pages: dict[str, bytes | str | Script] = {"/slow/": slow, "/hangs/": never}
+        async with (
+            ScriptedOrigin(pages=dict(pages)).running() as first,
+            ScriptedOrigin(pages=dict(pages)).running() as second,
+            client_of([first.address, second.address], deadline="1s") as client,
+        ):
+            for _ in range(2):
+                with pytest.raises(OriginTimeout):
+                    await client.fetch("/hangs/")
+            assert len(client.state.unreachable) == 2
+            assert [(await client.fetch("/slow/")).body for _ in range(2)] == [b"slow"] * 2
+
+    run(test)
+
+
+def test_after_a_trial_the_next_address_had_not_all_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.5)
+
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": never}).running() as first,
+            ScriptedOrigin(pages={"/": slow}).running() as second,
+            client_of([first.address, second.address], deadline="1s") as client,
+        ):
+            with pytest.raises(OriginTimeout):
+                await client.fetch("/")
+            await asyncio.sleep(0.6)
+            with pytest.raises(OriginTimeout):
+                await client.fetch("/")
+            assert client.state.unreachable == (first.address,)
+            assert (await client.fetch("/")).body == b"slow"
+
+    run(test)
+
+
 def test_a_page_that_hangs_is_no_matter_of_an_address_that_answers_others() -> None:
     async def test() -> None:
         async with (
