@@ -471,7 +471,7 @@ class OriginClient:
         failures: list[str] = []
         gateways: list[tuple[Origin, httpx.Response]] = []
         async with AsyncExitStack() as unused:
-            turns = self._in_turn()
+            turns, due = self._in_turn()
             has_all_time = True
             for origin, transport in turns:
                 if has_all_time:
@@ -497,7 +497,8 @@ class OriginClient:
                     continue
                 self._answered_at[origin] = time.monotonic()
                 if response.status_code not in _OF_A_GATEWAY:
-                    self._put_back(origin)
+                    if origin in due:
+                        self._put_back(origin)
                     for other, answered in gateways:
                         self._put_last(other, f"it answers {answered.status_code}")
                     return response, origin
@@ -526,13 +527,18 @@ class OriginClient:
             raise translated from error
         return translated
 
-    def _in_turn(self) -> list[tuple[Origin, AiohttpTransport]]:
-        """The addresses in the configured order; last those that were of no use a short while ago, in turn."""
+    def _in_turn(self) -> tuple[list[tuple[Origin, AiohttpTransport]], frozenset[Origin]]:
+        """The addresses in the configured order; last those that were of no use a short while ago, in turn.
+
+        And those whose time is over: if they answer now they are back. Sooner they would come and go with each answer
+        where many fail by chance.
+        """
         now = time.monotonic()
         last = {origin: retry_at for origin, retry_at in self._retry_at.items() if now < retry_at}
+        due = frozenset(self._retry_at.keys() - last.keys())
         # One fetch tries again whether the address is there; those beside it do not wait for what it finds.
-        self._retry_at.update((origin, now + UNREACHABLE_SECONDS) for origin in self._retry_at.keys() - last.keys())
-        return sorted(self._transports, key=lambda pair: last.get(pair[0], 0.0))
+        self._retry_at.update((origin, now + UNREACHABLE_SECONDS) for origin in due)
+        return sorted(self._transports, key=lambda pair: last.get(pair[0], 0.0)), due
 
     def _put_last(self, origin: Origin, reason: str) -> None:
         if len(self._transports) == 1:

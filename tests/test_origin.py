@@ -361,6 +361,23 @@ def test_a_page_that_is_bad_everywhere_is_no_matter_of_the_address(caplog: pytes
     run(test)
 
 
+def test_where_many_answers_fail_by_chance_addresses_do_not_come_and_go(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def test() -> None:
+        bad = answer(b"", 502)
+        async with (
+            ScriptedOrigin(pages={"/a/": bad, "/b/": "well"}).running() as first,
+            ScriptedOrigin(pages={"/a/": "well", "/b/": bad}).running() as second,
+            client_of([first.address, second.address]) as client,
+        ):
+            for _ in range(20):
+                assert [(await client.fetch(path)).status for path in ("/a/", "/b/")] == [200, 200]
+        assert said(caplog) == [(LAST, first.address), (LAST, second.address)]
+
+    run(test)
+
+
 def test_an_address_that_hangs_is_asked_after_the_others(caplog: pytest.LogCaptureFixture) -> None:
     """It takes connections, and its PHP has stopped."""
     caplog.set_level(logging.INFO)
