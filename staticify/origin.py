@@ -257,6 +257,8 @@ class OriginClient:
         self._labelled_at = float("-inf")
         self._retry_at: dict[Origin, float] = {}
         """By the monotonic clock, of each address that was of no use, if there are others."""
+        self._silent: dict[Origin, str] = {}
+        """Of those, whose fault it may not be, and what they said nothing to: the page may hang wherever it is made."""
         self._answered_at: dict[Origin, float] = {}
         """When each address last began an answer, by the same clock."""
 
@@ -320,7 +322,8 @@ class OriginClient:
         """How WordPress bears what it is asked."""
         now = time.monotonic()
         pause = self.guard.pause(now)
-        last = [str(origin) for origin, retry_at in self._retry_at.items() if now < retry_at]
+        said = self._retry_at.keys() - self._silent.keys()
+        last = [str(origin) for origin in said if now < self._retry_at[origin]]
         return OriginState(
             limit=self.guard.limit,
             most=self.guard.most,
@@ -427,7 +430,7 @@ class OriginClient:
         except TimeoutError:
             # One page may hang; an address that has answered nobody meanwhile does.
             if asked and self._answered_at.get(asked[-1], float("-inf")) < started and self._is_in_time(started):
-                self._put_last(asked[-1], f"it says nothing within {deadline_seconds:g} s")
+                self._suspect(asked[-1], raw_path)
             raise OriginTimeout(f"no whole answer within {deadline_seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
@@ -493,7 +496,7 @@ class OriginClient:
                         response = await transport.handle_async_request(request)
                 except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
                     has_all_time = has_all_time and not (is_trial and isinstance(error, TimeoutError))
-                    failures.append(f"{origin}: {self._passed_over(origin, error, patience)}")
+                    failures.append(f"{origin}: {self._passed_over(origin, raw_path, error, patience)}")
                     continue
                 self._answered_at[origin] = time.monotonic()
                 if response.status_code not in _OF_A_GATEWAY:
@@ -501,6 +504,7 @@ class OriginClient:
                         self._put_back(origin)
                     for other, answered in gateways:
                         self._put_last(other, f"it answers {answered.status_code}")
+                    self._judge_silent(origin, raw_path)
                     return response, origin
                 # Its PHP may be dead alone. Asking twice does no harm: a page is only read, and so is the journal.
                 gateways.append((origin, response))
@@ -513,13 +517,14 @@ class OriginClient:
                 return response, origin
         raise OriginUnreachable("; ".join(failures))
 
-    def _passed_over(self, origin: Origin, error: Exception, patience: float | None) -> OriginError:
+    def _passed_over(self, origin: Origin, raw_path: str, error: Exception, patience: float | None) -> OriginError:
         """Why the next address is asked. Raises it if that must not be.
 
         Only a server that was not there is passed over: one that answered badly has had the request.
         """
         translated = _translated(error)
         if patience is not None and isinstance(translated, OriginTimeout):
+            self._suspect(origin, raw_path)
             translated = OriginUnreachable(f"still nothing within {patience:g} s")
         if _is_without_connection(error):
             self._put_last(origin, str(translated))
@@ -543,15 +548,29 @@ class OriginClient:
     def _put_last(self, origin: Origin, reason: str) -> None:
         if len(self._transports) == 1:
             return
-        if origin not in self._retry_at:
+        if origin not in self._retry_at or origin in self._silent:
             log.warning(
                 "an origin address is of no use; the others are asked first",
                 extra={"site": self._site.url, "origin": str(origin), "reason": reason},
             )
         self._retry_at[origin] = time.monotonic() + UNREACHABLE_SECONDS
+        self._silent.pop(origin, None)
+
+    def _suspect(self, origin: Origin, raw_path: str) -> None:
+        """Ask an address after the others that said nothing; that it is its fault is said if another answers there."""
+        if len(self._transports) > 1:
+            if origin not in self._retry_at or origin in self._silent:
+                self._silent[origin] = raw_path
+            self._retry_at[origin] = time.monotonic() + UNREACHABLE_SECONDS
+
+    def _judge_silent(self, origin: Origin, raw_path: str) -> None:
+        """An address answers: those that said nothing to the same are at fault, and not the page."""
+        for other in [other for other, path in self._silent.items() if path == raw_path and other != origin]:
+            self._put_last(other, f"it says nothing within {self._site.deadline_seconds:g} s")
 
     def _put_back(self, origin: Origin) -> None:
-        if self._retry_at.pop(origin, None) is not None:
+        was_said = self._silent.pop(origin, None) is None
+        if self._retry_at.pop(origin, None) is not None and was_said:
             log.info("an origin address answers again", extra={"site": self._site.url, "origin": str(origin)})
 
     async def aclose(self) -> None:
