@@ -25,6 +25,7 @@ import httpx
 
 from staticify import __version__
 from staticify.address import Origin
+from staticify.addresses import Addresses, Turn
 from staticify.brief import brief
 from staticify.carrier import READ_BYTES, AiohttpTransport, aiohttp
 from staticify.config import Site
@@ -44,8 +45,6 @@ from staticify.signature import sign
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
-UNREACHABLE_SECONDS = 30.0
-"""For so long an address that was of no use is asked last: each attempt may cost CONNECT_SECONDS, or a deadline."""
 MAX_FIELD_BYTES = 32 * 1024
 """Of one header field. A policy of several plugins passes the library's 8 KiB."""
 MAX_FIELDS = 128
@@ -252,15 +251,10 @@ class OriginClient:
         self._room = asyncio.Event()
         """Set when there may be room for one more fetch."""
         self._large = asyncio.Semaphore(MAX_LARGE_BODIES)
-        self._transports = [(origin, _transport(origin, site)) for origin in site.origins]
+        self._transports = {str(origin): (origin, _transport(origin, site)) for origin in site.origins}
+        self._addresses = Addresses([*self._transports], site.deadline_seconds)
         self._label: Mapping[str, str] = {}
         self._labelled_at = float("-inf")
-        self._retry_at: dict[Origin, float] = {}
-        """By the monotonic clock, of each address that was of no use, if there are others."""
-        self._silent: dict[Origin, str] = {}
-        """Of those, whose fault it may not be, and what they said nothing to: the page may hang wherever it is made."""
-        self._answered_at: dict[Origin, float] = {}
-        """When each address last began an answer, by the same clock."""
 
     async def ask(self, body: bytes, direct: str = "") -> Answer:
         """What the site's plugin answers to a signed question. Raises OriginError. Waits for no slot: it is small.
@@ -322,15 +316,13 @@ class OriginClient:
         """How WordPress bears what it is asked."""
         now = time.monotonic()
         pause = self.guard.pause(now)
-        said = self._retry_at.keys() - self._silent.keys()
-        last = [str(origin) for origin in said if now < self._retry_at[origin]]
         return OriginState(
             limit=self.guard.limit,
             most=self.guard.most,
             failures=self.guard.failures,
             paused_until=0.0 if pause is None else round(time.time() + pause.until - now),
             reason="" if pause is None else pause.reason,
-            unreachable=tuple(sorted(last)),
+            unreachable=self._addresses.last(now),
         )
 
     def forget(self, raw_path: str) -> None:
@@ -419,7 +411,7 @@ class OriginClient:
         self, method: str, raw_path: str, max_bytes: int, fields: Mapping[str, str], body: bytes, started: float
     ) -> AsyncGenerator[Stream]:
         deadline_seconds = self._site.deadline_seconds
-        asked: list[Origin] = []
+        asked: list[str] = []
         try:
             async with asyncio.timeout(deadline_seconds):
                 response, origin = await self._send(method, raw_path, fields, body, asked)
@@ -429,8 +421,8 @@ class OriginClient:
                     await _body_of(response).aclose()
         except TimeoutError:
             # One page may hang; an address that has answered nobody meanwhile does.
-            if asked and self._answered_at.get(asked[-1], float("-inf")) < started and self._is_in_time(started):
-                self._suspect(asked[-1], raw_path)
+            if asked and not self._addresses.has_begun_since(asked[-1], started) and self._is_in_time(started):
+                self._addresses.note_silent(asked[-1], raw_path, time.monotonic())
             raise OriginTimeout(f"no whole answer within {deadline_seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
@@ -464,7 +456,7 @@ class OriginClient:
         return seconds if stream.status == 429 else min(seconds, self._site.interval_seconds)
 
     async def _send(
-        self, method: str, raw_path: str, fields: Mapping[str, str], body: bytes, asked: list[Origin]
+        self, method: str, raw_path: str, fields: Mapping[str, str], body: bytes, asked: list[str]
     ) -> tuple[httpx.Response, Origin]:
         """The beginning of an answer, and whose it is. Each address that has all its time is in `asked` before."""
         headers = self._headers
@@ -472,13 +464,13 @@ class OriginClient:
             headers = httpx.Headers(headers)
             headers.update(fields)
         failures: list[str] = []
-        gateways: list[tuple[Origin, httpx.Response]] = []
+        gateways: list[tuple[str, httpx.Response]] = []
         async with AsyncExitStack() as unused:
-            turns, due = self._in_turn()
             has_all_time = True
-            for origin, transport in turns:
+            for turn in self._addresses.turns(time.monotonic()):
+                origin, transport = self._transports[turn.address]
                 if has_all_time:
-                    asked.append(origin)
+                    asked.append(turn.address)
                 # Not as `content`: httpx would look for fields to add, which takes half of the time, and all are there.
                 request = httpx.Request(
                     method,
@@ -488,94 +480,63 @@ class OriginClient:
                     extensions=self._extensions,
                 )
                 request.read()
-                # Whether one that was of no use is back must not cost a fetch all of its time, if another is of use.
-                is_trial = origin in self._retry_at and len(self._retry_at) < len(turns) and origin != turns[-1][0]
-                patience = self._site.deadline_seconds / len(turns) if is_trial else None
                 try:
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(turn.patience_seconds):
                         response = await transport.handle_async_request(request)
                 except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-                    has_all_time = has_all_time and not (is_trial and isinstance(error, TimeoutError))
-                    failures.append(f"{origin}: {self._passed_over(origin, raw_path, error, patience)}")
+                    has_all_time = has_all_time and not (turn.patience_seconds and isinstance(error, TimeoutError))
+                    failures.append(f"{origin}: {self._passed_over(turn, raw_path, error)}")
                     continue
-                self._answered_at[origin] = time.monotonic()
+                self._addresses.note_begun(turn.address, time.monotonic())
                 if response.status_code not in _OF_A_GATEWAY:
-                    if origin in due:
-                        self._put_back(origin)
-                    for other, answered in gateways:
-                        self._put_last(other, f"it answers {answered.status_code}")
-                    self._judge_silent(origin, raw_path)
+                    self._note_use(turn, raw_path, gateways)
                     return response, origin
                 # Its PHP may be dead alone. Asking twice does no harm: a page is only read, and so is the journal.
-                gateways.append((origin, response))
-                await unused.aclose()
+                gateways.append((turn.address, response))
+                earlier = unused.pop_all()
                 unused.push_async_callback(_body_of(response).aclose)
+                await earlier.aclose()
             if gateways:
                 # Where all that are there answer so, it is a matter of the page, or of what stands behind them.
-                origin, response = gateways[-1]
+                address, response = gateways[-1]
                 unused.pop_all()
-                return response, origin
+                return response, self._transports[address][0]
         raise OriginUnreachable("; ".join(failures))
 
-    def _passed_over(self, origin: Origin, raw_path: str, error: Exception, patience: float | None) -> OriginError:
+    def _note_use(self, turn: Turn, raw_path: str, gateways: list[tuple[str, httpx.Response]]) -> None:
+        """An address answered: it is of use, and those that did not answer the same are not."""
+        if self._addresses.note_good(turn):
+            log.info("an origin address answers again", extra={"site": self._site.url, "origin": turn.address})
+        for other, answered in gateways:
+            self._put_last(other, f"it answers {answered.status_code}")
+        for other in self._addresses.silent_to(raw_path, turn.address):
+            self._put_last(other, f"it says nothing within {self._site.deadline_seconds:g} s")
+
+    def _put_last(self, address: str, reason: str) -> None:
+        if self._addresses.put_last(address, time.monotonic()):
+            log.warning(
+                "an origin address is of no use; the others are asked first",
+                extra={"site": self._site.url, "origin": address, "reason": reason},
+            )
+
+    def _passed_over(self, turn: Turn, raw_path: str, error: Exception) -> OriginError:
         """Why the next address is asked. Raises it if that must not be.
 
         Only a server that was not there is passed over: one that answered badly has had the request.
         """
         translated = _translated(error)
-        if patience is not None and isinstance(translated, OriginTimeout):
-            self._suspect(origin, raw_path)
-            translated = OriginUnreachable(f"still nothing within {patience:g} s")
+        if turn.patience_seconds and isinstance(translated, OriginTimeout):
+            self._addresses.note_silent(turn.address, raw_path, time.monotonic())
+            translated = OriginUnreachable(f"still nothing within {turn.patience_seconds:g} s")
         if _is_without_connection(error):
-            self._put_last(origin, str(translated))
+            self._put_last(turn.address, str(translated))
         if not isinstance(translated, OriginUnreachable):
             raise translated from error
         return translated
 
-    def _in_turn(self) -> tuple[list[tuple[Origin, AiohttpTransport]], frozenset[Origin]]:
-        """The addresses in the configured order; last those that were of no use a short while ago, in turn.
-
-        And those whose time is over: if they answer now they are back. Sooner they would come and go with each answer
-        where many fail by chance.
-        """
-        now = time.monotonic()
-        last = {origin: retry_at for origin, retry_at in self._retry_at.items() if now < retry_at}
-        due = frozenset(self._retry_at.keys() - last.keys())
-        # One fetch tries again whether the address is there; those beside it do not wait for what it finds.
-        self._retry_at.update((origin, now + UNREACHABLE_SECONDS) for origin in due)
-        return sorted(self._transports, key=lambda pair: last.get(pair[0], 0.0)), due
-
-    def _put_last(self, origin: Origin, reason: str) -> None:
-        if len(self._transports) == 1:
-            return
-        if origin not in self._retry_at or origin in self._silent:
-            log.warning(
-                "an origin address is of no use; the others are asked first",
-                extra={"site": self._site.url, "origin": str(origin), "reason": reason},
-            )
-        self._retry_at[origin] = time.monotonic() + UNREACHABLE_SECONDS
-        self._silent.pop(origin, None)
-
-    def _suspect(self, origin: Origin, raw_path: str) -> None:
-        """Ask an address after the others that said nothing; that it is its fault is said if another answers there."""
-        if len(self._transports) > 1:
-            if origin not in self._retry_at or origin in self._silent:
-                self._silent[origin] = raw_path
-            self._retry_at[origin] = time.monotonic() + UNREACHABLE_SECONDS
-
-    def _judge_silent(self, origin: Origin, raw_path: str) -> None:
-        """An address answers: those that said nothing to the same are at fault, and not the page."""
-        for other in [other for other, path in self._silent.items() if path == raw_path and other != origin]:
-            self._put_last(other, f"it says nothing within {self._site.deadline_seconds:g} s")
-
-    def _put_back(self, origin: Origin) -> None:
-        was_said = self._silent.pop(origin, None) is None
-        if self._retry_at.pop(origin, None) is not None and was_said:
-            log.info("an origin address answers again", extra={"site": self._site.url, "origin": str(origin)})
-
     async def aclose(self) -> None:
         """Close every connection."""
-        for _, transport in self._transports:
+        for _, transport in self._transports.values():
             await transport.aclose()
 
 

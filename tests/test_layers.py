@@ -14,14 +14,14 @@ PACKAGE = Path(staticify.__file__).parent
 
 CORE = {
     "errors", "nouns", "guard", "urls", "rules", "noise", "gate", "content", "strip", "html", "encode", "prepare",
-    "looks", "losses", "doubts", "brief", "canary", "cuts", "wire",
+    "looks", "losses", "doubts", "addresses", "brief", "canary", "cuts", "wire",
     "signature", "tags", "changes", "proxy_protocol", "queries",
 }  # fmt: skip
 CONFIGURATION = ("toml_lines", "faults", "units", "address", "credentials", "checks", "config")
 """Each may import those before it."""
 EDGES = {
-    *CONFIGURATION, "origin", "discover", "tree", "store", "schedule", "systemd", "logs", "spool", "watch", "webhook",
-    "workers", "unit", "parser", "carrier",
+    *CONFIGURATION, "origin", "discover", "tree", "store", "schedule", "systemd", "logs", "spool", "watch",
+    "webhook", "workers", "unit", "parser", "carrier",
 }  # fmt: skip
 MIDDLE = {
     "brake", "render", "queue", "timetable", "listing", "keeper", "verify", "oneshot", "propose", "overview",

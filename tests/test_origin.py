@@ -267,7 +267,7 @@ def test_an_address_that_says_nothing_costs_one_fetch_and_not_each(
 def test_an_address_that_is_back_is_the_first_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.2)
+    monkeypatch.setattr("staticify.addresses.UNREACHABLE_SECONDS", 0.2)
     caplog.set_level(logging.INFO)
 
     async def test() -> None:
@@ -292,7 +292,7 @@ def test_an_address_that_is_back_is_the_first_again(
 @pytest.mark.alone
 def test_one_fetch_alone_finds_out_whether_the_address_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("staticify.origin.CONNECT_SECONDS", 0.5)
-    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.6)
+    monkeypatch.setattr("staticify.addresses.UNREACHABLE_SECONDS", 0.6)
 
     async def test() -> None:
         with silent_address() as silent:
@@ -401,7 +401,7 @@ def test_an_address_that_hangs_is_asked_after_the_others(caplog: pytest.LogCaptu
 
 
 def test_whether_an_address_that_hung_is_back_costs_no_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.2)
+    monkeypatch.setattr("staticify.addresses.UNREACHABLE_SECONDS", 0.2)
 
     async def test() -> None:
         async with (
@@ -452,7 +452,7 @@ def test_where_each_address_hung_once_both_have_all_their_time_again(caplog: pyt
 
 
 def test_after_a_trial_the_next_address_had_not_all_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.5)
+    monkeypatch.setattr("staticify.addresses.UNREACHABLE_SECONDS", 0.5)
 
     async def test() -> None:
         async with (
@@ -506,7 +506,7 @@ def test_who_is_cancelled_says_nothing_of_an_address() -> None:
 def test_an_address_that_hangs_up_is_not_back(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("staticify.origin.UNREACHABLE_SECONDS", 0.2)
+    monkeypatch.setattr("staticify.addresses.UNREACHABLE_SECONDS", 0.2)
     caplog.set_level(logging.INFO)
 
     async def test() -> None:
