@@ -264,6 +264,17 @@ def test_an_address_that_says_nothing_costs_one_fetch_and_not_each(
     run(test)
 
 
+@asynccontextmanager
+async def beside_one_that_is_away() -> AsyncIterator[tuple[OriginClient, str]]:
+    """A client of two addresses, and the first of them, where nobody listens yet."""
+    first = f"http://127.0.0.1:{unused_port()}"
+    async with (
+        ScriptedOrigin(pages={"/": "second"}).running() as second,
+        client_of([first, second.address]) as client,
+    ):
+        yield client, first
+
+
 def test_an_address_that_is_back_is_the_first_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,16 +282,11 @@ def test_an_address_that_is_back_is_the_first_again(
     caplog.set_level(logging.INFO)
 
     async def test() -> None:
-        port = unused_port()
-        first = f"http://127.0.0.1:{port}"
-        async with (
-            ScriptedOrigin(pages={"/": "second"}).running() as second,
-            client_of([first, second.address]) as client,
-        ):
+        async with beside_one_that_is_away() as (client, first):
             for _ in range(3):  # Asked again in between, it is still not there: nothing more is said.
                 assert (await client.fetch("/")).body == b"second"
                 await asyncio.sleep(0.25)
-            async with ScriptedOrigin(pages={"/": "first"}).running(port=str(port)):
+            async with ScriptedOrigin(pages={"/": "first"}).running(port=first.rpartition(":")[2]):
                 await asyncio.sleep(0.25)
                 for _ in range(2):
                     assert (await client.fetch("/")).body == b"first"
@@ -510,14 +516,9 @@ def test_an_address_that_hangs_up_is_not_back(
     caplog.set_level(logging.INFO)
 
     async def test() -> None:
-        port = unused_port()
-        first = f"http://127.0.0.1:{port}"
-        async with (
-            ScriptedOrigin(pages={"/": "second"}).running() as second,
-            client_of([first, second.address]) as client,
-        ):
+        async with beside_one_that_is_away() as (client, first):
             await client.fetch("/")
-            async with ScriptedOrigin(pages={"/": sends()}).running(port=str(port)) as resetting:
+            async with ScriptedOrigin(pages={"/": sends()}).running(port=first.rpartition(":")[2]) as resetting:
                 await asyncio.sleep(0.25)
                 assert [(await client.fetch("/")).body for _ in range(3)] == [b"second"] * 3
                 assert len(resetting.requests) == 1
