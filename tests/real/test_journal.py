@@ -52,6 +52,7 @@ def test_a_new_post_is_on_the_front_at_once_and_a_hit(listening: Watched) -> Non
     seconds_until(lambda: b"Launched" in front(listening, "/"), "the home page shows it")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("change", ["private", "password", "trash", "draft", "delete"])
 def test_what_is_public_no_more_leaves_the_tree_within_a_second_and_so_do_its_quotes(
     listening: Watched, change: str
