@@ -293,18 +293,21 @@ def status(config: Config, *, problems: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
     from staticify import report
-    from staticify.overview import overview, problems_of
+    from staticify.overview import overview, problems_of, unwritten_seconds
+    from staticify.store import written_at
     from staticify.tree import is_worked_on
 
-    is_running = is_worked_on(config.tree_path)
-    pages, sites = overview(config, time.time())
+    is_running, now = is_worked_on(config.tree_path), time.time()
+    pages, sites = overview(config, now)
+    state_written_at = written_at(config.state_path)
     if problems:
         pages = problems_of(config, pages)
     if as_json:
         known = {"sites": [asdict(site) for site in sites], "pages": [asdict(page) for page in pages]}
-        report.print_json({"is_daemon_running": is_running, **known})
+        report.print_json({"is_daemon_running": is_running, "state_written_at": state_written_at, **known})
     else:
-        report.print_status(pages, sites, is_running=is_running)
+        unwritten = unwritten_seconds(config, sites, state_written_at, now) if is_running else None
+        report.print_status(pages, sites, is_running=is_running, unwritten_seconds=unwritten)
     is_good = not any(site.stale or not site.fresh for site in sites) and not any(page.is_lost for page in pages)
     sys.exit(EXIT_GOOD if is_good else EXIT_NOT_GOOD)
 

@@ -121,6 +121,18 @@ def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteSta
     return pages, sites
 
 
+def unwritten_seconds(config: Config, sites: Iterable[SiteStatus], written_at: float, now: float) -> float | None:
+    """How old the state is, if a daemon that can write it would have done so since; else None."""
+    # Who leaves WordPress alone may have nothing to remember until then.
+    since = max([written_at, *(site.origin.paused_until for site in sites if site.origin is not None)])
+    # Within that time each page of the site is fetched, or its journal asked, and either is remembered.
+    longest = (
+        max([site.interval_seconds, *(group.interval_seconds for group in site.groups)]) + site.deadline_seconds
+        for site in config.sites
+    )
+    return now - written_at if now - since > min(longest, default=float("inf")) else None
+
+
 def problems_of(config: Config, pages: Iterable[PageStatus]) -> list[PageStatus]:
     """Those that are not well. A page that went because WordPress says so is, unless the configuration lists it."""
     listed = {page.url for site in config.sites for page in site.pages}

@@ -81,10 +81,19 @@ _LOST = (
 )
 
 
-def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus], *, is_running: bool) -> None:
+_UNWRITTEN = "if the disk does not take it, the daemon's log says why"
+
+
+def print_status(
+    statuses: Sequence[PageStatus],
+    sites: Sequence[SiteStatus],
+    *,
+    is_running: bool,
+    unwritten_seconds: float | None = None,
+) -> None:
     """The tables of `status`, one for each site, with why each page that is not good is not, and a line that sums up.
 
-    What a daemon does is said only where one runs.
+    What a daemon does is said only where one runs, and last of all how old the state is, if it is too old.
 
     On a terminal a page is its decoded path, and a narrow one gets fewer columns. Anywhere else it is its URL, so that
     each line stands alone, and two spaces part the columns.
@@ -108,6 +117,9 @@ def print_status(statuses: Sequence[PageStatus], sites: Sequence[SiteStatus], *,
         _say(f"{site.mode} mode: {_MODES[site.mode]}{reason}")
         for line in _origin_lines(site.origin, now):
             _say((line, "yellow"))
+    if unwritten_seconds is not None:
+        age = _duration(unwritten_seconds)
+        _say((f"the state was last written {age} ago, and what it says is as old: {_UNWRITTEN}", "yellow"))
 
 
 def _cells_of(status: PageStatus, now: float) -> dict[str, Span]:

@@ -105,7 +105,9 @@ class Store:
         """Open or make the database. One that is corrupt is set aside, a row that is, left out. Raises StoreError.
 
         Where the disk is full or fails, all stays in memory, and each `flush` tries the disk anew: a page that is
-        public no more must leave the tree whether or not that can be remembered.
+        public no more must leave the tree whether or not that can be remembered. So it does where the database can be
+        read and not written. One on a read-only disk that cannot be read is an error, or one that is not there: no room
+        comes there by itself, and nobody could see what a daemon does.
         """
         path = directory / FILE_NAME
         set_aside: Path | None = None
@@ -117,32 +119,34 @@ class Store:
                 store = cls._opened(path)
         except (OSError, sqlite3.Error) as error:
             fault = _explained(error, "use", path)
-            if not _is_full(error, path) and not _is_disk_failing(error):
+            is_passing = _is_full(error, path) or _is_disk_failing(error)
+            if not is_passing and not _is_read_only(error, path):
                 raise fault from error
-            store = cls._in_memory(path, fault)
+            store = cls._in_memory(path, fault, must_know=not is_passing)
         store.set_aside = set_aside
         return store
 
     @classmethod
-    def _in_memory(cls, path: Path, fault: StoreError) -> Store:
-        """With what can still be read, if there is something."""
+    def _in_memory(cls, path: Path, fault: StoreError, *, must_know: bool) -> Store:
+        """With what can still be read. Raises the fault if that is nothing, and `must_know`."""
         store = cls(sqlite3.connect(":memory:", check_same_thread=False), path)
         store.fault = fault
         store._marks = ()  # The next flush begins anew.
-        with contextlib.suppress(StoreError, OSError), contextlib.closing(cls._known(path)) as known:
-            store._records, store._notes = known._records, known._notes  # noqa: SLF001  of the same class
+        try:
+            with contextlib.closing(cls.open_for_reading(path.parent, is_alone=True)) as known:
+                store._records, store._notes = known._records, known._notes  # noqa: SLF001  of the same class
+        except StoreError:
+            if must_know:
+                store._connection.close()
+                raise fault from None
         return store
 
     @classmethod
-    def _known(cls, path: Path) -> Store:
-        """What is on disk, for its only writer. Raises StoreError."""
-        journal = path.with_name(f"{path.name}-wal")
-        # Reading beside a journal needs a file that readers and writer share, and a full disk has no room for it.
-        return cls.open_for_reading(path.parent, is_at_rest=not journal.exists() or journal.stat().st_size == 0)
+    def open_for_reading(cls, directory: Path, *, is_alone: bool = False) -> Store:
+        """Open the database beside the daemon that writes it. A row that is corrupt is left out. Raises StoreError.
 
-    @classmethod
-    def open_for_reading(cls, directory: Path, *, is_at_rest: bool = False) -> Store:
-        """Open the database beside the daemon that writes it. A row that is corrupt is left out. Raises StoreError."""
+        `is_alone` says that there is no such daemon: who asks would be the only writer.
+        """
         path = directory / FILE_NAME
         try:
             # A file without a byte is one whose disk was full before anything was in it.
@@ -152,7 +156,12 @@ class Store:
                     hint="A running daemon makes it with the next page that it fetches, or when its disk has room; "
                     "without one: staticify render --all",
                 )
-            options = "mode=ro&immutable=1" if is_at_rest else "mode=ro"
+            # Reading beside a journal needs a file that readers and writer share. A full disk has no room for it, and
+            # on a read-only one, where nobody writes, it cannot be made.
+            journal = path.with_name(f"{path.name}-wal")
+            is_at_rest = not journal.exists() or journal.stat().st_size == 0
+            is_alone = is_alone or bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+            options = "mode=ro&immutable=1" if is_at_rest and is_alone else "mode=ro"
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS)
             if connection.execute("pragma user_version").fetchone()[0] not in {0, SCHEMA_VERSION}:
                 connection.close()
@@ -419,7 +428,10 @@ class Store:
                     self._write(batch)
                 except sqlite3.Error as error:
                     if not _is_corruption(error):
-                        if self._marks:  # Otherwise the next flush begins anew again.
+                        if _primary_code(error) == sqlite3.SQLITE_READONLY:
+                            # A connection to what could only be read stays so when the disk can be written again.
+                            self._marks, self._is_other_hand_told = (), True
+                        elif self._marks:  # Otherwise the next flush begins anew again.
                             # Half a transaction may have left its own marks.
                             self._marks = _marks_of(self.path)
                         raise
@@ -491,6 +503,11 @@ class Store:
         with self._writing:
             self._is_closed = True
             self._connection.close()
+
+
+def written_at(directory: Path) -> float:
+    """When the database of a directory was last written, in seconds since the epoch; 0 if there is none."""
+    return max((mark[-1] / 1e9 for mark in _marks_of(directory / FILE_NAME) if mark is not None), default=0.0)
 
 
 def _marks_of(path: Path) -> tuple[tuple[int, ...] | None, ...]:

@@ -692,6 +692,48 @@ def test_a_state_database_that_becomes_unwritable_under_the_daemon(tmp_path: Pat
 
 
 @is_root
+def test_a_state_directory_on_a_read_only_disk(tmp_path: Path) -> None:
+    """As an ext4 is after an error: pages go on, what must leave the tree does, and it is said wherever one looks."""
+
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html("home"), "/a/": html("a")}).running() as origin:
+            listen = f'[webhook]\nlisten = "unix:{tmp_path}/socket"\n'
+            keys: dict[str, Any] = {"pages": ["/", "/a/"], "interval": "1s", "deadline": "1s", "secrets": [SECRET]}
+            write_config(tmp_path, site_toml(origin.address, **keys), listen).chmod(0o600)
+            assert (await staticify(tmp_path, "render", "--all")).status == GOOD
+            run("mount", "-o", "remount,ro", str(tmp_path / "state"))
+            origin.pages |= {"/": html("news"), "/a/": answer(b"", 403)}
+            async with daemon(tmp_path) as running:
+                await running.logged(" published url=https://example.org/ ")
+                await running.logged(" gone url=https://example.org/a/ ")
+                (line,) = running.lines(" error ")
+                assert " state not written " in line
+                assert read_only in line
+                found = await health(tmp_path / "socket")
+                assert (found["is_state_written"], found["ok"]) == (False, True)
+                await asyncio.sleep(2.5)
+                done = await staticify(tmp_path, "status")
+                assert done.status == NOT_GOOD
+                assert re.search(unwritten, done.out.splitlines()[-1])
+                done = await staticify(tmp_path, "render", "--all")
+                assert "another staticify works on the tree" in said(done)
+                run("mount", "-o", "remount,rw", str(tmp_path / "state"))
+                await running.logged("state written again")
+                done = await staticify(tmp_path, "status")
+                assert (done.status, re.search(unwritten, done.out)) == (GOOD, None)
+                assert await running.stop() == GOOD
+            assert running.lines("somebody else") == []
+            run("mount", "-o", "remount,ro", str(tmp_path / "state"))
+            done = await staticify(tmp_path, "render", "/")
+            assert (done.status, "1 unchanged" in done.out, read_only in said(done)) == (NOT_GOOD, True, True)
+
+    read_only = "Its file system is read-only"
+    unwritten = r"the state was last written \d+\.\d s ago, and what it says is as old: if the disk does not take it"
+    with mounted(tmp_path / "state"):
+        asyncio.run(main())
+
+
+@is_root
 @pytest.mark.parametrize("size", ["4k", "8k", "24k", "40k", "1m,nr_inodes=1", "1m,nr_inodes=2"])
 def test_a_state_directory_on_a_full_disk(tmp_path: Path, size: str) -> None:
     """Whatever comes to be written first: the directory, the database, or what readers and writer share.

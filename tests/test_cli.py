@@ -591,6 +591,7 @@ def test_status_as_json(tmp_path: Path) -> None:
             "origin": None,
         }  # fmt: skip
         assert site["oldest_seconds"] < 20  # type: ignore[has-type]
+        assert time.time() - 20 < document["state_written_at"] < time.time()  # type: ignore[operator]
         assert time.time() - 20 < site["asked_at"] < time.time()  # type: ignore[has-type]
         page = document["pages"][0]  # type: ignore[index]
         assert page == {

@@ -18,8 +18,8 @@ from stage import Stage, site_toml, staged, write_config
 
 from staticify import config as configuration
 from staticify.errors import StaticifyError
-from staticify.nouns import Mode, SiteState
-from staticify.overview import PageStatus, SiteStatus, explain_page, overview, problems_of
+from staticify.nouns import Mode, OriginState, SiteState
+from staticify.overview import PageStatus, SiteStatus, explain_page, overview, problems_of, unwritten_seconds
 
 SITE = "https://example.org/"
 THEN = 1_700_000_000.0
@@ -379,6 +379,33 @@ def test_each_site_has_its_own_journal(tmp_path: Path) -> None:
 
 
 # --- One page --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more_settings", "paused_until", "bound"),
+    [
+        ("", 0.0, BOUND),
+        ('deadline = "5s"\n', 0.0, 65.0),
+        # A page of the longest interval is the only one, say.
+        ('[[site.group]]\npages = ["/a/"]\ninterval = "1h"\n', 0.0, 3620.0),
+        # WordPress said when it may be asked again.
+        ("", 600.0, 680.0),
+        ("", -600.0, BOUND),
+    ],
+)
+def test_a_state_that_a_daemon_would_have_written_is_said_to_be_old(
+    tmp_path: Path, more_settings: str, paused_until: float, bound: float
+) -> None:
+    async def test(one: Seen) -> None:
+        one.stage.store.put_origin(SITE, OriginState(limit=1, most=4, failures=8, paused_until=THEN + paused_until))
+        with (tmp_path / "staticify.toml").open("a") as file:
+            file.write(more_settings)
+        config = configuration.load(tmp_path / "staticify.toml")
+        _, site = one.overview(THEN)
+        ages = [unwritten_seconds(config, [site], THEN, THEN + bound + more) for more in (0.0, 1.0)]
+        assert ages == [None, bound + 1]
+
+    seen(tmp_path, test)
 
 
 def test_an_explanation_says_what_the_overview_says(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -562,18 +563,73 @@ def test_a_disk_that_fails_is_no_reason_not_to_start(
     assert (store.fault, caplog.records) == (None, [])
 
 
-def test_a_read_only_disk_is_named_as_such(tmp_path: Path) -> None:
+def remounted(directory: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", directory], check=True, timeout=10)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_is_on_a_read_only_disk_is_known_and_kept_up_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_killed: bool
+) -> None:
+    directory, at_work = tmp_path / "disk", tmp_path / "at-work"
+    with mounted(directory, "1m"):
+        with opened(at_work) as store:
+            store.put(FULL)
+            store.flush()
+            # Who is killed leaves the journal and what readers and writer share, too.
+            for file in at_work.iterdir() if is_killed else ():
+                shutil.copy(file, directory)
+        if not is_killed:
+            shutil.copy(at_work / FILE_NAME, directory)
+        remounted(directory, "ro")
+        with closing(Store.open_for_writing(directory)) as store:
+            assert is_killed or "Its file system is read-only" in str(store.fault)
+            assert store.of_site(SITE) == [FULL]
+            store.put(EMPTY)
+            for _ in range(2):
+                with pytest.raises(StoreError, match="Its file system is read-only"):
+                    store.flush()
+            assert reread(directory) == [FULL], "a reader finds what is there"
+            remounted(directory, "rw")
+            store.flush()
+            assert (store.fault, reread(directory)) == (None, [EMPTY, FULL])
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage" * 1000])
+def test_a_read_only_disk_with_nothing_to_read_is_named_as_such(tmp_path: Path, content: bytes | None) -> None:
     directory = tmp_path / "disk"
     with mounted(directory, "1m"):
-        with opened(directory) as store:
-            store.put(FULL)
-        subprocess.run(["mount", "-o", "remount,ro", directory], check=True, timeout=10)
+        if content is not None:
+            (directory / FILE_NAME).write_bytes(content)
+        remounted(directory, "ro")
         for state in (directory, directory / "new"):
             with pytest.raises(StoreError) as caught:
                 Store.open_for_writing(state)
             assert "Its file system is read-only" in caught.value.hint
-        subprocess.run(["mount", "-o", "remount,rw", directory], check=True, timeout=10)
-        assert reread(directory) == [FULL]
+
+
+def test_a_database_that_may_only_be_read_is_written_once_it_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as store:
+        store.put(FULL)
+    connect = sqlite3.connect
+
+    def connect_to_read(name: Path, **options: Any) -> sqlite3.Connection:  # As SQLite does with somebody else's.
+        connection: sqlite3.Connection = connect(f"{name.as_uri()}?mode=ro", uri=True, **options)
+        return connection
+
+    with monkeypatch.context() as closed:
+        closed.setattr("staticify.store.sqlite3.connect", connect_to_read)
+        store = Store.open_for_writing(tmp_path)
+        store.put(EMPTY)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="must own its directory"):
+                store.flush()
+    store.flush()
+    assert reread(tmp_path) == [EMPTY, FULL]
+    store.close()
 
 
 def full(*_args: object) -> None:
@@ -586,7 +642,7 @@ def full(*_args: object) -> None:
 def test_what_is_on_a_full_disk_is_known_at_once_or_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, is_readable: bool
 ) -> None:
-    def unreadable(_path: Path) -> None:
+    def unreadable(_directory: Path, **_options: object) -> None:
         raise StoreError("cannot be read", hint="")
 
     directory = tmp_path / "disk"
@@ -601,7 +657,7 @@ def test_what_is_on_a_full_disk_is_known_at_once_or_when_there_is_room(
                 file.write(bytes(4096))
         with monkeypatch.context() as failing:
             if not is_readable:
-                failing.setattr(Store, "_known", unreadable)
+                failing.setattr(Store, "open_for_reading", unreadable)
             store = Store.open_for_writing(directory)
         with closing(store):
             assert store.fault is not None
