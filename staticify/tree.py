@@ -199,7 +199,9 @@ class Tree:
                     last_mtime = self._removed.get(place) if old_mtime is None else old_mtime
                     mtime = max(int(self._now()), last_mtime + 1 if last_mtime is not None else 0)
                 self._write_leaf(parent, temporary, kind, variants, mtime)
-                replaced = self._put_in_place(parent, temporary, place.leaf, is_new=old_mtime is None)
+                # A link to a version that is gone is no leaf, and has the name all the same.
+                is_new = old_mtime is None and not _is_there(parent, place.leaf)
+                replaced = self._put_in_place(parent, temporary, place.leaf, is_new=is_new)
             except OSError:
                 _remove_all(parent, temporary)
                 raise
@@ -721,9 +723,16 @@ def _target_of(parent: int, link: str) -> str:
 
 
 def _left_over(directory: int, names: list[str]) -> list[str]:
-    """Those of our own names in a directory that no page is made of."""
-    live = {_version_of(directory, name) for name in names if not name.startswith(_TEMPORARY)}
-    return [name for name in names if name.startswith(_TEMPORARY) or (name.startswith(_VERSION) and name not in live)]
+    """Those of our own names in a directory that no page is made of, links to a version that is gone among them."""
+    versions = {name: _version_of(directory, name) for name in names if not name.startswith(_TEMPORARY)}
+    live = set(versions.values())
+    # A list of names may lack one (NFS): before a link goes, its version is looked for.
+    dead = {name for name, version in versions.items() if version and not _is_there(directory, version)}
+    return [
+        name
+        for name in names
+        if name.startswith(_TEMPORARY) or name in dead or (name.startswith(_VERSION) and name not in live)
+    ]
 
 
 def _write_all(file: int, content: bytes) -> None:

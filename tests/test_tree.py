@@ -414,6 +414,38 @@ def test_a_tree_moves_to_a_file_system_without_exchange_and_back(tmp_path: Path)
         assert os.listdir(path / "a.example") == [MARK]
 
 
+def dangling(tree: Tree, place: Place) -> Path:
+    """A link to a version that is gone: a backup, or a power failure, kept the one and lost the other."""
+    leaf = tree.path / place.relative
+    leaf.parent.mkdir(parents=True, exist_ok=True)
+    leaf.symlink_to(f"{MARK}.v-0123456789abcdef")
+    return leaf
+
+
+def test_a_link_to_a_version_that_is_gone_is_no_page_and_is_replaced(tree: Tree) -> None:
+    leaf = dangling(tree, HOME)
+    assert (tree.find(HOME), list(tree.scan())) == (None, [])
+    tree.publish(HOME, Kind.HTML, variants("one"))
+    assert read(tree, HOME) == "one"
+    tree.tidy()
+    tree.publish(HOME, Kind.HTML, variants("two"))
+    assert read(tree, HOME) == "two"
+    tree.tidy()
+    versions = [os.readlink(leaf)] if leaf.is_symlink() else []
+    assert sorted(os.listdir(leaf.parent)) == sorted([MARK, *versions])
+
+
+def test_a_link_to_a_version_that_is_gone_goes_like_a_page(tree: Tree) -> None:
+    dangling(tree, HOME)
+    dangling(tree, DEEP)
+    assert tree.remove(DEEP)
+    assert os.listdir(tree.path / "a.example") == [MARK]
+    assert tree.sweep() == 1
+    assert os.listdir(tree.path / "a.example") == []
+    tree.publish(HOME, Kind.HTML, variants("one"))
+    assert (tree.sweep(), read(tree, HOME)) == (0, "one")
+
+
 def test_a_page_is_put_back_when_the_link_cannot_take_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
