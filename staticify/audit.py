@@ -10,7 +10,7 @@ from pathlib import Path
 from staticify.config import Config
 from staticify.errors import ConfigError, Fault, TreeError, WebhookError
 from staticify.store import FILE_NAME
-from staticify.tree import Tree, check_owner, is_nosymfollow, is_worked_on, user_name
+from staticify.tree import Tree, check_owner, has_daemon, is_nosymfollow, user_name
 from staticify.unit import RUNTIME
 from staticify.urls import MARK
 
@@ -52,7 +52,7 @@ def warnings_of(config: Config) -> Iterator[str]:
         return
     if not any(site.secrets for site in config.sites):
         yield f"nobody listens at {config.listen}: no site has `secrets`, so that no webhook could be believed"
-    elif not _is_made_by_service(config) and not is_worked_on(config.tree_path):
+    elif not _is_made_by_service(config) and not has_daemon(config.tree_path):
         # Beside a daemon it is the daemon that listens there, or its log says why it does not.
         from staticify.webhook import check_address  # 40 ms, for those who listen
 

@@ -295,9 +295,9 @@ def status(config: Config, *, problems: bool, as_json: bool) -> None:
     from staticify import report
     from staticify.overview import overview, problems_of, unwritten_seconds
     from staticify.store import written_at
-    from staticify.tree import is_worked_on
+    from staticify.tree import has_daemon
 
-    is_running, now = is_worked_on(config.tree_path), time.time()
+    is_running, now = has_daemon(config.tree_path), time.time()
     pages, sites = overview(config, now)
     state_written_at = written_at(config.state_path)
     if problems:

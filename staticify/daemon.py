@@ -41,7 +41,7 @@ class Daemon:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._tree = Tree(config.tree_path, may_link=config.tree_links == "own")
+        self._tree = Tree(config.tree_path, may_link=config.tree_links == "own", is_daemon=True)
         self._store: Store
         self._workers = Workers()
         self._schedule: Schedule

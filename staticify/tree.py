@@ -123,8 +123,8 @@ def check_owner(path: Path) -> None:
         )
 
 
-def is_worked_on(path: Path) -> bool:
-    """True if a process has the tree at a path. Takes no lock itself: a daemon that starts meanwhile would meet it."""
+def has_daemon(path: Path) -> bool:
+    """True if a daemon has the tree at a path. Takes no lock itself: one that starts meanwhile would meet it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -148,11 +148,14 @@ class Tree:
         path: Path,
         *,
         may_link: bool = False,
+        is_daemon: bool = False,
         now: Callable[[], float] = time.time,
         has_exchange: bool | None = None,
     ) -> None:
         self.path = path
         self._may_link = may_link
+        self._is_daemon = is_daemon
+        """Whether `has_daemon` is to see this one while it is open."""
         self._now = now
         self._has_exchange = self._given_exchange = has_exchange
         self._fd = -1
@@ -168,7 +171,7 @@ class Tree:
 
         Raises TreeLocked if another process has it, TreeError if it cannot be written.
         """
-        self._fd = _locked(self.path)
+        self._fd = _locked(self.path, is_daemon=self._is_daemon)
 
     def close(self) -> None:
         """Take replaced leaves away and let go of the lock. Harmless if the tree is not open."""
@@ -440,7 +443,7 @@ class Tree:
         except FileNotFoundError:
             pass  # Made again below, as by `open`.
         try:
-            fd = _locked(self.path)
+            fd = _locked(self.path, is_daemon=self._is_daemon)
         except TreeError as error:
             what = f"the tree {self.path} was removed or replaced under the running staticify"
             raise type(error)(f"{what}, and the new one cannot be used: {error}") from error
@@ -569,7 +572,7 @@ class Tree:
                     os.rmdir(name, dir_fd=self._fd)
 
 
-def _locked(path: Path) -> int:
+def _locked(path: Path, *, is_daemon: bool) -> int:
     """A descriptor of the directory, which is made if it is not there, and its lock. Raises TreeError."""
     fd = -1
     try:
@@ -578,9 +581,10 @@ def _locked(path: Path) -> int:
             path.chmod(_DIRECTORY_MODE)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # That one keeps others out, and who would ask for it has to take it; this one is there to be seen.
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE.pack(fcntl.F_RDLCK, 0, 0, 0, 0))
+        if is_daemon:
+            # That one keeps others out, and who would ask for it has to take it; this one is there to be seen.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE.pack(fcntl.F_RDLCK, 0, 0, 0, 0))
         _check_writable(fd)
     except OSError as error:
         if fd >= 0:

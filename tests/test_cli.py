@@ -772,7 +772,7 @@ class Known:
 @contextmanager
 def worked_on(directory: Path) -> Iterator[None]:
     """As while a daemon runs: it has the tree."""
-    tree = Tree(directory / "tree")
+    tree = Tree(directory / "tree", is_daemon=True)
     tree.open()
     try:
         yield
@@ -823,6 +823,29 @@ def test_status_says_that_no_daemon_runs(tmp_path: Path) -> None:
             assert as_json(await staticify(tmp_path, "status", "--json"))["is_daemon_running"] is True
 
     scene(tmp_path, test, secrets=SECRET)
+
+
+def test_status_takes_a_render_under_way_for_no_daemon(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        may_end = asyncio.Event()
+
+        async def wait(exchange: Exchange) -> None:
+            await may_end.wait()
+            await exchange.send(answer(html("a")))
+
+        origin.pages["/a/"] = wait
+        origin.requests.clear()
+        render = asyncio.create_task(staticify(tmp_path, "render", "--all"))
+        try:
+            await until(lambda: "/a/" in origin.paths())
+            assert re.search(r"\nno daemon runs here: last fetch .* ago\n\Z", (await staticify(tmp_path, "status")).out)
+            assert as_json(await staticify(tmp_path, "status", "--json"))["is_daemon_running"] is False
+        finally:
+            may_end.set()
+            await render
+
+    scene(tmp_path, test)
 
 
 def test_status_is_1_if_another_hand_took_a_page_away(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from staticify import tree as module
 from staticify.encode import Variants, encode
 from staticify.errors import TreeError, TreeLocked
 from staticify.nouns import Kind
-from staticify.tree import MAX_FILE_BYTES, SUFFIXES, Found, Tree, is_worked_on
+from staticify.tree import MAX_FILE_BYTES, SUFFIXES, Found, Tree, has_daemon
 from staticify.urls import MARK, MAX_SEGMENTS, Place, parse_page
 
 NOW = 1_700_000_000
@@ -569,18 +569,26 @@ def test_a_second_tree_of_the_same_process_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_whether_somebody_has_the_tree_is_seen_without_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_daemon", [True, False])
+def test_whether_a_daemon_has_the_tree_is_seen_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_daemon: bool
+) -> None:
     path = tmp_path / "tree"
-    assert not is_worked_on(path)
-    with opened(path):
+    assert not has_daemon(path)
+    tree = Tree(path, is_daemon=is_daemon)
+    tree.open()
+    with closing(tree):
         with monkeypatch.context() as patched:
             patched.delattr("fcntl.flock")
-            assert is_worked_on(path)
+            assert has_daemon(path) == is_daemon
         # Not by the looks: nobody else is kept out longer for them.
         with pytest.raises(TreeLocked):
             Tree(path).open()
-    assert not is_worked_on(path)
-    assert list(path.iterdir()) == []
+        assert list(path.iterdir()) == []
+        shutil.rmtree(path)
+        tree.publish(HOME, Kind.HTML, variants("x"))
+        assert has_daemon(path) == is_daemon, "of the directory that took the tree's place"
+    assert not has_daemon(path)
 
 
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
