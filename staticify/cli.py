@@ -31,6 +31,7 @@ T = TypeVar("T")
 EXIT_GOOD = 0
 EXIT_NOT_GOOD = 1
 EXIT_USAGE = 2
+EXIT_NOT_COMPARED = 3
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -338,26 +339,29 @@ def explain(config: Config, url: str, *, twice: bool, as_json: bool) -> None:
 @_json_option
 @_with_config
 def verify(config: Config, urls: tuple[str, ...], *, as_json: bool) -> None:
-    """Fetch anew and compare with the tree. Exit status 1 and a list where they differ."""
-    from dataclasses import asdict
+    """Fetch anew and compare with the tree. Exit status 1 and a list where they differ.
 
+    Exit status 3 if nothing differs that could be compared, and something could not: WordPress is down, say.
+    """
     from staticify import report, verify as verification
 
     pages = _named(config, urls) if urls else None
     compared = 0
 
-    def count() -> None:
+    def count(found: verification.Difference | None) -> None:
         nonlocal compared
-        compared += 1
+        compared += found is None or found.is_compared
         progress.advance("")
 
     with report.progress("comparing", is_quiet=True if as_json else not sys.stderr.isatty()) as progress:
         differences = _run(verification.verify(config, pages, on_list=progress.add_total, on_page=count))
     if as_json:
-        report.print_json({"compared": compared, "differences": [asdict(difference) for difference in differences]})
+        report.print_json(report.differences_json(differences, compared))
     else:
         report.print_differences(differences, compared)
-    sys.exit(EXIT_NOT_GOOD if differences else EXIT_GOOD)
+    if any(difference.is_compared for difference in differences):
+        sys.exit(EXIT_NOT_GOOD)
+    sys.exit(EXIT_NOT_COMPARED if differences else EXIT_GOOD)
 
 
 @main.command()

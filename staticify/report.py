@@ -290,7 +290,19 @@ def print_differences(differences: Sequence[Difference], compared: int) -> None:
         _say(f"{counted(compared, 'page')}: the tree says what the origin says")
         return
     _print_findings([("", one.name, one.reason, one.url) for one in differences])
-    _say(f"{counted(len(differences), 'difference')} in {counted(compared, 'page')}")
+    count = sum(one.is_compared for one in differences)
+    said = [f"{counted(count, 'difference')} in {counted(compared, 'page')}"] if count or compared else []
+    if count < len(differences):  # A sitemap is no page.
+        said.append(f"{counted(len(differences) - count, 'URL')} could not be compared")
+    _say(", ".join(said))
+
+
+def differences_json(differences: Sequence[Difference], compared: int) -> dict[str, Any]:
+    """The same for programs."""
+    found: dict[bool, list[dict[str, str]]] = {True: [], False: []}
+    for one in differences:
+        found[one.is_compared].append({"url": one.url, "name": one.name, "reason": one.reason})
+    return {"compared": compared, "differences": found[True], "not_compared": found[False]}
 
 
 def _print_findings(findings: Iterable[tuple[str, str, str, str]], *, are_named: bool = False) -> None:

@@ -28,11 +28,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A page on which tree and origin do not agree: a word to count by, and a sentence."""
+    """A page on which tree and origin do not agree, or nobody knows: a word to count by, and a sentence."""
 
     url: str
     name: str
     reason: str
+    is_compared: bool = True
+    """False if one of them could not be read, or the origin says no more than that it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,12 @@ async def verify(
     pages: dict[Site, list[Page]] | None,
     *,
     on_list: Callable[[int], None],
-    on_page: Callable[[], None],
+    on_page: Callable[[Difference | None], None],
 ) -> list[Difference]:
-    """Compare the pages given, or all. Pages that agree are not in the list; sitemaps that cannot be read are."""
+    """Compare the pages given, or all. Pages that agree are not in the list; sitemaps that cannot be read are.
+
+    `on_page` hears of each page, and what was found.
+    """
     workers = Workers()
     tree = Tree(config.tree_path)
     try:
@@ -102,7 +107,7 @@ async def _verify_site(
     tree: Tree,
     workers: Workers,
     on_list: Callable[[int], None],
-    on_page: Callable[[], None],
+    on_page: Callable[[Difference | None], None],
 ) -> list[Difference]:
     found = []
     origin = OriginClient(site)
@@ -115,21 +120,21 @@ async def _verify_site(
             if difference is None and is_named and tree.find(page.place) is None:
                 difference = Difference(page.url, "nowhere", "neither the tree nor the origin has this page")
         except OSError as error:
-            difference = Difference(page.url, "tree-error", f"the tree cannot be read: {error}")
+            difference = _not_compared(page.url, "tree-error", f"the tree cannot be read: {error}")
         except Exception as error:
             # A page that nobody could compare must not count as one that agrees.
             log.exception("a comparison failed", extra={"url": page.url})
             reason = f"staticify failed on this page, please report it: {type(error).__name__}: {error}"
-            difference = Difference(page.url, "internal-error", reason)
+            difference = _not_compared(page.url, "internal-error", reason)
         if difference is not None:
             found.append(difference)
-        on_page()
+        on_page(difference)
 
     try:
         if pages is None:
             listing = await list_pages(origin, site, sites_inside(config, site))
             pages = list(listing.pages)
-            found.extend(Difference(note.where, note.name, note.message) for note in listing.notes if note.is_loss)
+            found.extend(_not_compared(note.where, note.name, note.message) for note in listing.notes if note.is_loss)
             if listing.is_complete:
                 found.extend(_unlisted(config, site, tree, pages))
         on_list(len(pages))
@@ -155,13 +160,15 @@ async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, w
     try:
         answer = await origin.fetch(page.raw_path)
     except OriginError as error:
-        return Difference(page.url, error.name, str(error))
+        return _not_compared(page.url, error.name, str(error))
     standing = tree.find(page.place)
     prepared = await _prepared(answer, page, rules, workers)
     verdict = prepared.verdict
     if not verdict.is_publishable:
         if verdict.outcome is Outcome.GONE and standing is None:
             return None
+        if verdict.outcome is Outcome.KEPT and answer.status >= 400:
+            return _not_compared(page.url, verdict.name, verdict.reason)
         return Difference(page.url, verdict.name, verdict.reason)
     if standing is None:
         return Difference(page.url, "absent", "the origin has this page, the tree does not")
@@ -172,6 +179,10 @@ async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, w
     if rules.noise.digest(body) != prepared.output_digest:
         return Difference(page.url, "differs", "the origin says something else than the tree")
     return None
+
+
+def _not_compared(url: str, name: str, reason: str) -> Difference:
+    return Difference(url, name, reason, is_compared=False)
 
 
 def _unlisted(config: Config, site: Site, tree: Tree, pages: list[Page]) -> list[Difference]:

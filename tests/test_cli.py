@@ -34,7 +34,7 @@ from staticify.nouns import Mode, OriginState, SiteState
 from staticify.store import Store
 from staticify.tree import Tree
 
-GOOD, NOT_GOOD, USAGE = 0, 1, 2
+GOOD, NOT_GOOD, USAGE, NOT_COMPARED = 0, 1, 2, 3
 COMMANDS = ("init", "render", "run", "purge", "status", "explain", "verify", "check")
 FIXED_PAGES: dict[str, bytes | str | Script] = {
     "/": html("home"),
@@ -225,18 +225,52 @@ def test_verify_agrees_where_neither_the_tree_nor_everybody_has_the_page(tmp_pat
     scene(tmp_path, test)
 
 
-def test_verify_is_1_if_a_page_or_a_sitemap_cannot_be_compared(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [500, 503, 429, None])
+def test_verify_is_3_where_wordpress_is_down(tmp_path: Path, status: int | None) -> None:
+    async def hang_up(_: Exchange) -> None:
+        """Say nothing, and close."""
+
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        down = hang_up if status is None else answer(html("down"), status)
+        origin.pages |= {"/a/": down, "/feed/": down}
+        done = await staticify(tmp_path, "verify")
+        assert (done.status, done.err) == (NOT_COMPARED, "")
+        assert done.out.endswith(
+            "\n  https://example.org/a/\n  https://example.org/feed/\n"
+            "0 differences in 1 page, 2 URLs could not be compared\n"
+        )
+        done = await staticify(tmp_path, "verify", "/a/", "--json")
+        found = as_json(done)
+        assert (done.status, found["compared"], found["differences"]) == (NOT_COMPARED, 0, [])
+        assert [one["url"] for one in found["not_compared"]] == ["https://example.org/a/"]  # type: ignore[attr-defined]
+        # What differs counts more; and a redirect says something else than the tree.
+        origin.pages["/"] = answer(b"", 302, Location="/a/")
+        done = await staticify(tmp_path, "verify")
+        assert (done.status, done.out.splitlines()[-1]) == (
+            NOT_GOOD,
+            "1 difference in 1 page, 2 URLs could not be compared",
+        )
+
+    scene(tmp_path, test)
+
+
+def test_verify_is_1_if_a_page_differs_and_a_sitemap_cannot_be_read(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")
         leaf = tmp_path / "tree/example.org/a/@staticify/index.html"
         leaf.rename(tmp_path / "same")
         leaf.symlink_to(tmp_path / "same")
         done = await staticify(tmp_path, "verify", "--json")
-        assert done.status == NOT_GOOD
-        assert [(one["url"], one["name"]) for one in json.loads(done.out)["differences"]] == [
-            ("https://example.org/a/", "absent"),
-            ("https://example.org/map.xml", "unreadable"),
-        ]
+        assert (done.status, as_json(done)["compared"]) == (NOT_GOOD, 3)
+        found = {
+            kind: [(one["url"], one["name"]) for one in json.loads(done.out)[kind]]
+            for kind in ("differences", "not_compared")
+        }
+        assert found == {
+            "differences": [("https://example.org/a/", "absent")],
+            "not_compared": [("https://example.org/map.xml", "unreadable")],
+        }
 
     scene(tmp_path, test, sitemaps=["/map.xml"])
 
