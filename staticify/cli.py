@@ -239,15 +239,22 @@ def run(config: Config) -> None:
 @click.option("--tag", "tags", multiple=True, help="Pages with this tag, such as post:12. May be given several times.")
 @click.option("--all", "everything", is_flag=True, help="Every page.")
 @click.option("--site", "site_url", help="The site that --tag and --all are about, if there are several.")
+@_json_option
 @_with_config
 def purge(
-    config: Config, urls: tuple[str, ...], tags: tuple[str, ...], *, everything: bool, site_url: str | None
+    config: Config,
+    urls: tuple[str, ...],
+    tags: tuple[str, ...],
+    *,
+    everything: bool,
+    site_url: str | None,
+    as_json: bool,
 ) -> None:
     """Tell the running daemon to render pages anew, now. What is in the tree stays until then.
 
     Exit status 1 if no page is meant.
     """
-    from staticify import telling
+    from staticify import report, telling
     from staticify.orders import Order
     from staticify.tags import is_tag
     from staticify.units import counted
@@ -268,8 +275,11 @@ def purge(
         return sum([await telling.tell(config, site, order) for site, order in orders.items()])
 
     count = _run(tell())
-    none = "is called so" if urls else "has this tag" if tags else "is kept yet"
-    click.echo(f"told: {counted(count, 'page')}{'' if count else f': no page of the site {none}'}")
+    if as_json:
+        report.print_json({"pages": count})
+    else:
+        none = "is called so" if urls else "has this tag" if tags else "is kept yet"
+        click.echo(f"told: {counted(count, 'page')}{'' if count else f': no page of the site {none}'}")
     sys.exit(EXIT_GOOD if count else EXIT_NOT_GOOD)
 
 

@@ -117,6 +117,16 @@ def test_urls_of_several_sites_are_told_to_each(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("count", "status"), [(3, GOOD), (0, NOT_GOOD)])
+def test_how_many_pages_as_json(tmp_path: Path, count: int, status: int) -> None:
+    async def test(listening: Listening) -> None:
+        listening.answer = answer(json.dumps({"status": "accepted", "pages": count}), 202)
+        done = await staticify(tmp_path, "purge", "--all", "--json")
+        assert (done.status, json.loads(done.out), done.err) == (status, {"pages": count}, "")
+
+    scene(tmp_path, test)
+
+
 @pytest.mark.parametrize("content", [b'{"status": "accepted"}', b"[1]", b"well done"])
 def test_a_daemon_that_does_not_say_how_many_pages_is_not_understood(tmp_path: Path, content: bytes) -> None:
     async def test(listening: Listening) -> None:
