@@ -211,8 +211,11 @@ class Stream:
     def check_length(self) -> None:
         """Raise AnswerTooLarge if the body says that it will pass the cap: for who wants all of it or nothing."""
         declared = self.header("content-length")
-        if declared.isdigit() and int(declared) > self._max_bytes:
-            raise AnswerTooLarge(f"Content-Length {declared} is over the limit of {self._max_bytes} bytes")
+        is_coded = self.header("content-encoding") != ""
+        most = packed_limit(self._max_bytes) if is_coded else self._max_bytes
+        if declared.isdigit() and int(declared) > most:
+            coding = " with its coding" if is_coded else ""
+            raise AnswerTooLarge(f"Content-Length {declared} is over the limit of {most} bytes{coding}")
 
     async def drop_body(self) -> None:
         """Let the body pass unread, whatever is wrong with it: status and header fields said all that matters."""

@@ -45,6 +45,7 @@ from staticify.origin import (
     Body,
     OriginClient,
     decoder_of,
+    packed_limit,
 )
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -1018,6 +1019,20 @@ def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not() -> None
     for answered in (answer(b"x" * 2049), answer(gzip.compress(b"x" * 2049), Content_Encoding="gzip")):
         with pytest.raises(AnswerTooLarge):
             fetch(answered, max_bytes="2KiB")
+
+
+def test_a_declared_length_is_measured_by_the_limit_of_its_coding() -> None:
+    """What cannot be packed is longer in its coding: it passes, framed by chunks or by its length."""
+    body = random.Random(0).randbytes(2048)
+    packed = gzip.compress(body)
+    assert len(packed) > 2048
+    assert fetch(answer(packed, Content_Encoding="gzip"), max_bytes="2KiB").body == body
+    with pytest.raises(AnswerTooLarge, match=r"^Content-Length 2049 is over the limit of 2048 bytes$"):
+        fetch(answer(bytes(2049)), max_bytes="2KiB")
+    most = packed_limit(2048)
+    too_long = f"^Content-Length {most + 1} is over the limit of {most} bytes with its coding$"
+    with pytest.raises(AnswerTooLarge, match=too_long):
+        fetch(answer(bytes(most + 1), Content_Encoding="gzip"), max_bytes="2KiB")
 
 
 def test_a_kept_connection_that_the_server_closed_meanwhile_is_no_failure() -> None:
