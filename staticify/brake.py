@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
 from staticify.config import Site
@@ -19,7 +19,7 @@ from staticify.errors import OriginError, UrlError
 from staticify.gate import AWAY, BLOCKED, FORBIDDEN, GONE, MOVED, REDIRECT, decide_head, decide_kind, kind_of
 from staticify.looks import lack_of
 from staticify.losses import ALWAYS, Losses
-from staticify.nouns import Answer, Outcome, Record
+from staticify.nouns import Answer, Outcome, Record, Verdict
 from staticify.origin import OriginClient
 from staticify.rules import Rules
 from staticify.store import Store
@@ -40,6 +40,21 @@ _TOO_MANY = "many pages went at once"
 _HOME_IS_LOST = "the home page is gone, closed, much shorter or another one as well"
 _HOME_IS_AWAY = "the home page cannot be asked for just now"
 _HOME_SAYS_SO = "so does the home page"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the home page was when it was asked for because of a loss."""
+
+    doubt: str = ""
+    """What is wrong with it; empty if nothing is."""
+    verdict: str = ""
+    """What its answer was; empty if it was none, or none that says anything of others."""
+
+    def doubt_of(self, verdict: str) -> str:
+        """Why a page of which this was said stays for now; empty if it may go."""
+        is_closed_too = (self.verdict in AWAY and verdict in AWAY) or self.verdict == verdict == BLOCKED
+        return self.doubt or (_HOME_SAYS_SO if is_closed_too else "")
 
 
 class Brake:
@@ -73,27 +88,23 @@ class Brake:
         self._shrinking = threading.Lock()
         self._home_lock = asyncio.Lock()
         self._home_seen_at = float("-inf")
-        """When the home page was asked for because of a loss, by the monotonic clock; `_home_doubt` is what came."""
-        self._home_doubt = ""
-        self._home_verdict = ""
-        """What its answer was then; empty if it was none, or none that says anything of others."""
+        """When the home page was asked for because of a loss, by the monotonic clock; `_home_seen` is what came."""
+        self._home_seen = _Seen()
         self._forgotten = 0
         """How often that was forgotten."""
 
-    async def doubt_of_loss(self, page: Page, since: float, *, is_away: bool = False) -> str:
+    async def doubt_of_loss(self, page: Page, since: float, verdict: str = "") -> str:
         """Why a page that goes without a word stays for now; empty if it may go, and counts as lost.
 
-        `since` is when the loss was seen, by the monotonic clock: what the home page was before says nothing. `is_away`
-        says that the page is AWAY: so are all pages of a site that is closed for a while.
+        `since` is when the loss was seen, by the monotonic clock: what the home page was before says nothing. `verdict`
+        is what the page's answer was, if that is why it goes: a site that is closed for a while answers all alike.
         """
         if page == self._site.base:
             return _IS_HOME
         if not self.losses.has_room(time.monotonic(), self.loss_seconds, self._count_standing):
             return _TOO_MANY
-        if doubt := await self._doubt_of_home(since):
+        if doubt := await self._doubt_of_home(since, verdict):
             return doubt
-        if is_away and self._home_verdict in AWAY:
-            return _HOME_SAYS_SO
         may_go = self.losses.admit(time.monotonic(), self.loss_seconds, self._count_standing)
         return "" if may_go else _TOO_MANY
 
@@ -102,28 +113,29 @@ class Brake:
 
         That one page is closed, or many are, is their own matter; that the home page is as well may be a firewall's.
         """
-        if page == self._site.base:
-            return _IS_HOME
-        doubt = await self._doubt_of_home(since)
-        return _HOME_SAYS_SO if not doubt and self._home_verdict == BLOCKED else doubt
+        return _IS_HOME if page == self._site.base else await self._doubt_of_home(since, BLOCKED)
 
-    async def _doubt_of_home(self, since: float) -> str:
-        """What is wrong with the home page, asked for after a moment; empty if nothing is."""
-        # What is lost may stay so for a while: else each page that stays would cost WordPress two fetches, and all
-        # would stand in line for a home page that hangs.
-        if self._home_doubt and (self._home_lock.locked() or time.monotonic() - self._home_seen_at < LOST_SECONDS):
-            return self._home_doubt
+    async def _doubt_of_home(self, since: float, verdict: str) -> str:
+        """Why a page stays because of the home page, asked for after a moment; empty if it may go."""
+        # What is lost may stay so for a while, and what is closed: else each page that stays would cost WordPress two
+        # fetches, and all would stand in line for a home page that hangs.
+        if (doubt := self._home_seen.doubt_of(verdict)) and (self._home_lock.locked() or self._is_home_seen_lately()):
+            return doubt
         async with self._home_lock:
-            if self._home_seen_at >= since and not self._home_doubt:
+            doubt = self._home_seen.doubt_of(verdict)
+            if self._home_seen_at >= since and not doubt:
                 return ""
-            if self._home_doubt and time.monotonic() - self._home_seen_at < LOST_SECONDS:
-                return self._home_doubt
+            if doubt and self._is_home_seen_lately():
+                return doubt
             asked_at, forgotten = time.monotonic(), self._forgotten
-            doubt = await self._look_at_home()
+            seen = await self._look_at_home()
             # What was forgotten meanwhile is true of this page alone.
             if self._forgotten == forgotten:
-                self._home_doubt, self._home_seen_at = doubt, time.monotonic() if doubt else asked_at
-            return doubt
+                self._home_seen, self._home_seen_at = seen, time.monotonic() if seen.doubt else asked_at
+            return seen.doubt_of(verdict)
+
+    def _is_home_seen_lately(self) -> bool:
+        return time.monotonic() - self._home_seen_at < LOST_SECONDS
 
     def doubt_of_shrink(self, page: Page) -> str:
         """Why a page that has less text for good stays as it was for now; empty if it may go out. Blocks."""
@@ -157,22 +169,25 @@ class Brake:
         """Something is known, or said, of the home page since it was asked for: the next loss asks for it anew."""
         self._forgotten += 1
         self._home_seen_at = float("-inf")
-        self._home_doubt = ""
+        self._home_seen = _Seen()
 
-    async def _look_at_home(self) -> str:
-        """Why the home page that stands is none, or another one, if it is asked for now; empty if it is well."""
+    async def _look_at_home(self) -> _Seen:
+        """What the home page that stands is, if it is asked for now: whether it is one, and the same."""
         page, record = await self._workers.run(self.find_home)
         is_known = record is not None and (record.is_published or _is_closed(record))
-        self._home_verdict = ""
         try:
             answer = await self._origin.fetch(page.raw_path)
         except OriginError:
-            return _HOME_IS_AWAY if is_known else ""
+            return _Seen(_HOME_IS_AWAY if is_known else "")
         verdict = decide_head(answer, page, self._rules.gate)
-        # One that never went out may always have been AWAY. That it is blocked keeps nothing for ever.
-        self._home_verdict = verdict.name if is_known or verdict.name == BLOCKED else ""
         if record is None or not is_known:
-            return ""  # There is nothing that it could be compared with.
+            # There is nothing that it could be compared with. One that never went out may always have been AWAY; that
+            # it is blocked keeps nothing for ever.
+            return _Seen(verdict=verdict.name if verdict.name == BLOCKED else "")
+        return _Seen(await self._doubt_of_answer(page, record, answer, verdict), verdict.name)
+
+    async def _doubt_of_answer(self, page: Page, record: Record, answer: Answer, verdict: Verdict) -> str:
+        """Why the home page that stands is none, or another one; empty if it is well."""
         if verdict.name == REDIRECT:
             # For now, and inside the site: to a language, say. One that is not installed sends to its installation.
             return _HOME_IS_LOST if _is_of_installation(answer.header("location")) else ""

@@ -183,7 +183,7 @@ class Renderer:
             doubt = await self.brake.doubt_of_block(page, since)
             return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
         if verdict.name in LOSSES | AWAY:
-            return await self.brake.doubt_of_loss(page, since, is_away=verdict.name in AWAY)
+            return await self.brake.doubt_of_loss(page, since, verdict.name)
         return ""
 
     def _rules_for(self, page: Page) -> Rules:

@@ -532,6 +532,29 @@ def test_a_home_page_that_never_went_out_is_closed_by_a_firewall_all_the_same(tm
     journey(tmp_path, test)
 
 
+@pytest.mark.parametrize("name", ["away", "blocked"])
+def test_a_site_that_is_closed_for_hours_is_not_asked_twice_as_often(tmp_path: Path, name: str) -> None:
+    paths = [f"/{number}/" for number in range(20)]
+    away, blocked = answer(b"", 302, Location="/soon/"), answer(b"", 403)
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        # What is away holds the others where it stands; what is blocked, where it never went out.
+        origin.pages["/"] = html() if name == "away" else answer(html(), Set_Cookie="cart=1")
+        origin.pages.update((path, html(path)) for path in paths)
+        for path in ("/", *paths):
+            await stage.render(path)
+        origin.pages.update(dict.fromkeys(("/", *paths), away if name == "away" else blocked))
+        for path in paths:
+            await stage.render(path)
+        stage.seconds += 3600 if name == "away" else 60
+        origin.requests.clear()
+        results = [await stage.render(path) for path in paths]
+        assert {"so does the home page" in result.reason for result in results} == {True}
+        assert origin.paths() == [paths[0], "/", *paths[1:]]
+
+    journey(tmp_path, test)
+
+
 def test_what_a_home_page_answered_that_is_out_since_holds_nothing(tmp_path: Path) -> None:
     private = answer(html("For members."), Cache_Control="private")
 
