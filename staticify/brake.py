@@ -27,7 +27,7 @@ from staticify.urls import Page, is_inside, parse_page
 from staticify.workers import Workers
 
 LOSSES = frozenset({GONE, MOVED})
-"""What a fault of WordPress may bring to all pages at once. What is private goes at once, however much it is."""
+"""What a fault of WordPress may bring to all pages at once. What is said to be private goes at once."""
 _MISSING = LOSSES | AWAY | {BLOCKED}
 """What a page that stands may answer where the site is gone or closed: its home page may be a splash page then."""
 LOST_SECONDS = 10.0
@@ -107,13 +107,6 @@ class Brake:
             return doubt
         may_go = self.losses.admit(time.monotonic(), self.loss_seconds, self._count_standing)
         return "" if may_go else _TOO_MANY
-
-    async def doubt_of_block(self, page: Page, since: float) -> str:
-        """Why a page stays for a while though it is not for everybody any more; empty if it may go.
-
-        That one page is closed, or many are, is their own matter; that the home page is as well may be a firewall's.
-        """
-        return _IS_HOME if page == self._site.base else await self._doubt_of_home(since, BLOCKED)
 
     async def _doubt_of_home(self, since: float, verdict: str) -> str:
         """Why a page stays because of the home page, asked for after a moment; empty if it may go."""

@@ -180,7 +180,7 @@ class Renderer:
             return ""
         since = time.monotonic()
         if verdict.name == BLOCKED and not self._doubts.is_lasting(page.url, seen.doubted_at, started):
-            doubt = await self.brake.doubt_of_block(page, since)
+            doubt = await self.brake.doubt_of_loss(page, since, BLOCKED)
             return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
         if verdict.name in LOSSES | AWAY:
             return await self.brake.doubt_of_loss(page, since, verdict.name)

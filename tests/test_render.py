@@ -496,10 +496,10 @@ def test_a_page_that_is_closed_alone_goes_at_once_and_with_the_home_page_only_if
         for path in ("/", *paths):
             origin.pages[path] = html(path)
             await stage.render(path)
-        for path in paths[1:]:
+        for path in paths[1:6]:
             origin.pages[path] = answer(b"", 403)
         for expected in (Outcome.KEPT, Outcome.GONE):
-            assert {(await stage.render(path)).outcome for path in paths[1:]} == {expected}
+            assert {(await stage.render(path)).outcome for path in paths[1:6]} == {expected}
         # What changed, or is to be rendered anew with all others, may be a firewall's all the same.
         origin.pages["/"] = origin.pages["/0/"] = answer(b"", 403)
         stage.store.set_due(stage.page("/0/").url, is_told=True)
@@ -507,6 +507,29 @@ def test_a_page_that_is_closed_alone_goes_at_once_and_with_the_home_page_only_if
             assert (await stage.render("/0/")).outcome is Outcome.KEPT
         stage.store.set_due(stage.page("/0/").url, is_meant=True)
         assert (await stage.render("/0/")).outcome is Outcome.GONE
+
+    journey(tmp_path, test)
+
+
+def test_of_what_a_firewall_closes_but_for_the_home_page_few_go_at_once_and_the_others_in_an_hour(
+    tmp_path: Path,
+) -> None:
+    paths = [f"/{number}/" for number in range(80)]
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in ("/", *paths):
+            origin.pages[path] = html(path)
+            await stage.render(path)
+        origin.pages.update(dict.fromkeys(paths, answer(b"", 403)))
+        for path in paths:
+            await stage.render(path)
+        origin.requests.clear()
+        results = [await stage.render(path) for path in paths]
+        assert [result.outcome for result in results] == [*[Outcome.GONE] * 8, *[Outcome.KEPT] * 72]
+        assert "many pages went at once; for 1 h at most" in results[-1].reason
+        assert origin.paths().count("/") == 8
+        stage.seconds += 3600
+        assert {(await stage.render(path)).outcome for path in paths[8:]} == {Outcome.GONE}
 
     journey(tmp_path, test)
 
