@@ -532,7 +532,8 @@ class Renderer:
             record = replace(record, **{name: getattr(now, name) for name in _OF_THE_TREE})
         if record.url == self.site.base.url and verdict.outcome is not Outcome.KEPT:
             self.brake.forget_home()
-        self._doubts.note(record.url, record.doubted_at, started)
+        # For how long is asked of what stands alone.
+        self._doubts.note(record.url, record.doubted_at if record.is_published else 0.0, started)
         if not self._is_retired:
             self._store.put(record)
         return Result(record.url, verdict.outcome, verdict.name, verdict.reason, self._now() - started, record)

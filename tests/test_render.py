@@ -20,6 +20,7 @@ from scripted_origin import Exchange, ScriptedOrigin, answer, html
 from stage import Stage, files, marks, staged
 
 from staticify.brief import MAX_CHARACTERS, brief
+from staticify.doubts import Doubts
 from staticify.encode import Variants, encode
 from staticify.errors import TreeError
 from staticify.losses import Losses
@@ -1070,6 +1071,19 @@ def test_what_is_not_for_everybody_for_long_leaves_the_tree(tmp_path: Path, name
         stage.seconds += 1
         assert (await stage.render("/a/")).outcome is Outcome.GONE
         assert not stage.leaf("/a/").exists()
+
+    journey(tmp_path, test)
+
+
+def test_of_what_is_not_in_the_tree_no_doubt_is_counted(tmp_path: Path) -> None:
+    """Pages come and go for years."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html()
+        await stage.render("/a/")
+        origin.pages["/a/"] = answer(b"", 401)
+        assert [(await stage.render("/a/")).outcome for _ in range(2)] == [Outcome.KEPT, Outcome.GONE]
+        assert vars(stage.renderer._doubts) == vars(Doubts(stage.renderer._doubts._monotonic))
 
     journey(tmp_path, test)
 
