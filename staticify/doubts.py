@@ -13,21 +13,46 @@ class Doubts:
     """One site's. `monotonic` never jumps; over a restart the wall clock counts, the only one that went on.
 
     `doubted_at` is when a page's doubt began and `now` is now, both by the wall clock; 0 means that there is none.
+    `was_so` says that the answer before this one was of its kind, too.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._since: dict[str, tuple[float, float]] = {}
         """Of pages in doubt: `doubted_at`, and the same by the monotonic clock."""
+        self._blocked_since: dict[str, float] = {}
+        """Of those, when they were blocked first since they last answered something else that is no error."""
+        self._to_be_seen_again: set[str] = set()
+        """Of those, the ones whose doubt has lasted, and that had answered something else before."""
 
     def note(self, url: str, doubted_at: float, now: float) -> None:
         """Count from here, if that is when the doubt began."""
         if not doubted_at:
             self._since.pop(url, None)
+            self._blocked_since.pop(url, None)
+            self._to_be_seen_again.discard(url)
         elif self._since.get(url, (0.0, 0.0))[0] != doubted_at:
             self._since[url] = doubted_at, self._monotonic() - max(0.0, now - doubted_at)
 
-    def is_lasting(self, url: str, doubted_at: float, now: float) -> bool:
-        """True if the page has been in doubt for long."""
+    def is_away_for_long(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> bool:
+        """True if the page has been in doubt for long; after an answer of another kind, from the second time on."""
         self.note(url, doubted_at, now)
-        return url in self._since and self._monotonic() - self._since[url][1] >= LASTING_SECONDS
+        self._blocked_since.pop(url, None)  # No firewall is in the way of such an answer.
+        if url not in self._since or self._is_short(self._since[url][1]):
+            return False
+        if was_so or url in self._to_be_seen_again:
+            return True
+        self._to_be_seen_again.add(url)
+        return False
+
+    def is_blocked_for_long(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> bool:
+        """True if the page has been blocked for long. What it was in doubt for before says nothing of a firewall."""
+        self.note(url, doubted_at, now)
+        if url not in self._since:
+            return False
+        return not self._is_short(
+            self._blocked_since.setdefault(url, self._since[url][1] if was_so else self._monotonic())
+        )
+
+    def _is_short(self, since: float) -> bool:
+        return self._monotonic() - since < LASTING_SECONDS

@@ -146,7 +146,8 @@ class Renderer:
 
         verdict = decide_head(answer, page, rules.gate)
         if verdict.name in AWAY and (is_meant or page != self.site.base):
-            is_lasting = self._doubts.is_lasting(page.url, seen.doubted_at, started)
+            was_away = seen.verdict in AWAY
+            is_lasting = self._doubts.is_away_for_long(page.url, seen.doubted_at, started, was_so=was_away)
             seen, verdict = _away(seen, started, verdict, is_told=is_told, is_lasting=is_lasting)
         if verdict.outcome is Outcome.GONE:
             doubt = "" if is_meant else await self._doubt_of_loss(page, seen, started, verdict)
@@ -179,11 +180,13 @@ class Renderer:
         if not seen.is_published or _is_unconfirmed(seen, verdict):
             return ""
         since = time.monotonic()
-        if verdict.name == BLOCKED and not self._doubts.is_lasting(page.url, seen.doubted_at, started):
-            doubt = await self.brake.doubt_of_loss(page, since, BLOCKED)
-            return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
         if verdict.name in LOSSES | AWAY:
             return await self.brake.doubt_of_loss(page, since, verdict.name)
+        if verdict.name == BLOCKED:
+            was_blocked = seen.verdict == BLOCKED
+            if not self._doubts.is_blocked_for_long(page.url, seen.doubted_at, started, was_so=was_blocked):
+                doubt = await self.brake.doubt_of_loss(page, since, BLOCKED)
+                return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
         return ""
 
     def _rules_for(self, page: Page) -> Rules:

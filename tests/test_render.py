@@ -1075,6 +1075,48 @@ def test_what_is_not_for_everybody_for_long_leaves_the_tree(tmp_path: Path, name
     journey(tmp_path, test)
 
 
+def test_what_lasts_an_hour_is_no_single_answer_at_its_end(tmp_path: Path) -> None:
+    refused = answer(html(), Set_Cookie="cart=1")
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html()
+        for path in ("/", "/a/"):
+            await stage.render(path)
+        outcomes = []
+        # Whatever comes before the second time: what is seen now and then must not stay for ever.
+        for answered, seconds in ((AWAY["inside"], 60), (refused, 3600), (AWAY["inside"], 60), (refused, 60)):
+            origin.pages["/a/"] = answered
+            outcomes.append((await stage.render("/a/")).outcome)
+            stage.seconds += seconds
+        origin.pages["/a/"] = AWAY["inside"]
+        outcomes.append((await stage.render("/a/")).outcome)
+        assert outcomes == [Outcome.KEPT, Outcome.REFUSED, Outcome.KEPT, Outcome.REFUSED, Outcome.GONE]
+
+    journey(tmp_path, test)
+
+
+def test_an_hour_of_a_firewalls_begins_with_the_first_403(tmp_path: Path) -> None:
+    """A site that redirects everything for hours loses nothing, nor by one answer of a host that closes it then."""
+    paths = ["/", *(f"/{number}/" for number in range(20))]
+    blocked = answer(b"", 403)
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        for path in paths:
+            origin.pages[path] = html(path)
+            await stage.render(path)
+        seen = []
+        for answered, minutes in [
+            (AWAY["inside"], 90), (blocked, 60), (AWAY["inside"], 60), (answer(b"", 500), 1),
+            (blocked, 59), (blocked, 1), (blocked, 0),
+        ]:  # fmt: skip
+            origin.pages.update(dict.fromkeys(paths, answered))
+            seen.append({(await stage.render(path)).outcome for path in paths[1:]})
+            stage.seconds += 60 * minutes
+        assert seen == [{Outcome.KEPT}] * 6 + [{Outcome.GONE}]
+
+    journey(tmp_path, test)
+
+
 def test_of_what_is_not_in_the_tree_no_doubt_is_counted(tmp_path: Path) -> None:
     """Pages come and go for years."""
 
