@@ -34,12 +34,18 @@ class Addresses:
         """Of each that was of no use."""
         self._silent: dict[str, str] = {}
         """Of those, whose fault it may not be, and what they said nothing to: the page may hang wherever it is made."""
+        self._at_fault_at: dict[str, float] = {}
+        """When each was last of no use by its own fault."""
         self._begun_at: dict[str, float] = {}
         """When each last began an answer."""
 
     def last(self, now: float) -> tuple[str, ...]:
-        """Those that are asked after the others, and whose fault it is."""
-        return tuple(sorted(one for one, at in self._retry_at.items() if now < at and one not in self._silent))
+        """Those that are asked after the others by their own fault, of a short while ago: none that nobody tried since.
+
+        Twice as long as until they are tried: that takes some time too.
+        """
+        known = self._retry_at.keys() - self._silent.keys()
+        return tuple(sorted(one for one in known if now - self._at_fault_at[one] < 2 * UNREACHABLE_SECONDS))
 
     def turns(self, now: float) -> list[Turn]:
         """Every address in the configured order; last those that were of no use, the longest ago first."""
@@ -80,7 +86,7 @@ class Addresses:
         if len(self._addresses) == 1:
             return False
         is_news = address not in self._retry_at or address in self._silent
-        self._retry_at[address] = now + UNREACHABLE_SECONDS
+        self._retry_at[address], self._at_fault_at[address] = now + UNREACHABLE_SECONDS, now
         self._silent.pop(address, None)
         return is_news
 
@@ -90,4 +96,6 @@ class Addresses:
             return
         if address not in self._retry_at or address in self._silent:
             self._silent[address] = raw_path
+        else:
+            self._at_fault_at[address] = now
         self._retry_at[address] = now + UNREACHABLE_SECONDS
