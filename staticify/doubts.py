@@ -20,8 +20,8 @@ class Doubts:
         self._monotonic = monotonic
         self._since: dict[str, tuple[float, float]] = {}
         """Of pages in doubt: `doubted_at`, and the same by the monotonic clock."""
-        self._blocked_since: dict[str, float] = {}
-        """Of those, when they were blocked first since they last answered something else that is no error."""
+        self._blocked: set[str] = set()
+        """Of those, the ones that were blocked since they last answered something else that is no error."""
         self._to_be_seen_again: set[str] = set()
         """Of those, the ones whose doubt has lasted, and that had answered something else before."""
 
@@ -29,30 +29,28 @@ class Doubts:
         """Count from here, if that is when the doubt began."""
         if not doubted_at:
             self._since.pop(url, None)
-            self._blocked_since.pop(url, None)
+            self._blocked.discard(url)
             self._to_be_seen_again.discard(url)
         elif self._since.get(url, (0.0, 0.0))[0] != doubted_at:
             self._since[url] = doubted_at, self._monotonic() - max(0.0, now - doubted_at)
 
+    def is_lasting(self, url: str, doubted_at: float, now: float) -> bool:
+        """True if the page has been in doubt for long."""
+        self.note(url, doubted_at, now)
+        return url in self._since and self._monotonic() - self._since[url][1] >= LASTING_SECONDS
+
     def is_away_for_long(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> bool:
         """True if the page has been in doubt for long; after an answer of another kind, from the second time on."""
-        self.note(url, doubted_at, now)
-        self._blocked_since.pop(url, None)  # No firewall is in the way of such an answer.
-        if url not in self._since or self._is_short(self._since[url][1]):
+        self._blocked.discard(url)  # No firewall is in the way of such an answer.
+        if not self.is_lasting(url, doubted_at, now):
             return False
         if was_so or url in self._to_be_seen_again:
             return True
         self._to_be_seen_again.add(url)
         return False
 
-    def is_blocked_for_long(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> bool:
-        """True if the page has been blocked for long. What it was in doubt for before says nothing of a firewall."""
-        self.note(url, doubted_at, now)
-        if url not in self._since:
-            return False
-        return not self._is_short(
-            self._blocked_since.setdefault(url, self._since[url][1] if was_so else self._monotonic())
-        )
-
-    def _is_short(self, since: float) -> bool:
-        return self._monotonic() - since < LASTING_SECONDS
+    def of_block(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> float:
+        """When the doubt about a page began that is blocked: what it answered before says nothing of a firewall."""
+        is_first = not was_so and url not in self._blocked
+        self._blocked.add(url)
+        return now if doubted_at and is_first else doubted_at

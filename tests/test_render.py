@@ -1117,6 +1117,24 @@ def test_an_hour_of_a_firewalls_begins_with_the_first_403(tmp_path: Path) -> Non
     journey(tmp_path, test)
 
 
+def test_an_hour_of_a_firewalls_begins_with_the_first_403_over_a_restart_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ScriptedOrigin(pages={"/": html(), "/a/": html()}).running() as origin:
+            began_at = 1_000_000_000.0
+            async with staged(tmp_path, origin.address, clock=began_at) as stage:
+                for path in ("/", "/a/"):
+                    await stage.render(path)
+                for away in (AWAY["inside"], answer(b"", 403)):
+                    origin.pages |= dict.fromkeys(origin.pages, away)
+                    assert (await stage.render("/a/")).outcome is Outcome.KEPT
+                    stage.seconds += 7200
+            for seconds, outcome in ((7200 + 3599, Outcome.KEPT), (7200 + 3600, Outcome.GONE)):
+                async with staged(tmp_path, origin.address, clock=began_at + seconds) as stage:
+                    assert (await stage.render("/a/")).outcome is outcome
+
+    asyncio.run(main())
+
+
 def test_of_what_is_not_in_the_tree_no_doubt_is_counted(tmp_path: Path) -> None:
     """Pages come and go for years."""
 
