@@ -46,6 +46,8 @@ CANARY_SHARE = 0.9
 """After a start: what has just been rendered is not fetched twice."""
 OTHERS_THAT_TELL = 2 * ALWAYS + 1
 """So many other pages tell whether the home page alone lost its text."""
+BEHIND_SECONDS = 1.0
+"""A page that has been due for so long says that there is more to fetch than can be."""
 JOURNEYS_PER_FETCH = 2
 """While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
 
@@ -604,7 +606,9 @@ class Keeper:
             return
         is_failing = result.verdict in _PASSING
         (self._failing.add if is_failing else self._failing.discard)(page)
-        if is_failing and "retry-after" not in result.record.headers:
+        # While others wait that are due, what fails waits its turn too: each try of it would make those older.
+        is_early_try_free = self._queue.behind_seconds() < BEHIND_SECONDS
+        if is_failing and is_early_try_free and "retry-after" not in result.record.headers:
             # If chance will have it; never together with all that failed beside it.
             longest = self.site.interval_for(page)
             # Where something is well, each that fails is its own matter.

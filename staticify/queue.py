@@ -56,6 +56,12 @@ class Queue:
         """Pages whose journey is under way."""
         return len(self._in_flight)
 
+    def behind_seconds(self) -> float:
+        """For how long the first page that waits has been due; 0 if none is."""
+        now = asyncio.get_running_loop().time()
+        wait_seconds = self._seconds_to_first(now)
+        return max(0.0, -wait_seconds) if wait_seconds is not None else 0.0
+
     def schedule(self, page: Page, due: float = URGENT) -> None:
         """Render a page at a time of the event loop's clock, or now. An earlier time that stands already stays."""
         waiting = self._again if page in self._in_flight else self._due

@@ -285,6 +285,31 @@ def test_pages_are_spread_over_the_interval(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_fails_waits_its_turn_while_others_wait_that_are_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticify.keeper.BEHIND_SECONDS", 0.02)
+    well, broken = [f"/{number}/" for number in range(20)], [f"/broken/{number}/" for number in range(4)]
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.05)
+        await exchange.send(answer(html(exchange.path), 500 if exchange.path in broken else 200))
+
+    async def main() -> None:
+        origin = ScriptedOrigin(pages=dict.fromkeys([*well, *broken], slow))
+        # 24 pages of 50 ms do not fit into a second.
+        async with (
+            origin.running(),
+            kept(tmp_path, origin, pages=[*well, *broken], interval="1s", concurrency=1) as one,
+        ):
+            one.keeper.start()
+            await until(lambda: len(one.results) >= 120)
+            most_often = [max(map(origin.paths().count, paths)) for paths in (well, broken)]
+            assert most_often[1] <= most_often[0], most_often
+
+    asyncio.run(main())
+
+
 def test_pages_of_a_group_have_their_own_interval(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/", "/slow/").running() as origin:

@@ -398,3 +398,18 @@ def test_what_a_journey_raises_is_logged_and_stops_nobody(caplog: pytest.LogCapt
         ("a journey failed", C.url),
     ]
     assert all(record.exc_info for record in caplog.records)
+
+
+def test_how_far_behind_it_is_shows_by_the_first_page_that_waits() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        queue = Queue(Journeys().render, concurrency=1)
+        assert queue.behind_seconds() == 0
+        queue.schedule(A, loop.time() + 60)
+        assert queue.behind_seconds() == 0
+        queue.schedule(B, loop.time() - 30)
+        assert 30 <= queue.behind_seconds() < 60
+        queue.cancel(B)
+        assert queue.behind_seconds() == 0
+
+    asyncio.run(main())
