@@ -34,23 +34,25 @@ class Doubts:
         elif self._since.get(url, (0.0, 0.0))[0] != doubted_at:
             self._since[url] = doubted_at, self._monotonic() - max(0.0, now - doubted_at)
 
-    def is_lasting(self, url: str, doubted_at: float, now: float) -> bool:
+    def is_lasting(self, url: str) -> bool:
         """True if the page has been in doubt for long."""
-        self.note(url, doubted_at, now)
         return url in self._since and self._monotonic() - self._since[url][1] >= LASTING_SECONDS
 
-    def is_away_for_long(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> bool:
-        """True if the page has been in doubt for long; after an answer of another kind, from the second time on."""
+    def count_away(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> bool:
+        """Count an answer that is away. True if the page may go for it: not for a single one after a long doubt."""
         self._blocked.discard(url)  # No firewall is in the way of such an answer.
-        if not self.is_lasting(url, doubted_at, now):
+        self.note(url, doubted_at, now)
+        if not self.is_lasting(url):
             return False
         if was_so or url in self._to_be_seen_again:
             return True
         self._to_be_seen_again.add(url)
         return False
 
-    def of_block(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> float:
-        """When the doubt about a page began that is blocked: what it answered before says nothing of a firewall."""
-        is_first = not was_so and url not in self._blocked
+    def count_block(self, url: str, doubted_at: float, now: float, *, was_so: bool) -> float:
+        """Count an answer that is blocked. Returns when that doubt began: other answers say nothing of a firewall."""
+        if doubted_at and not was_so and url not in self._blocked:
+            doubted_at = now
+        self.note(url, doubted_at, now)
         self._blocked.add(url)
-        return now if doubted_at and is_first else doubted_at
+        return doubted_at

@@ -147,7 +147,7 @@ class Renderer:
         verdict = decide_head(answer, page, rules.gate)
         seen, verdict = self._weighed(page, seen, started, verdict, is_told=is_told, is_meant=is_meant)
         if verdict.outcome is Outcome.GONE:
-            doubt = "" if is_meant else await self._doubt_of_loss(page, seen, started, verdict)
+            doubt = "" if is_meant else await self._doubt_of_loss(page, seen, verdict)
             return await self._workers.run(self._let_go, page, seen, started, verdict, doubt, is_meant=is_meant)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
@@ -178,22 +178,22 @@ class Renderer:
         """Since when a page is in doubt, and what its answer comes to: for how long it was so may matter."""
         if verdict.name == BLOCKED:
             was_blocked = seen.verdict == BLOCKED
-            doubted_at = self._doubts.of_block(page.url, seen.doubted_at, started, was_so=was_blocked)
+            doubted_at = self._doubts.count_block(page.url, seen.doubted_at, started, was_so=was_blocked)
             return replace(seen, doubted_at=doubted_at), verdict
         if verdict.name in AWAY and (is_meant or page != self.site.base):
             was_away = seen.verdict in AWAY
-            is_lasting = self._doubts.is_away_for_long(page.url, seen.doubted_at, started, was_so=was_away)
+            is_lasting = self._doubts.count_away(page.url, seen.doubted_at, started, was_so=was_away)
             return _away(seen, started, verdict, is_told=is_told, is_lasting=is_lasting)
         return seen, verdict
 
-    async def _doubt_of_loss(self, page: Page, seen: Record, started: float, verdict: Verdict) -> str:
+    async def _doubt_of_loss(self, page: Page, seen: Record, verdict: Verdict) -> str:
         """Why a page stays that goes without an operator's word; empty if it may go."""
         if not seen.is_published or _is_unconfirmed(seen, verdict):
             return ""
         since = time.monotonic()
         if verdict.name in LOSSES | AWAY:
             return await self.brake.doubt_of_loss(page, since, verdict.name)
-        if verdict.name == BLOCKED and not self._doubts.is_lasting(page.url, seen.doubted_at, started):
+        if verdict.name == BLOCKED and not self._doubts.is_lasting(page.url):
             doubt = await self.brake.doubt_of_loss(page, since, BLOCKED)
             return doubt and f"{doubt}; for {_DOUBT_HOURS} at most"
         return ""
