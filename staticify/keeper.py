@@ -48,6 +48,8 @@ OTHERS_THAT_TELL = 2 * ALWAYS + 1
 """So many other pages tell whether the home page alone lost its text."""
 BEHIND_SECONDS = 1.0
 """A page that has been due for so long says that there is more to fetch than can be."""
+BEHIND_BACKOFF_SECONDS = 60.0
+"""So long at least what failed waits then, if it is not its turn before: the turn of one in a day may be a day away."""
 JOURNEYS_PER_FETCH = 2
 """While some journeys write, others fetch: `concurrency` bounds what WordPress has to do, not what the disk has."""
 
@@ -606,14 +608,15 @@ class Keeper:
             return
         is_failing = result.verdict in _PASSING
         (self._failing.add if is_failing else self._failing.discard)(page)
-        # While others wait that are due, what fails waits its turn too: each try of it would make those older.
-        is_early_try_free = self._queue.behind_seconds() < BEHIND_SECONDS
-        if is_failing and is_early_try_free and "retry-after" not in result.record.headers:
+        if is_failing and "retry-after" not in result.record.headers:
             # If chance will have it; never together with all that failed beside it.
             longest = self.site.interval_for(page)
             # Where something is well, each that fails is its own matter.
             together = len(self._failing) if self._origin.guard.failures >= FAILURES_IN_A_ROW else 1
             wait = backoff_seconds(result.record.failures, longest, random.random(), together)  # noqa: S311  no secret
+            if self._queue.behind_seconds() >= BEHIND_SECONDS:
+                # While others wait that are due, each try of what fails would make those older.
+                wait = max(wait, BEHIND_BACKOFF_SECONDS)
             self._queue.schedule(page, asyncio.get_running_loop().time() + wait)
 
     def _after_pause(self, page: Page) -> float:

@@ -57,10 +57,9 @@ class Queue:
         return len(self._in_flight)
 
     def behind_seconds(self) -> float:
-        """For how long the first page that waits has been due; 0 if none is."""
+        """For how long the first page that waits has been due by time; 0 if none is. What is urgent says nothing."""
         now = asyncio.get_running_loop().time()
-        wait_seconds = self._seconds_to_first(now)
-        return max(0.0, -wait_seconds) if wait_seconds is not None else 0.0
+        return max(0.0, now - min((due for due in self._due.values() if due > URGENT), default=now))
 
     def schedule(self, page: Page, due: float = URGENT) -> None:
         """Render a page at a time of the event loop's clock, or now. An earlier time that stands already stays."""

@@ -310,6 +310,32 @@ def test_what_fails_waits_its_turn_while_others_wait_that_are_due(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("is_urgent", [True, False])
+def test_what_fails_by_chance_while_others_wait_is_not_left_for_a_whole_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_urgent: bool
+) -> None:
+    monkeypatch.setattr("staticify.keeper.BEHIND_SECONDS", 0.02)
+    monkeypatch.setattr("staticify.keeper.BEHIND_BACKOFF_SECONDS", 60.0 if is_urgent else 0.5)
+    others = [f"/{number}/" for number in range(20)]
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.05)
+        is_first = origin.paths().count(exchange.path) == 1
+        await exchange.send(answer(html(exchange.path), 500 if exchange.path == "/" and is_first else 200))
+
+    origin = ScriptedOrigin(pages=dict.fromkeys(["/", *others], slow))
+
+    async def main() -> None:
+        async with origin.running(), kept(tmp_path, origin, pages=["/", *others], interval="1h", concurrency=1) as one:
+            if not is_urgent:  # What all begin with is long due by time, then.
+                monkeypatch.setattr("staticify.queue.URGENT", float("-inf"))
+            one.keeper.start()
+            await until(lambda: origin.paths().count("/") == 2)
+            assert len(one.results) >= len(others)
+
+    asyncio.run(main())
+
+
 def test_pages_of_a_group_have_their_own_interval(tmp_path: Path) -> None:
     async def main() -> None:
         async with origin_of("/", "/slow/").running() as origin:

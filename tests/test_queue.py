@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from staticify.queue import URGENT, Queue
+from staticify.queue import FOREMOST, URGENT, Queue
 from staticify.urls import Page
 
 A, B, C, D = (Page("https", "a.example", f"/{name}") for name in "abcd")
@@ -411,5 +411,10 @@ def test_how_far_behind_it_is_shows_by_the_first_page_that_waits() -> None:
         assert 30 <= queue.behind_seconds() < 60
         queue.cancel(B)
         assert queue.behind_seconds() == 0
+        queue.schedule(C)
+        queue.schedule(B, FOREMOST)
+        assert queue.behind_seconds() == 0
+        queue.schedule(A, loop.time() - 30)
+        assert 30 <= queue.behind_seconds() < 60
 
     asyncio.run(main())
