@@ -665,7 +665,10 @@ def _keep_swap(parent: int) -> None:
 
 def _is_btrfs(directory: int) -> bool:
     status = ctypes.create_string_buffer(256)  # struct statfs, of 120 bytes at most
-    return _libc.fstatfs(directory, status) == 0 and ctypes.c_long.from_buffer(status).value == _BTRFS_MAGIC
+    if _libc.fstatfs(directory, status) != 0:
+        return False
+    # What it begins with has the 64 bits of a long, or 32: on 32-bit processors, where it may be negative, and s390x.
+    return _BTRFS_MAGIC in {size.from_buffer(status).value for size in (ctypes.c_ulong, ctypes.c_uint32)}
 
 
 def _convert(parent: int, link: str, leaf: str) -> list[str]:

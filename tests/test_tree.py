@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import brotli
 import pytest
@@ -795,6 +797,32 @@ def test_a_directory_of_another_user(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True, text=True)
     assert done.stdout == "The user that runs staticify must own the tree\n"
+
+
+@pytest.mark.parametrize(("magic", "is_btrfs"), [(0x9123683E, True), (0xEF53, False)])
+@pytest.mark.parametrize("words", ["=II", "LL"])
+def test_btrfs_is_known_by_its_number_whatever_the_size_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, magic: int, *, is_btrfs: bool
+) -> None:
+    committed = []
+
+    class Libc:
+        renameat2 = module._libc.renameat2
+
+        @staticmethod
+        def fstatfs(_directory: int, status: Any) -> int:
+            struct.pack_into(words, status, 0, magic, 4096)
+            return 0
+
+        @staticmethod
+        def syncfs(directory: int) -> int:
+            committed.append(directory)
+            return 0
+
+    monkeypatch.setattr(module, "_libc", Libc)
+    with opened(tmp_path / "tree") as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+    assert len(committed) == is_btrfs
 
 
 def test_a_page_stands_whole_when_only_its_last_fsync_fails(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
