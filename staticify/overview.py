@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Set as AbstractSet
+from collections.abc import Iterable, Sequence, Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,14 +121,17 @@ def overview(config: Config, now: float) -> tuple[list[PageStatus], list[SiteSta
     return pages, sites
 
 
-def unwritten_seconds(config: Config, sites: Iterable[SiteStatus], written_at: float, now: float) -> float | None:
+def unwritten_seconds(config: Config, sites: Sequence[SiteStatus], written_at: float, now: float) -> float | None:
     """How old the state is, if a daemon that can write it would have done so since; else None."""
     # Who leaves WordPress alone may have nothing to remember until then.
     since = max([written_at, *(site.origin.paused_until for site in sites if site.origin is not None)])
+    # Where there is neither page nor journal, there is nothing to remember.
+    asked = {site.url for site in sites if site.fresh or site.stale or site.absent or site.mode is Mode.JOURNAL}
     # Within that time each page of the site is fetched, or its journal asked, and either is remembered.
     longest = (
         max([site.interval_seconds, *(group.interval_seconds for group in site.groups)]) + site.deadline_seconds
         for site in config.sites
+        if site.url in asked
     )
     return now - written_at if now - since > min(longest, default=float("inf")) else None
 

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from scripted_journal import SECRET, ScriptedJournal
 from scripted_origin import Exchange, ScriptedOrigin, answer
-from stage import Stage, site_toml, staged, write_config
+from stage import Stage, config_of, site_toml, staged, write_config
 
 from staticify import config as configuration
 from staticify.errors import StaticifyError
 from staticify.nouns import Mode, OriginState, SiteState
 from staticify.overview import PageStatus, SiteStatus, explain_page, overview, problems_of, unwritten_seconds
+from staticify.store import Store
 
 SITE = "https://example.org/"
 THEN = 1_700_000_000.0
@@ -406,6 +407,14 @@ def test_a_state_that_a_daemon_would_have_written_is_said_to_be_old(
         assert ages == [None, bound + 1]
 
     seen(tmp_path, test)
+
+
+def test_a_site_without_a_page_has_nothing_that_could_be_written(tmp_path: Path) -> None:
+    config = config_of(tmp_path, site_toml("http://127.0.0.1:1", sitemaps=["/wp-sitemap.xml"]))
+    Store.open_for_writing(config.state_path).close()
+    _, (site,) = overview(config, THEN)
+    asked = [site, replace(site, mode=Mode.JOURNAL), replace(site, absent=1)]
+    assert [unwritten_seconds(config, [one], THEN, THEN + 1000) for one in asked] == [None, 1000, 1000]
 
 
 def test_an_explanation_says_what_the_overview_says(tmp_path: Path) -> None:
