@@ -22,6 +22,8 @@ class Doubts:
         """Of pages in doubt: `doubted_at`, and the same by the monotonic clock."""
         self._blocked: set[str] = set()
         """Of those, the ones that were blocked since they last answered something else that is no error."""
+        self._away: dict[str, float] = {}
+        """When the doubt of those that were away began, by the monotonic clock, whatever a firewall said since."""
         self._to_be_seen_again: set[str] = set()
         """Of those, the ones whose doubt has lasted, and that had answered something else before."""
 
@@ -30,6 +32,7 @@ class Doubts:
         if not doubted_at:
             self._since.pop(url, None)
             self._blocked.discard(url)
+            self._away.pop(url, None)
             self._to_be_seen_again.discard(url)
         elif self._since.get(url, (0.0, 0.0))[0] != doubted_at:
             self._since[url] = doubted_at, self._monotonic() - max(0.0, now - doubted_at)
@@ -42,7 +45,9 @@ class Doubts:
         """Count an answer that is away. True if the page may go for it: not for a single one after a long doubt."""
         self._blocked.discard(url)  # No firewall is in the way of such an answer.
         self.note(url, doubted_at, now)
-        if not self.is_lasting(url):
+        monotonic = self._monotonic()
+        began_at = self._away.setdefault(url, self._since[url][1] if url in self._since else monotonic)
+        if monotonic - began_at < LASTING_SECONDS:
             return False
         if was_so or url in self._to_be_seen_again:
             return True

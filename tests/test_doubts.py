@@ -76,3 +76,17 @@ def test_the_doubt_of_a_firewall_begins_with_its_first_answer(clock: Clock, doub
     assert not doubts.is_lasting(URL)
     # Another process saw the first of them.
     assert Doubts(clock).count_block(URL, NOW, NOW + 7, was_so=True) == NOW
+
+
+def test_what_a_firewall_says_between_makes_what_is_away_last_no_longer(clock: Clock, doubts: Doubts) -> None:
+    doubts.count_away(URL, 0.0, NOW, was_so=False)
+    doubts.note(URL, NOW, NOW)
+    clock.now += LASTING_SECONDS - 60
+    blocked_at = doubts.count_block(URL, NOW, NOW + LASTING_SECONDS - 60, was_so=False)
+    assert not doubts.is_lasting(URL)
+    clock.now += 60
+    assert not doubts.count_away(URL, blocked_at, NOW + LASTING_SECONDS, was_so=False)
+    assert doubts.count_away(URL, blocked_at, NOW + LASTING_SECONDS + 60, was_so=True)
+    doubts.note(URL, 0.0, NOW + LASTING_SECONDS + 90)
+    assert not doubts.count_away(URL, 0.0, NOW + LASTING_SECONDS + 120, was_so=False)
+    assert not doubts.count_away(URL, NOW + LASTING_SECONDS + 120, NOW + LASTING_SECONDS + 180, was_so=True)

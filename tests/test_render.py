@@ -1117,6 +1117,27 @@ def test_an_hour_of_a_firewalls_begins_with_the_first_403(tmp_path: Path) -> Non
     journey(tmp_path, test)
 
 
+def test_a_firewall_now_and_then_keeps_no_page_that_is_for_members_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticify.brake.LOST_SECONDS", 0.0)  # By the clock of the machine.
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages |= {"/": html(), "/a/": html()}
+        for path in origin.pages:
+            await stage.render(path)
+        seen = []
+        for minutes in range(0, 65, 5):
+            is_blocked = minutes in {25, 50}
+            origin.pages["/"] = answer(b"", 403) if is_blocked else html()
+            origin.pages["/a/"] = answer(b"", 403) if is_blocked else AWAY["inside"]
+            seen.append((await stage.render("/a/")).outcome)
+            stage.seconds += 300
+        assert seen == [Outcome.KEPT] * 12 + [Outcome.GONE]
+
+    journey(tmp_path, test)
+
+
 def test_an_hour_of_a_firewalls_begins_with_the_first_403_over_a_restart_too(tmp_path: Path) -> None:
     async def main() -> None:
         async with ScriptedOrigin(pages={"/": html(), "/a/": html()}).running() as origin:
