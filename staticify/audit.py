@@ -9,8 +9,10 @@ from pathlib import Path
 
 from staticify.config import Config
 from staticify.errors import ConfigError, Fault, TreeError, WebhookError
+from staticify.filesystem import is_nosymfollow
+from staticify.holding import check_owner, has_daemon, user_name
 from staticify.store import FILE_NAME
-from staticify.tree import Tree, check_owner, has_daemon, is_nosymfollow, user_name
+from staticify.tree import Tree
 from staticify.unit import RUNTIME
 from staticify.urls import MARK
 

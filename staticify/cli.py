@@ -187,7 +187,7 @@ def init(
 def render(config: Config, urls: tuple[str, ...], *, everything: bool, as_json: bool) -> None:
     """Render pages now, once. Exit status 0 only if every page is good."""
     from staticify import oneshot, report
-    from staticify.tree import check_owner
+    from staticify.holding import check_owner
 
     pages = _selected(config, urls, everything=everything)
     check_owner(config.tree_path)
@@ -219,7 +219,7 @@ def run(config: Config) -> None:
     """Keep every page fresh until told to stop (SIGTERM). SIGHUP reads the configuration anew."""
     from staticify import logs
     from staticify.daemon import Daemon
-    from staticify.tree import check_owner
+    from staticify.holding import check_owner
 
     logs.set_up(config.log_format, config.log_level)
     check_owner(config.tree_path)
@@ -304,9 +304,9 @@ def status(config: Config, *, problems: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
     from staticify import report
+    from staticify.holding import has_daemon
     from staticify.overview import overview, problems_of, unwritten_seconds
     from staticify.store import written_at
-    from staticify.tree import has_daemon
 
     is_running, now = has_daemon(config.tree_path), time.time()
     pages, sites = overview(config, now)

@@ -19,6 +19,7 @@ StaticifyError              what happened, where, and what the operator can do a
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 
@@ -111,8 +112,25 @@ class AnswerMalformed(OriginError):
     name = "malformed"
 
 
+_TREE_HINTS = {
+    errno.ENOSPC: "The disk is full: the pages in the tree stay as they are until there is room",
+    errno.EDQUOT: "The quota is used up: the pages in the tree stay as they are until there is room",
+    errno.EROFS: "The file system is mounted read-only",
+    errno.EACCES: "The user that runs staticify must own the tree",
+    errno.EPERM: "The user that runs staticify must own the tree",
+    errno.EIO: "The disk fails: see the kernel's log",
+    errno.ELOOP: "A symbolic link stands where a directory of the tree should be; take it away",
+    errno.ENOTDIR: "A file or a symbolic link stands where a directory of the tree should be; take it away",
+}
+
+
 class TreeError(StaticifyError):
     """The tree cannot be written. The pages in it are untouched."""
+
+    @classmethod
+    def of(cls, error: OSError, what: str) -> TreeError:
+        """What could not be done in the tree, why, and what to do about it."""
+        return cls(f"{what}: {error.strerror or error}", hint=_TREE_HINTS.get(error.errno or 0, ""))
 
 
 class TreeLocked(TreeError):

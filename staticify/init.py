@@ -20,10 +20,10 @@ from rich.text import Text
 from staticify import config as configuration
 from staticify.config import Config, Site
 from staticify.errors import ConfigError, Fault, OriginTimeout, OriginUnreachable
+from staticify.filesystem import is_nosymfollow
 from staticify.logs import printable
 from staticify.origin import OriginClient
 from staticify.propose import Proposal, propose, readable_path, toml_of, try_out
-from staticify.tree import is_nosymfollow
 from staticify.urls import Page
 
 _FILE_MODE = 0o640

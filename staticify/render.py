@@ -26,7 +26,7 @@ from staticify.origin import OriginClient
 from staticify.rules import GateRules, Marker, Rules
 from staticify.store import Store
 from staticify.tags import parse_label
-from staticify.tree import Found, Tree, explained
+from staticify.tree import Found, Tree
 from staticify.urls import Page
 from staticify.workers import Workers
 
@@ -300,7 +300,7 @@ class Renderer:
             in_place = self._tree.find(page.place)
         except OSError as error:
             # It could not be compared with what stands there, nor take its place.
-            fault = explained(error, f"cannot look into {self._tree.path / page.place.relative}")
+            fault = TreeError.of(error, f"cannot look into {self._tree.path / page.place.relative}")
             return self.conclude(before, started, Verdict("tree-error", Outcome.KEPT, str(fault)))
         doubt = decide_kind(kind, in_place.kind) if in_place is not None else None
         if doubt is not None and before.verdict != KIND_CHANGED:

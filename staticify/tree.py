@@ -8,22 +8,19 @@ leaf, whatever happens and whenever (where the rules of durability stand, they s
        to a versioned directory, replaced by rename, on a file system without exchange);
     3. the swap is put on the disk, too, before the old leaf is taken away, a second later.
 
-Every step walks by directory descriptors from the tree's own and follows no symbolic link. Names that staticify
+Every step walks by directory descriptors from the tree's own and follows no symbolic link. Who holds the tree stands in
+`holding`, what the kernel does for it in `filesystem`. Names that staticify
 makes hold `urls.MARK`, which no page's path does.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
-import fcntl
 import logging
 import os
-import pwd
 import secrets
 import stat
-import struct
 import threading
 import time
 from collections import deque
@@ -32,13 +29,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from staticify.encode import Variants
-from staticify.errors import TreeError, TreeLocked
+from staticify.errors import TreeError
+from staticify.filesystem import close, exchange, keep_swap
+from staticify.holding import hold
 from staticify.nouns import Kind
 from staticify.urls import MARK, MAX_SEGMENTS, Place
 
 log = logging.getLogger(__name__)
 
-_RENAME_EXCHANGE = 2
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -48,8 +46,6 @@ _OLD, _LEAF = ".old", ".leaf"
 """Endings of temporary names while a directory becomes a link: the old leaf, and a link that holds its name."""
 # Not 0o644 less the umask: the web server is another user and must be able to read what was published.
 _FILE_MODE = 0o644
-_BTRFS_MAGIC = 0x9123683E  # linux/magic.h
-_ST_NOSYMFOLLOW = 0x2000  # linux/statfs.h; the os module has no name for it.
 _DIRECTORY_MODE = 0o755
 LINGER_SECONDS = 1.0
 """How long a replaced leaf stays under its temporary name. nginx with disable_symlinks walks to a file step by step,
@@ -66,12 +62,8 @@ MAX_PASSED_OVER = 100
 _NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 """What may be met on a walk through the tree and is passed over: a file system's root has a lost+found, say."""
 
-_WHOLE_FILE = struct.Struct("hhqqi4x")
-"""struct flock of fcntl(2), for a lock on all of a file: its type, and nothing else that matters."""
 _DEEPEST = 1 + MAX_SEGMENTS
 """So many directories has a page at most, the host's among them: what lies deeper is none of ours."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,53 +83,6 @@ class _Replaced:
     at: float
     directories: tuple[str, ...]
     name: str
-
-
-def is_nosymfollow(path: Path) -> bool:
-    """True if the kernel follows no symbolic link at or below this directory (mount(8), nosymfollow; Linux 5.10)."""
-    try:
-        return bool(os.statvfs(path).f_flag & _ST_NOSYMFOLLOW)
-    except OSError:
-        return False
-
-
-def user_name(number: int) -> str:
-    """What a user is called; the number itself, if that is all there is."""
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
-
-
-def check_owner(path: Path) -> None:
-    """Raise TreeError for root where the tree is another user's, who could not replace what root makes in it."""
-    try:
-        owner = path.stat().st_uid
-    except OSError:
-        return  # Not there yet; what else is wrong with it, `Tree.open` says.
-    if os.geteuid() == 0 != owner:
-        name = user_name(owner)
-        raise TreeError(
-            f"the tree {path} belongs to the user {name}, who could not replace what root writes there",
-            hint=f"Run it as that user: runuser -u {name} -- staticify ...",
-        )
-
-
-def has_daemon(path: Path) -> bool:
-    """True if a daemon has the tree at a path. Takes no lock itself: one that starts meanwhile would meet it."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        wanted = _WHOLE_FILE.pack(fcntl.F_WRLCK, 0, 0, 0, 0)
-        found: int = _WHOLE_FILE.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, wanted))[0]
-    except OSError:
-        return False
-    else:
-        return found != fcntl.F_UNLCK
-    finally:
-        _close(fd)
 
 
 class Tree:
@@ -171,13 +116,13 @@ class Tree:
 
         Raises TreeLocked if another process has it, TreeError if it cannot be written.
         """
-        self._fd = _locked(self.path, is_daemon=self._is_daemon)
+        self._fd = hold(self.path, is_daemon=self._is_daemon)
 
     def close(self) -> None:
         """Take replaced leaves away and let go of the lock. Harmless if the tree is not open."""
         if self._fd >= 0:
             self._take_away_replaced(float("inf"))
-            _close(self._fd)
+            close(self._fd)
             self._fd = -1
 
     def publish(self, place: Place, kind: Kind, variants: Variants, *, mtime: int | None = None) -> int:
@@ -209,11 +154,11 @@ class Tree:
                 _remove_all(parent, temporary)
                 raise
             # Before the old leaf goes: a power failure may undo the swap, and must then find the old leaf.
-            _keep_swap(parent)
+            keep_swap(parent)
         except OSError as error:
             raise self._given_up(place, error) from error
         finally:
-            _close(parent)
+            close(parent)
         with self._shape:
             self._removed.pop(place, None)
         now = time.monotonic()
@@ -229,7 +174,7 @@ class Tree:
         with self._shape:
             self._prune(place.directories)
         what = f"in {self.path}" if error.errno in _OF_THE_DISK else self.path / place.relative
-        return explained(error, f"cannot publish {what}")
+        return TreeError.of(error, f"cannot publish {what}")
 
     def remove(self, place: Place) -> bool:
         """Take a page out of the tree, and the directories that it leaves empty. False if it was not there.
@@ -243,7 +188,7 @@ class Tree:
             except FileNotFoundError:
                 return False
             except OSError as error:
-                raise explained(error, f"cannot reach {self.path / place.relative}") from error
+                raise TreeError.of(error, f"cannot reach {self.path / place.relative}") from error
             try:
                 temporary = _TEMPORARY + secrets.token_hex(8)
                 mtime = None
@@ -260,7 +205,7 @@ class Tree:
                 try:
                     os.fsync(parent)
                 except OSError as error:
-                    fault = explained(error, f"{self.path / place.relative} is removed, but for a power failure")
+                    fault = TreeError.of(error, f"{self.path / place.relative} is removed, but for a power failure")
                     log.error("a removal is not on the disk yet", extra={"reason": str(fault)})  # noqa: TRY400
                 version = ""
                 with contextlib.suppress(OSError):
@@ -269,9 +214,9 @@ class Tree:
                 for name in filter(None, (temporary, version)):
                     _remove_all(parent, name)
             except OSError as error:
-                raise explained(error, f"cannot remove {self.path / place.relative}") from error
+                raise TreeError.of(error, f"cannot remove {self.path / place.relative}") from error
             finally:
-                _close(parent)
+                close(parent)
             self._prune(place.directories)
             return True
 
@@ -318,7 +263,7 @@ class Tree:
             file = os.open(name, _READ_FLAGS, dir_fd=leaf) if _status_of(leaf, name) is not None else -1
         if file >= 0 and _is_page(os.fstat(file)):
             return file
-        _close(file)
+        close(file)
         raise FileNotFoundError(errno.ENOENT, "No regular file", f"{self.path}/{place.relative}/{name}")
 
     @contextlib.contextmanager
@@ -332,7 +277,7 @@ class Tree:
             try:
                 leaf = _opened(parent, place.leaf)
             finally:
-                _close(parent)
+                close(parent)
         except OSError as error:
             if error.errno not in _NO_DIRECTORY:
                 raise
@@ -340,14 +285,14 @@ class Tree:
         try:
             yield leaf
         finally:
-            _close(leaf)
+            close(leaf)
 
     def scan(self) -> Iterator[Found]:
         """Every page in the tree, but for those that cannot be read. Raises TreeError if nothing can be."""
         try:
             hosts, _ = self._below(())
         except OSError as error:
-            raise explained(error, f"cannot read the tree {self.path}") from error
+            raise TreeError.of(error, f"cannot read the tree {self.path}") from error
         # In a list of our own, however deep it gets: not by calls, and no directory stays open meanwhile.
         pending: list[tuple[tuple[str, ...], str]] = [((), host) for host in reversed(hosts)]
         while pending:
@@ -384,10 +329,10 @@ class Tree:
                         _remove_all(directory, name)
                         count += 1
                 finally:
-                    _close(directory)
+                    close(directory)
             except OSError as error:
                 if not directories:
-                    raise explained(error, f"cannot sweep the tree {self.path}") from error
+                    raise TreeError.of(error, f"cannot sweep the tree {self.path}") from error
                 self._pass_over(directories, error)
         return count
 
@@ -397,7 +342,7 @@ class Tree:
         try:
             return _listed(directory)
         finally:
-            _close(directory)
+            close(directory)
 
     def _pass_over(self, names: tuple[str, ...], error: OSError) -> None:
         """Go on without what cannot be read, for one bad directory is no reason to serve no site. Say so once."""
@@ -405,7 +350,7 @@ class Tree:
         if isinstance(error, _NOT_OURS) or path in self._passed_over or len(self._passed_over) >= MAX_PASSED_OVER:
             return
         self._passed_over.add(path)
-        fault = explained(error, f"cannot read {self.path / path}")
+        fault = TreeError.of(error, f"cannot read {self.path / path}")
         log.error("a part of the tree cannot be read and is passed over", extra={"reason": str(fault)})
 
     def _begin(self, place: Place) -> tuple[int, str]:
@@ -426,7 +371,7 @@ class Tree:
             try:
                 os.mkdir(temporary, _DIRECTORY_MODE, dir_fd=parent)
             except OSError:
-                _close(parent)
+                close(parent)
                 raise
         return parent, temporary
 
@@ -443,11 +388,11 @@ class Tree:
         except FileNotFoundError:
             pass  # Made again below, as by `open`.
         try:
-            fd = _locked(self.path, is_daemon=self._is_daemon)
+            fd = hold(self.path, is_daemon=self._is_daemon)
         except TreeError as error:
             what = f"the tree {self.path} was removed or replaced under the running staticify"
             raise type(error)(f"{what}, and the new one cannot be used: {error}") from error
-        _close(self._fd)
+        close(self._fd)
         self._fd = fd
         self._has_exchange = self._given_exchange
         self._replaced.clear()
@@ -473,7 +418,7 @@ class Tree:
                 try:
                     _remove_all(parent, replaced.name)
                 finally:
-                    _close(parent)
+                    close(parent)
                 # The page itself may have gone in between, and could not take its directories along.
                 self._prune(replaced.directories)
 
@@ -493,7 +438,7 @@ class Tree:
                 files = []
                 for suffix, content in variants.by_suffix:
                     file = os.open(f"index.{kind}{suffix}", _FILE_FLAGS, _FILE_MODE, dir_fd=leaf)
-                    open_files.callback(_close, file)
+                    open_files.callback(close, file)
                     files.append(file)
                     os.fchmod(file, _FILE_MODE)
                     _write_all(file, content)
@@ -504,7 +449,7 @@ class Tree:
                     os.fsync(file)
             os.fsync(leaf)
         finally:
-            _close(leaf)
+            close(leaf)
 
     def _mtime_of(self, parent: int, leaf: str) -> int | None:
         """Latest mtime of the files of a leaf, 0 for one that somebody emptied; None if there is no leaf."""
@@ -516,7 +461,7 @@ class Tree:
             statuses = (os.stat(name, dir_fd=fd, follow_symlinks=False) for name in os.listdir(fd))
             return max((int(status.st_mtime) for status in statuses), default=0)
         finally:
-            _close(fd)
+            close(fd)
 
     def _put_in_place(self, parent: int, built: str, leaf: str, *, is_new: bool) -> list[str]:
         """Make what was built the leaf. Returns the names that may go once that is on disk."""
@@ -525,7 +470,7 @@ class Tree:
         if is_new:
             os.rename(built, leaf, src_dir_fd=parent, dst_dir_fd=parent)
             return []
-        _exchange(parent, built, leaf)
+        exchange(parent, built, leaf)
         return [built]
 
     def _link(self, parent: int, version: str, leaf: str, *, is_new: bool) -> list[str]:
@@ -552,14 +497,14 @@ class Tree:
             except OSError:
                 return
             finally:
-                _close(above)
+                close(above)
 
     def _probe_exchange(self) -> bool:
         names = [_TEMPORARY + secrets.token_hex(8) for _ in range(2)]
         try:
             for name in names:
                 os.mkdir(name, _DIRECTORY_MODE, dir_fd=self._fd)
-            _exchange(self._fd, *names)
+            exchange(self._fd, *names)
         except OSError as error:
             if error.errno in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
                 return False
@@ -570,33 +515,6 @@ class Tree:
             for name in names:
                 with contextlib.suppress(OSError):
                     os.rmdir(name, dir_fd=self._fd)
-
-
-def _locked(path: Path, *, is_daemon: bool) -> int:
-    """A descriptor of the directory, which is made if it is not there, and its lock. Raises TreeError."""
-    fd = -1
-    try:
-        if not path.is_dir():
-            path.mkdir(parents=True, exist_ok=True)
-            path.chmod(_DIRECTORY_MODE)
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_daemon:
-            # That one keeps others out, and who would ask for it has to take it; this one is there to be seen.
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE.pack(fcntl.F_RDLCK, 0, 0, 0, 0))
-        _check_writable(fd)
-    except OSError as error:
-        if fd >= 0:
-            _close(fd)
-        if isinstance(error, BlockingIOError):
-            raise TreeLocked(
-                f"another staticify works on the tree {path}",
-                hint="A running daemon renders every page by itself, and at once what `staticify purge` names; stop it "
-                "first, or give this one another tree",
-            ) from None
-        raise explained(error, f"cannot use the tree {path}") from error
-    return fd
 
 
 def _walked(fd: int, directories: tuple[str, ...], *, create: bool) -> int:
@@ -610,22 +528,9 @@ def _walked(fd: int, directories: tuple[str, ...], *, create: bool) -> int:
                     raise
                 below = _make_directory(fd, name)
         finally:
-            _close(fd)
+            close(fd)
         fd = below
     return fd
-
-
-def _close(fd: int) -> None:
-    """Close a descriptor. Whatever is said of that changes nothing: what must last was fsynced before."""
-    with contextlib.suppress(OSError):
-        os.close(fd)
-
-
-def _check_writable(fd: int) -> None:
-    """Raise OSError if nothing can be made in a directory, without making anything."""
-    if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
-        number = errno.EROFS if os.fstatvfs(fd).f_flag & os.ST_RDONLY else errno.EACCES
-        raise OSError(number, os.strerror(number))
 
 
 def _make_directory(parent: int, name: str) -> int:
@@ -635,40 +540,9 @@ def _make_directory(parent: int, name: str) -> int:
         os.fchmod(fd, _DIRECTORY_MODE)
         os.fsync(parent)
     except OSError:
-        _close(fd)
+        close(fd)
         raise
     return fd
-
-
-def _exchange(parent: int, one: str, other: str) -> None:
-    renameat2 = getattr(_libc, "renameat2", None)
-    if renameat2 is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    if renameat2(parent, os.fsencode(one), parent, os.fsencode(other), _RENAME_EXCHANGE) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), one)
-
-
-def _keep_swap(parent: int) -> None:
-    """Put the names in a directory on the disk, after one was swapped.
-
-    Btrfs writes what is fsynced to a log of its own, and one with some swaps in it Linux 6.18 cannot replay: after a
-    power failure the whole file system could not be mounted (`python tests/long.py power`). So there a transaction is
-    committed, which needs no log, at the price of writing what else is to be written on that file system.
-    """
-    if not _is_btrfs(parent):
-        os.fsync(parent)
-    elif _libc.syncfs(parent) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def _is_btrfs(directory: int) -> bool:
-    status = ctypes.create_string_buffer(256)  # struct statfs, of 120 bytes at most
-    if _libc.fstatfs(directory, status) != 0:
-        return False
-    # What it begins with has the 64 bits of a long, or 32: on 32-bit processors, where it may be negative, and s390x.
-    return _BTRFS_MAGIC in {size.from_buffer(status).value for size in (ctypes.c_ulong, ctypes.c_uint32)}
 
 
 def _convert(parent: int, link: str, leaf: str) -> list[str]:
@@ -759,7 +633,7 @@ def _remove_all(parent: int, name: str) -> None:
             for file in os.listdir(fd):
                 os.unlink(file, dir_fd=fd)
         finally:
-            _close(fd)
+            close(fd)
         os.rmdir(name, dir_fd=parent)
 
 
@@ -798,19 +672,3 @@ def _listed(directory: int) -> tuple[list[str], list[str]]:
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """No page's own fault, and no other page would do better."""
-
-_HINTS = {
-    errno.ENOSPC: "The disk is full: the pages in the tree stay as they are until there is room",
-    errno.EDQUOT: "The quota is used up: the pages in the tree stay as they are until there is room",
-    errno.EROFS: "The file system is mounted read-only",
-    errno.EACCES: "The user that runs staticify must own the tree",
-    errno.EPERM: "The user that runs staticify must own the tree",
-    errno.EIO: "The disk fails: see the kernel's log",
-    errno.ELOOP: "A symbolic link stands where a directory of the tree should be; take it away",
-    errno.ENOTDIR: "A file or a symbolic link stands where a directory of the tree should be; take it away",
-}
-
-
-def explained(error: OSError, what: str) -> TreeError:
-    """What could not be done in the tree, why, and what to do about it."""
-    return TreeError(f"{what}: {error.strerror or error}", hint=_HINTS.get(error.errno or 0, ""))

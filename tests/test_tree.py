@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import stat
-import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import brotli
 import pytest
@@ -25,8 +23,9 @@ import pytest
 from staticify import tree as module
 from staticify.encode import Variants, encode
 from staticify.errors import TreeError, TreeLocked
+from staticify.holding import has_daemon
 from staticify.nouns import Kind
-from staticify.tree import MAX_FILE_BYTES, SUFFIXES, Found, Tree, has_daemon
+from staticify.tree import MAX_FILE_BYTES, SUFFIXES, Found, Tree
 from staticify.urls import MARK, MAX_SEGMENTS, Place, parse_page
 
 NOW = 1_700_000_000
@@ -797,32 +796,6 @@ def test_a_directory_of_another_user(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True, text=True)
     assert done.stdout == "The user that runs staticify must own the tree\n"
-
-
-@pytest.mark.parametrize(("magic", "is_btrfs"), [(0x9123683E, True), (0xEF53, False)])
-@pytest.mark.parametrize("words", ["=II", "LL"])
-def test_btrfs_is_known_by_its_number_whatever_the_size_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, magic: int, *, is_btrfs: bool
-) -> None:
-    committed = []
-
-    class Libc:
-        renameat2 = module._libc.renameat2
-
-        @staticmethod
-        def fstatfs(_directory: int, status: Any) -> int:
-            struct.pack_into(words, status, 0, magic, 4096)
-            return 0
-
-        @staticmethod
-        def syncfs(directory: int) -> int:
-            committed.append(directory)
-            return 0
-
-    monkeypatch.setattr(module, "_libc", Libc)
-    with opened(tmp_path / "tree") as tree:
-        tree.publish(HOME, Kind.HTML, variants("one"))
-    assert len(committed) == is_btrfs
 
 
 def test_a_page_stands_whole_when_only_its_last_fsync_fails(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

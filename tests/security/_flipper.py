@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from staticify.tree import _exchange
+from staticify.filesystem import exchange
 from staticify.urls import MARK
 
 SORTS = ("host", "directory", "leaf", "unfinished leaf", "file to be written")
@@ -47,7 +47,7 @@ class Flipper:
             _clear(directory, aside)
             os.symlink(outside, aside, dir_fd=directory)
         try:
-            _exchange(directory, aside, name)
+            exchange(directory, aside, name)
         except FileNotFoundError:
             if _is_link(directory, aside):
                 return
