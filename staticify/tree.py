@@ -8,9 +8,9 @@ leaf, whatever happens and whenever (where the rules of durability stand, they s
        to a versioned directory, replaced by rename, on a file system without exchange);
     3. the swap is put on the disk, too, before the old leaf is taken away, a second later.
 
-Every step walks by directory descriptors from the tree's own and follows no symbolic link. Who holds the tree stands in
-`holding`, what the kernel does for it in `filesystem`. Names that staticify
-makes hold `urls.MARK`, which no page's path does.
+Every step walks by directory descriptors from the tree's own and follows no symbolic link. Names that staticify
+makes hold `urls.MARK`, which no page's path does. Who holds the tree stands in `holding`, what the kernel does for it
+in `filesystem`.
 """
 
 from __future__ import annotations

@@ -71,7 +71,10 @@ def recorded(image: Path, log: Path, system: FileSystem) -> Iterator[Path]:
         finally:
             # Its device goes once the kernel has let go of the file system, which may be a moment later.
             subprocess.run(["umount", "--lazy", name], check=False, capture_output=True, timeout=60)
-            recorder.wait(60)
+            try:
+                recorder.wait(60)
+            finally:
+                recorder.kill()
 
 
 def _wait_for(file: Path, recorder: subprocess.Popen[bytes]) -> None:
