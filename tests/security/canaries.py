@@ -19,6 +19,7 @@ import os
 import random
 import re
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -30,6 +31,8 @@ from urllib.parse import urlencode
 import brotli
 from real.helpers import Running, Site, Stack, brought_up, empty_directory, stop, wait_for
 from tally import Row, Tally
+
+from staticify.urls import MARK
 
 COUNT = 10_000
 """Sequences: what one member of the cast does in one scene."""
@@ -348,9 +351,14 @@ class Search:
             mark = (status.st_ino, status.st_mtime_ns)
             if self._seen.get(path) == mark:
                 continue
+            try:
+                body = _undone(path, content)
+            except (EOFError, OSError, zlib.error, brotli.error):
+                if not path.parent.name.startswith(f"{MARK}."):
+                    raise
+                continue  # It is being written; once it is whole it has another name.
             self._seen[path] = mark
             self._tally.publishes += path.suffix not in {".gz", ".br"}
-            body = _undone(path, content)
             self._found.update(dict.fromkeys(CANARY.findall(body), str(path)))
             self._ten_hex.update(dict.fromkeys(_TEN_HEX.findall(body), str(path)))
         self._tally.looks += 1
