@@ -1053,7 +1053,9 @@ def test_on_a_narrow_terminal_count_and_time_of_a_pass_are_whole(tmp_path: Path,
         status, said = await asyncio.to_thread(on_terminal, tmp_path, "render", "--all", columns=columns)
         assert status == GOOD
         shown = [line.rstrip() for line in re.split(r"[\r\n]+", said) if line.startswith("rendering ")]
-        assert any(re.fullmatch(r"rendering [━╸╺ ]+ +4/12 +0:00:0\d …\S*boards-\d+/", line) for line in shown), shown
+        assert any(re.fullmatch(r"rendering [━╸╺ ]+ +[1-9]\d?/12 +0:00:0\d …\S*boards-\d+/", line) for line in shown), (
+            shown
+        )
         assert max(map(len, shown)) <= columns
 
     scene(tmp_path, test)

@@ -206,9 +206,11 @@ def _schedule_and_wait(listening: Watched, title: str) -> None:
     """
     number = int(stack.php(code, str(due_at), title))
     assert number > 0
-    seconds_until(lambda: title.encode() in front(listening, "/"), "the home page shows it", 30)
+    seconds_until(lambda: title.encode() in front(listening, "/"), "the home page shows it", 100)
     assert time.time() >= due_at
-    assert time.time() - due_at < 10 + 15, "an interval and a render, on a machine that has other things to do"
+    late_seconds = time.time() - due_at
+    # WordPress begins its cron once in a minute at most (WP_CRON_LOCK_TIMEOUT), perhaps for something else before.
+    assert late_seconds < 60 + 10 + 15, "an interval and a render, on a machine that has other things to do"
 
 
 def test_the_order_of_an_operator_is_carried_out(listening: Watched) -> None:
