@@ -13,7 +13,7 @@ from pathlib import Path
 from staticify.errors import TreeError, TreeLocked
 from staticify.filesystem import close
 
-_DIRECTORY_MODE = 0o755
+DIRECTORY_MODE = 0o755
 
 _WHOLE_FILE = struct.Struct("hhqqi4x")
 """struct flock of fcntl(2), for a lock on all of a file: its type, and nothing else that matters."""
@@ -25,7 +25,7 @@ def hold(path: Path, *, is_daemon: bool) -> int:
     try:
         if not path.is_dir():
             path.mkdir(parents=True, exist_ok=True)
-            path.chmod(_DIRECTORY_MODE)
+            path.chmod(DIRECTORY_MODE)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if is_daemon:

@@ -31,7 +31,7 @@ from pathlib import Path
 from staticify.encode import Variants
 from staticify.errors import TreeError
 from staticify.filesystem import close, exchange, keep_swap
-from staticify.holding import hold
+from staticify.holding import DIRECTORY_MODE, hold
 from staticify.nouns import Kind
 from staticify.urls import MARK, MAX_SEGMENTS, Place
 
@@ -46,7 +46,6 @@ _OLD, _LEAF = ".old", ".leaf"
 """Endings of temporary names while a directory becomes a link: the old leaf, and a link that holds its name."""
 # Not 0o644 less the umask: the web server is another user and must be able to read what was published.
 _FILE_MODE = 0o644
-_DIRECTORY_MODE = 0o755
 LINGER_SECONDS = 1.0
 """How long a replaced leaf stays under its temporary name. nginx with disable_symlinks walks to a file step by step,
 and may stand in the old leaf when the new one comes: 2 of 261,534 requests found nothing when it went at once."""
@@ -369,7 +368,7 @@ class Tree:
             temporary = (_TEMPORARY if self._has_exchange else _VERSION) + secrets.token_hex(8)
             parent = self._walk(place.directories, create=True)
             try:
-                os.mkdir(temporary, _DIRECTORY_MODE, dir_fd=parent)
+                os.mkdir(temporary, DIRECTORY_MODE, dir_fd=parent)
             except OSError:
                 close(parent)
                 raise
@@ -433,7 +432,7 @@ class Tree:
     def _write_leaf(self, parent: int, name: str, kind: Kind, variants: Variants, mtime: int) -> None:
         leaf = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
         try:
-            os.fchmod(leaf, _DIRECTORY_MODE)
+            os.fchmod(leaf, DIRECTORY_MODE)
             with contextlib.ExitStack() as open_files:
                 files = []
                 for suffix, content in variants.by_suffix:
@@ -503,7 +502,7 @@ class Tree:
         names = [_TEMPORARY + secrets.token_hex(8) for _ in range(2)]
         try:
             for name in names:
-                os.mkdir(name, _DIRECTORY_MODE, dir_fd=self._fd)
+                os.mkdir(name, DIRECTORY_MODE, dir_fd=self._fd)
             exchange(self._fd, *names)
         except OSError as error:
             if error.errno in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
@@ -534,10 +533,10 @@ def _walked(fd: int, directories: tuple[str, ...], *, create: bool) -> int:
 
 
 def _make_directory(parent: int, name: str) -> int:
-    os.mkdir(name, _DIRECTORY_MODE, dir_fd=parent)
+    os.mkdir(name, DIRECTORY_MODE, dir_fd=parent)
     fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
     try:
-        os.fchmod(fd, _DIRECTORY_MODE)
+        os.fchmod(fd, DIRECTORY_MODE)
         os.fsync(parent)
     except OSError:
         close(fd)
