@@ -177,36 +177,45 @@ def test_newer_comments_of_a_post_that_is_not_public_hide_no_change(listening: W
         raise
 
 
-@pytest.mark.parametrize("constants", ["", "define( 'DISABLE_WP_CRON', true ); define( 'STATICIFY_RUN_CRON', true );"])
-def test_a_scheduled_post_goes_out_on_time_though_nobody_reaches_php(listening: Watched, constants: str) -> None:
+SCHEDULE = """
+    // WordPress publishes at once what is due within a minute: the day after tomorrow comes sooner than planned.
+    $later = gmdate( 'Y-m-d H:i:s', time() + 2 * DAY_IN_SECONDS );
+    $id    = wp_insert_post( array( 'post_title' => $argv[2], 'post_content' => 'as planned',
+        'post_status' => 'future', 'post_date' => $later, 'post_date_gmt' => $later ) );
+    $date  = gmdate( 'Y-m-d H:i:s', (int) $argv[1] );
+    $wpdb->update( $wpdb->posts, array( 'post_date' => $date, 'post_date_gmt' => $date ), array( 'ID' => $id ) );
+    wp_clear_scheduled_hook( 'publish_future_post', array( $id ) );
+    if ( $argv[3] ) {
+        wp_schedule_single_event( (int) $argv[1], 'publish_future_post', array( $id ) );
+    }
+    // The lock of the request that this script has made to WordPress when it began.
+    delete_transient( 'doing_cron' );
+    echo $id;
+"""
+
+
+@pytest.mark.parametrize(
+    ("constants", "is_remembered", "title"),
+    [
+        ("", True, "In time"),
+        ("define( 'DISABLE_WP_CRON', true ); define( 'STATICIFY_RUN_CRON', true );", True, "On time"),
+        # WordPress loses an event now and then, of two requests that change the list of them: a post that is
+        # scheduled while cron runs lost its own 5 times in 30.
+        ("", False, "Though forgotten"),
+    ],
+)
+def test_a_scheduled_post_goes_out_on_time_though_nobody_reaches_php(
+    listening: Watched, constants: str, title: str, *, is_remembered: bool
+) -> None:
     stack = listening.stack
     file = stack.directory / "wordpress/wp-content/mu-plugins/a-constants.php"
+    due_at = int(time.time()) + 6
     try:
         file.write_text(f"<?php {constants}")
-        _schedule_and_wait(listening, "On time" if constants else "In time")
+        assert int(stack.php(SCHEDULE, str(due_at), title, "1" if is_remembered else "")) > 0
+        seconds_until(lambda: title.encode() in front(listening, "/"), "the home page shows it", 100)
     finally:
         file.unlink()
-
-
-def _schedule_and_wait(listening: Watched, title: str) -> None:
-    stack = listening.stack
-    due_at = int(time.time()) + 6
-    code = """
-        // WordPress publishes at once what is due within a minute: the day after tomorrow comes sooner than planned.
-        $later = gmdate( 'Y-m-d H:i:s', time() + 2 * DAY_IN_SECONDS );
-        $id    = wp_insert_post( array( 'post_title' => $argv[2], 'post_content' => 'as planned',
-            'post_status' => 'future', 'post_date' => $later, 'post_date_gmt' => $later ) );
-        $date  = gmdate( 'Y-m-d H:i:s', (int) $argv[1] );
-        $wpdb->update( $wpdb->posts, array( 'post_date' => $date, 'post_date_gmt' => $date ), array( 'ID' => $id ) );
-        wp_clear_scheduled_hook( 'publish_future_post', array( $id ) );
-        wp_schedule_single_event( (int) $argv[1], 'publish_future_post', array( $id ) );
-        // The lock of the request that this script has made to WordPress when it began.
-        delete_transient( 'doing_cron' );
-        echo $id;
-    """
-    number = int(stack.php(code, str(due_at), title))
-    assert number > 0
-    seconds_until(lambda: title.encode() in front(listening, "/"), "the home page shows it", 100)
     assert time.time() >= due_at
     late_seconds = time.time() - due_at
     # WordPress begins its cron once in a minute at most (WP_CRON_LOCK_TIMEOUT), perhaps for something else before.

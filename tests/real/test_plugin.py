@@ -424,6 +424,51 @@ def test_the_next_event_of_cron_is_told(wordpress: Wordpress) -> None:
     wordpress.stack.php("wp_clear_scheduled_hook( 'nothing_of_note' );")
 
 
+# Posts scheduled for so many seconds from now, whose events WordPress has lost, of types of which the second is never
+# published: which get an event, and in how many seconds cron is to be turned next if nothing else is due.
+FORGOTTEN = """
+    register_post_type( 'to_come', array( 'public' => true ) );
+    remove_action( 'future_to_come', '_future_post_hook', 5 );
+    $ids = array();
+    foreach ( json_decode( $argv[1] ) as $type => $offsets ) {
+        foreach ( $offsets as $offset ) {
+            $date = gmdate( 'Y-m-d H:i:s', time() + $offset );
+            $wpdb->insert( $wpdb->posts, array( 'post_status' => 'future', 'post_type' => $type,
+                'post_date' => $date, 'post_date_gmt' => $date ) );
+            $ids[] = $wpdb->insert_id;
+        }
+    }
+    $before = get_option( 'cron' );
+    Staticify\\remember_scheduled_posts();
+    $events = array();
+    foreach ( $ids as $id ) {
+        $events[] = (bool) wp_next_scheduled( 'publish_future_post', array( $id ) );
+    }
+    update_option( 'cron', array( 'version' => 2 ) );
+    $due = Staticify\\next_event_at() - time();
+    array_map( 'wp_delete_post', $ids );
+    update_option( 'cron', $before );
+    echo json_encode( array( $events, $due ) );
+"""
+
+
+@pytest.mark.parametrize(
+    ("offsets", "events", "due"),
+    [
+        # Due now, an hour ago, and what its author has seen for two days; what is not due has time.
+        ({"post": [-2, -3600, -2 * 86400, 3600]}, [True, True, False, False], -2),
+        # Not once in fifteen seconds for ever, for what is never published.
+        ({"post": [-3600, 3600]}, [True, False], 3600),
+        ({"to_come": [-2, 3600]}, [False, False], -2),
+    ],
+)
+def test_scheduled_posts_are_remembered_though_wordpress_has_lost_their_events(
+    wordpress: Wordpress, offsets: dict[str, list[int]], events: list[bool], due: int
+) -> None:
+    answer = json.loads(wordpress.stack.php(FORGOTTEN, json.dumps(offsets)))
+    assert answer == [events, pytest.approx(due, abs=5)]
+
+
 @pytest.mark.parametrize(("constants", "is_told"), [("", False), ("define( 'STATICIFY_RUN_CRON', true );", True)])
 def test_cron_is_somebody_elses_unless_the_plugin_is_asked(
     wordpress: Wordpress, constants: str, *, is_told: bool

@@ -27,6 +27,7 @@ define( 'SHORTINIT', true ); // phpcs:ignore WordPress.NamingConventions -- Word
 require dirname( PLUGINS, 2 ) . '/wp-load.php';
 
 require_once __DIR__ . '/settings.php';
+require_once __DIR__ . '/cron.php';
 require_once __DIR__ . '/signature.php';
 require_once __DIR__ . '/journal.php';
 require_once __DIR__ . '/endpoint.php';

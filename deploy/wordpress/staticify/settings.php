@@ -59,23 +59,3 @@ function is_reader_wanted(): bool {
 	$wanted = setting( 'reader' );
 	return '' === $wanted || $wanted;
 }
-
-/**
- * The time stamp of the next event of WP-Cron, or null: there is none, or somebody else turns it.
- */
-function cron_due_at(): ?int {
-	$is_elsewhere = defined( 'DISABLE_WP_CRON' ) && DISABLE_WP_CRON;
-	if ( $is_elsewhere && ! setting( 'run_cron' ) ) {
-		return null;
-	}
-	return next_event_at();
-}
-
-/**
- * The time stamp of the next event of WP-Cron, or null.
- */
-function next_event_at(): ?int {
-	// Not by _get_cron_array(), which SHORTINIT does not load; beside the events there is a version number.
-	$events = array_filter( (array) get_option( 'cron' ), 'is_array' );
-	return $events ? (int) min( array_keys( $events ) ) : null;
-}

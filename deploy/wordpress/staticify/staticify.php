@@ -22,6 +22,7 @@ if ( defined( 'STATICIFY_PLUGIN' ) ) {
 define( 'STATICIFY_PLUGIN', __FILE__ );
 
 require_once __DIR__ . '/settings.php';
+require_once __DIR__ . '/cron.php';
 require_once __DIR__ . '/signature.php';
 require_once __DIR__ . '/journal.php';
 
@@ -54,6 +55,9 @@ if ( is_render() ) {
 	require_once __DIR__ . '/lists.php';
 	require_once __DIR__ . '/labels.php';
 	Labels::start();
+}
+if ( wp_doing_cron() ) {
+	add_action( 'wp_loaded', __NAMESPACE__ . '\remember_scheduled_posts' );
 }
 if ( is_admin() ) {
 	require_once __DIR__ . '/admin.php';

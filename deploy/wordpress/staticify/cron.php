@@ -1,0 +1,82 @@
+<?php
+/**
+ * WP-Cron: when it is to be turned next, and posts that it has forgotten.
+ *
+ * WordPress keeps its events in one option. Two requests that change it at once each write what they have read before,
+ * so an event is lost now and then; a post whose event it was is never published ("Missed schedule").
+ *
+ * @package staticify
+ */
+
+namespace Staticify;
+
+defined( 'ABSPATH' ) || exit;
+
+/** For so long a post that is still not published is a reason of its own to turn cron: some never are to be. */
+const OVERDUE_SECONDS = 300;
+
+/** What was to be published longer ago is left to its author, who may have come to terms with it. */
+const FORGOTTEN_SECONDS = 86400;
+
+/**
+ * The time stamp at which WP-Cron has something to do next, or null: there is nothing, or somebody else turns it.
+ */
+function cron_due_at(): ?int {
+	$is_elsewhere = defined( 'DISABLE_WP_CRON' ) && DISABLE_WP_CRON;
+	if ( $is_elsewhere && ! setting( 'run_cron' ) ) {
+		return null;
+	}
+	return next_event_at();
+}
+
+/**
+ * The time stamp of the next event of WP-Cron or the next scheduled post, which should have one; or null.
+ */
+function next_event_at(): ?int {
+	// Not by _get_cron_array(), which SHORTINIT does not load; beside the events there is a version number.
+	$due = array_keys( array_filter( (array) get_option( 'cron' ), 'is_array' ) );
+	foreach ( scheduled_posts( time() - OVERDUE_SECONDS ) as $post ) {
+		$due[] = strtotime( "$post->post_date_gmt UTC" );
+	}
+	return $due ? (int) min( $due ) : null;
+}
+
+/**
+ * See to it that posts whose time has come have an event: for wp-cron.php, before it looks which events are due.
+ */
+function remember_scheduled_posts(): void {
+	foreach ( scheduled_posts( time() - FORGOTTEN_SECONDS ) as $post ) {
+		$is_due = strtotime( "$post->post_date_gmt UTC" ) <= time();
+		// Calendars keep what is to come as it is: they take WordPress's own hook away.
+		$is_to_be_published = has_action( "future_$post->post_type", '_future_post_hook' );
+		if ( $is_due && $is_to_be_published && ! wp_next_scheduled( 'publish_future_post', array( (int) $post->ID ) ) ) {
+			_future_post_hook( 0, get_post( $post->ID ) );
+		}
+	}
+}
+
+/**
+ * The posts that are scheduled for later than a moment, the next ones first.
+ *
+ * @param int $since The moment.
+ * @return object[] Each with ID, post_type and post_date_gmt.
+ */
+function scheduled_posts( int $since ): array {
+	global $wpdb;
+	// phpcs:disable WordPress.DB -- types are not registered yet where cron's next turn is asked for, and may be another plugin's.
+	// All types by name, of which the index (type, status, date) gives each at once: 0.2 ms for 100,000 posts; with a
+	// subquery in their place MariaDB reads every post (92 ms), without types as well (31 ms).
+	$types = $wpdb->get_col( "SELECT DISTINCT post_type FROM $wpdb->posts" );
+	if ( ! $types ) {
+		return array();
+	}
+	$places = implode( ', ', array_fill( 0, count( $types ), '%s' ) );
+	return $wpdb->get_results(
+		$wpdb->prepare(
+			"SELECT ID, post_type, post_date_gmt FROM $wpdb->posts WHERE post_type IN ( $places )
+			AND post_status = 'future' AND post_date_gmt > %s ORDER BY post_date_gmt LIMIT 100",
+			array( ...$types, gmdate( 'Y-m-d H:i:s', $since ) )
+		)
+	);
+	// phpcs:enable
+}
