@@ -80,8 +80,14 @@ AWAY = frozenset({REDIRECT, OUTSIDE, PRIVATE, NO_STORE, NOCACHE})
 STATUS = "status"
 FORBIDDEN = "forbidden"
 ENDS_THE_PARSER = "ends-the-parser"
+DATABASE_ERROR = "database-error"
 
 _SHOWN_CHARACTERS = 300
+
+
+def database_errors(answer: Answer) -> tuple[str, ...]:
+    """What the database refused while WordPress made the page, each once. Its plugin says so (deploy/wordpress)."""
+    return tuple(dict.fromkeys(answer.header_values("staticify-database-error")))
 
 
 def kind_of(answer: Answer) -> Kind | None:

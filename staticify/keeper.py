@@ -648,7 +648,9 @@ class Keeper:
         """What the page was made of, and whether that is all one has to know to keep it right."""
         self._index.put(page, record.tags)
         is_right = record.outcome is not None and (record.outcome.is_good or record.outcome is Outcome.GONE)
-        if record.tags and is_right and not self._store.is_due(page.url):
+        # What an error of the database left out of a page comes back without a row in the journal.
+        is_whole = is_right and not record.database_errors
+        if record.tags and is_whole and not self._store.is_due(page.url):
             self._followed.add(page)
         else:
             self._followed.discard(page)

@@ -36,11 +36,12 @@ def is_shrunk(left: int, before: int) -> bool:
     return left < before * LEAST_LEFT
 
 
-def lack_of(prepared: Prepared, standing: bytes) -> tuple[str, str, int] | None:
-    """What an answer has too little of beside the page that stands (empty if none does), or has not and must have.
+Lack = tuple[str, str, int]
+"""What an answer lacks: a verdict's name, the reason, and how much visible text is left."""
 
-    As a verdict's name, the reason, and how much visible text is left.
-    """
+
+def lack_of(prepared: Prepared, standing: bytes) -> Lack | None:
+    """What an answer has too little of beside the page that stands (empty if none does), or has not and must have."""
     if not standing and not prepared.missing:
         return None
     left, before = seen_bytes(prepared.body), seen_bytes(standing)

@@ -18,8 +18,20 @@ from staticify.config import Group, Site
 from staticify.doubts import LASTING_SECONDS, Doubts
 from staticify.encode import Variants, encode
 from staticify.errors import OriginError, TreeError
-from staticify.gate import AWAY, BLOCKED, FORBIDDEN, KIND_CHANGED, MOVED, NOT_PUBLIC, decide_head, decide_kind, kind_of
-from staticify.looks import is_about, lack_of
+from staticify.gate import (
+    AWAY,
+    BLOCKED,
+    DATABASE_ERROR,
+    FORBIDDEN,
+    KIND_CHANGED,
+    MOVED,
+    NOT_PUBLIC,
+    database_errors,
+    decide_head,
+    decide_kind,
+    kind_of,
+)
+from staticify.looks import Lack, is_about, lack_of, seen_bytes
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import MAX_KEPT_CUTS, Answer, Cut, Kind, Outcome, Prepared, Record, Result, Verdict
 from staticify.origin import OriginClient
@@ -145,6 +157,9 @@ class Renderer:
         )
 
         verdict = decide_head(answer, page, rules.gate)
+        errors = () if is_meant or not seen.is_published else _unknown_errors(answer, before)
+        if errors and verdict.name in LOSSES and (held := self._held(page, seen, _lack_by(errors, 0), "removed")):
+            return self.conclude(held[0], started, held[1])
         seen, verdict = self._weighed(page, seen, started, verdict, is_told=is_told, is_meant=is_meant)
         if verdict.outcome is Outcome.GONE:
             doubt = "" if is_meant else await self._doubt_of_loss(page, seen, verdict)
@@ -165,6 +180,7 @@ class Renderer:
 
         source_digest = digest(answer.body)
         if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
+            seen = replace(seen, database_errors=len(database_errors(answer)))
             result = self.conclude(seen, started, UNCHANGED)
             await self._make_dense(page, result.record, began_at)
             return result
@@ -306,14 +322,20 @@ class Renderer:
         if doubt is not None and before.verdict != KIND_CHANGED:
             reason = f"{doubt.reason}; published if the next fetch agrees"
             return self.conclude(before, started, replace(doubt, reason=reason))
-        if not is_told and (held := self._held(page, before, in_place, kind, prepared)) is not None:
+        lack = None if is_told else self._lack(page, in_place, kind, prepared)
+        if in_place is not None and not is_meant and (errors := _unknown_errors(answer, before)):
+            lack = _lack_by(errors, seen_bytes(prepared.body))
+        if lack is not None and (held := self._held(page, before, lack)) is not None:
             record, verdict = held
             return self.conclude(record, started, verdict)
+        if errors := _unknown_errors(answer, before):
+            log.warning(_MEETS_ERRORS, extra={"url": page.url, "reason": errors[0]})
         found = replace(
             before,
             held_for="",
             held_bytes=0,
             held_count=0,
+            database_errors=len(database_errors(answer)),
             kind=kind,
             source_digest=source_digest,
             output_digest=prepared.output_digest,
@@ -371,13 +393,8 @@ class Renderer:
         content_type = "text/html" if kind is Kind.HTML else "text/plain"
         return self._workers.parsers.prepare(Answer(200, (("content-type", content_type),), body), rules)
 
-    def _held(
-        self, page: Page, before: Record, in_place: Found | None, kind: Kind, prepared: Prepared
-    ) -> tuple[Record, Verdict] | None:
-        """Hold an answer back that lacks most of the last good page's text, or what it must have.
-
-        None once two later fetches agreed on it: then WordPress means it.
-        """
+    def _lack(self, page: Page, in_place: Found | None, kind: Kind, prepared: Prepared) -> Lack | None:
+        """What an answer lacks of the last good page's text, or of what it must have. Blocks."""
         # A home page that led to a language until now is compared with that one.
         other, _ = self.brake.find_home() if page == self.site.base else (page, None)
         standing = self.body_of(other) if in_place is None or in_place.kind is kind else b""
@@ -385,22 +402,29 @@ class Renderer:
             # What the page in the tree has not either is no loss.
             never = self._prepare_standing(standing, kind, self._rules_for(page)).missing
             prepared = replace(prepared, missing=tuple(one for one in prepared.missing if one not in never))
-        lack = lack_of(prepared, standing)
-        if lack is None:
-            return None
+        return lack_of(prepared, standing)
+
+    def _held(
+        self, page: Page, before: Record, lack: Lack, what_then: str = "published"
+    ) -> tuple[Record, Verdict] | None:
+        """Hold an answer back that lacks something. None once two later fetches agreed on it: then it is meant."""
         name, what, left = lack
         agrees = before.held_for == name and is_about(left, before.held_bytes)
         count = before.held_count + 1 if agrees else 1
         if count > FETCHES_THAT_AGREE:
-            doubt = self.brake.doubt_of_shrink(page)
+            # What an error leaves out may be nothing: that many pages meet it is no reason to keep them all.
+            doubt = "" if name == DATABASE_ERROR else self.brake.doubt_of_shrink(page)
             if not doubt:
                 return None
-            until = f"kept, because {doubt}; published"
+            until = f"kept, because {doubt}; {what_then}"
         elif count == FETCHES_THAT_AGREE:
-            until = "published if the next fetch agrees, or"
+            until = f"{what_then} if the next fetch agrees, or"
         else:
-            until = "published if two later fetches agree, or"
-        reason = f"{what}; {until} if WordPress says that it changed (`staticify purge` says so too)"
+            until = f"{what_then} if two later fetches agree, or"
+        somebody = "WordPress says that it changed (`staticify purge` says so too)"
+        # A change is no reason to believe in a page that was made without what the database refused.
+        until = f"{until} if {'`staticify purge` means it' if name == DATABASE_ERROR else somebody}"
+        reason = f"{what}; {until}"
         held = replace(before, held_for=name, held_bytes=left, held_count=count)
         return held, Verdict(name, Outcome.KEPT, reason)
 
@@ -476,6 +500,7 @@ class Renderer:
             is_dense=False,
             changed_at=started if before.is_published else before.changed_at,
             doubted_at=doubted_at,
+            database_errors=0,
         )
         return self.conclude(gone, started, verdict)
 
@@ -589,6 +614,17 @@ def is_held(record: Record) -> bool:
     return record.is_published and record.outcome is Outcome.KEPT and record.verdict == record.held_for != ""
 
 
+def _unknown_errors(answer: Answer, before: Record) -> tuple[str, ...]:
+    """The errors of the database of an answer, if the last good one had fewer: a plugin may meet one for years."""
+    errors = database_errors(answer)
+    return errors if len(errors) > before.database_errors else ()
+
+
+def _lack_by(errors: tuple[str, ...], left: int) -> Lack:
+    others = f" and {len(errors) - 1} more" if errors[1:] else ""
+    return DATABASE_ERROR, f"WordPress's database refused something: {brief(errors[0])}{others}", left
+
+
 def _is_unconfirmed(seen: Record, verdict: Verdict) -> bool:
     """True if the page stands, and the sign that it should not may be a passing fault."""
     return verdict.name in _NEEDS_CONFIRMATION and not seen.doubted_at and seen.is_published
@@ -606,6 +642,9 @@ def _away(seen: Record, started: float, verdict: Verdict, *, is_told: bool, is_l
 
 
 _DOUBT_HOURS = f"{LASTING_SECONDS / 3600:.0f} h"
+_MEETS_ERRORS = (
+    "WordPress's database refuses something in this page: it is fetched each interval, whatever the journal says"
+)
 _UNCERTAIN = "it greeted each of two visitors by another name, and it cannot be fetched for a second one just now"
 _OVERTAKEN = Verdict("revoked", Outcome.GONE, "WordPress took the page back while it was fetched")
 _RETIRED = Verdict("overtaken", Outcome.KEPT, "the configuration was read anew meanwhile")

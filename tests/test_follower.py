@@ -315,6 +315,28 @@ def test_what_was_told_before_an_error_lets_no_emptied_page_out(tmp_path: Path) 
     followed(tmp_path, test)
 
 
+def test_a_page_that_was_made_with_an_error_of_the_database_is_fetched_each_interval(tmp_path: Path) -> None:
+    """What the error left out comes back without a row."""
+
+    async def test(one: Followed) -> None:
+        fields = {"Staticify_Tags": "site post:1", "Staticify_Database_Error": "Table 'wp.terms' doesn't exist"}
+        one.origin.pages["/one/"] = answer(html("all but the tags"), **fields)  # type: ignore[arg-type]
+        one.journal.write("post:1")
+        one.follower.tell()
+        await until(lambda: "all but the tags" in one.text("/one/"), seconds=30)
+        one.journal.page("/one/", "all of it", "post:1")
+        await until(lambda: "all of it" in one.text("/one/"))
+        count = one.count("/one/")
+        # Whole again: no row names it, and nobody asks for it.
+        asked = one.count(QUESTION)
+        one.follower.tell()
+        await until(lambda: one.count(QUESTION) > asked)
+        await asyncio.sleep(2 * one.keeper.site.interval_seconds)
+        assert one.count("/one/") == count
+
+    followed(tmp_path, test, interval="1s")
+
+
 def test_a_tree_that_somebody_emptied_is_filled_again_at_the_next_question(tmp_path: Path) -> None:
     async def test(one: Followed) -> None:
         await one.read()

@@ -132,6 +132,64 @@ def test_scripts_and_styles_are_no_text(tmp_path: Path) -> None:
     doubting(tmp_path, test)
 
 
+def refused(body: str, *tables: str, status: int = 200) -> bytes:
+    """An answer that WordPress made without these tables of its database."""
+    fields = "".join(f"\r\nStaticify-Database-Error: Table 'wp.{table}' doesn't exist" for table in tables)
+    return answer(body, status).replace(b"\r\n\r\n", f"{fields}\r\n\r\n".encode(), 1)
+
+
+POSTS = "WordPress's database refused something: Table 'wp.posts' doesn't exist"
+UNTIL = "if two later fetches agree, or if `staticify purge` means it"
+
+
+def test_a_page_that_was_made_with_errors_of_the_database_is_held_back_whoever_says_that_it_changed(
+    tmp_path: Path,
+) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        origin.pages["/"] = refused(html(f"{LONG} But for one line."), "posts", "terms", "posts")
+        stage.store.set_due("https://example.org/", is_told=True)
+        first = await stage.render()
+        assert told(first) == (Outcome.KEPT, "database-error")
+        assert first.reason == f"{POSTS} and 1 more; published {UNTIL}"
+        origin.pages["/"] = html(LONG)
+        assert told(await stage.render()) == (Outcome.UNCHANGED, "ok")
+        origin.pages["/"] = refused(html(f"{LONG} But for one line."), "posts")
+        assert [told(await stage.render())[0] for _ in range(3)] == [Outcome.KEPT, Outcome.KEPT, Outcome.PUBLISHED]
+        record = stage.store.get("https://example.org/")
+        assert record is not None
+        assert (record.database_errors, record.held_count) == (1, 0)
+        # As many as the last good page had are its own. One more is not.
+        origin.pages["/"] = refused(html(f"{LONG} Another line."), "terms")
+        assert told(await stage.render()) == (Outcome.PUBLISHED, "ok")
+        origin.pages["/"] = refused(html(f"{LONG} Yet another line."), "posts", "terms")
+        assert told(await stage.render()) == (Outcome.KEPT, "database-error")
+        stage.store.set_due("https://example.org/", is_told=True, is_meant=True)
+        assert told(await stage.render()) == (Outcome.PUBLISHED, "ok")
+
+    doubting(tmp_path, test)
+
+
+def test_a_page_that_is_missing_with_errors_of_the_database_stays_until_two_later_fetches_agree(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html(LONG)
+        await stage.render()
+        await stage.render("/a/")
+        origin.pages["/a/"] = refused("not here", "posts", status=404)
+        first = await stage.render("/a/")
+        assert (told(first), first.reason) == ((Outcome.KEPT, "database-error"), f"{POSTS}; removed {UNTIL}")
+        assert told(await stage.render("/a/")) == (Outcome.KEPT, "database-error")
+        assert told(await stage.render("/a/")) == (Outcome.GONE, "gone")
+        record = stage.store.get("https://example.org/a/")
+        assert record is not None
+        assert (record.database_errors, record.is_published) == (0, False)
+        # What the tree has not is no worse for it.
+        origin.pages["/a/"] = refused(html(LONG), "posts")
+        assert told(await stage.render("/a/")) == (Outcome.PUBLISHED, "ok")
+
+    doubting(tmp_path, test)
+
+
 def test_a_feed_that_lost_half_of_it_is_held_back_too(tmp_path: Path) -> None:
     def feed(items: int) -> bytes:
         text = "".join(f"<item><title>Post {number} of the blog</title></item>" for number in range(items))

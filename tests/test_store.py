@@ -51,6 +51,7 @@ FULL = Record(
     held_for="shrunk",
     held_bytes=1234,
     held_count=2,
+    database_errors=3,
     personal_at=1_700_000_045.5,
     unlisted_at=1_700_000_040.875,
     unchanged_count=7,
@@ -149,6 +150,7 @@ def test_the_columns_of_this_schema_version() -> None:
             "held_for",
             "held_bytes",
             "held_count",
+            "database_errors",
             "personal_at",
             "unlisted_at",
             "unchanged_count",
@@ -159,7 +161,7 @@ def test_the_columns_of_this_schema_version() -> None:
         *("headers", "cuts", "cut_count", "location"),
     )
     assert columns == module._COLUMNS
-    assert SCHEMA_VERSION == 6
+    assert SCHEMA_VERSION == 7
 
 
 def test_what_changes_is_written_and_what_is_forgotten_goes(tmp_path: Path) -> None:

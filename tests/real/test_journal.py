@@ -177,6 +177,28 @@ def test_newer_comments_of_a_post_that_is_not_public_hide_no_change(listening: W
         raise
 
 
+def test_what_wordpress_makes_without_a_table_of_its_database_takes_no_page_s_place(listening: Watched) -> None:
+    stack = listening.stack
+    rename = "$wpdb->query( 'RENAME TABLE ' . $argv[1] . ' TO ' . $argv[2] );"
+    post = stack.insert_post(post_title="Table", post_content="before the loss")
+    seconds_until(lambda: b"before the loss" in front(listening, post.path), "the post is a hit")
+    comment = stack.insert_comment(post, "a comment that was made before", is_approved=True)
+    seconds_until(lambda: b"a comment that was made" in front(listening, post.path), "the comment is there", 20)
+    stack.php(rename, "wp_comments", "wp_lost")
+    try:
+        stack.update_post(post, post_content="after the loss")
+        record = listening.site.records
+        seconds_until(lambda: record()[post.path].verdict == "database-error", "it is held back", 20)
+        assert b"a comment that was made" in front(listening, post.path)
+    finally:
+        stack.php(rename, "wp_lost", "wp_comments")
+    assert comment > 0
+    seconds_until(lambda: b"after the loss" in front(listening, post.path), "the edit is there", 25)
+    assert b"a comment that was made" in front(listening, post.path)
+    # Pages that were asked for meanwhile are whole again without a row that names them.
+    seconds_until(lambda: not _stale(listening), "nothing is stale", 40)
+
+
 SCHEDULE = """
     // WordPress publishes at once what is due within a minute: the day after tomorrow comes sooner than planned.
     $later = gmdate( 'Y-m-d H:i:s', time() + 2 * DAY_IN_SECONDS );

@@ -58,7 +58,9 @@ class Wordpress:
         with closing(http.client.HTTPConnection("127.0.0.1", self.stack.origin_port, timeout=30)) as connection:
             connection.request(method, path, body, {"Host": self.stack.netloc, **(headers or {})})
             response = connection.getresponse()
-            fields = {name.lower(): value for name, value in response.getheaders()}
+            fields: dict[str, str] = {}
+            for name, value in response.getheaders():
+                fields[name.lower()] = f"{fields[name.lower()]}, {value}" if name.lower() in fields else value
             return Reply(response.status, fields, response.read())
 
     def ask(self, question: object, path: str = "/?staticify=changes", **signing: Any) -> Reply:
@@ -1134,6 +1136,33 @@ def mu_plugin(wordpress: Wordpress, code: str) -> Path:
     file = wordpress.stack.directory / "wordpress/wp-content/mu-plugins/a-test.php"
     file.write_text(f"<?php {code}")
     return file
+
+
+RENAME = "global $wpdb; $wpdb->query( 'RENAME TABLE ' . $argv[1] . ' TO ' . $argv[2] );"
+
+
+def test_what_the_database_refused_is_said_once_and_to_staticify_alone(wordpress: Wordpress) -> None:
+    assert "staticify-database-error" not in wordpress.render("/about/").headers
+    wordpress.stack.php(RENAME, "wp_comments", "wp_lost")
+    try:
+        reply = wordpress.render("/about/")
+        assert (reply.status, reply.headers["staticify-database-error"]) == (
+            200, "Table 'wordpress.wp_comments' doesn't exist",
+        )  # fmt: skip
+        assert "staticify-database-error" not in wordpress.send("GET", "/about/").headers
+    finally:
+        wordpress.stack.php(RENAME, "wp_lost", "wp_comments")
+    # What a plugin asks for twice, with what no field may have, and more of them than anybody reads.
+    queries = "\\n\\xc3\\xa9no table here " * 20
+    code = f"""add_action( 'wp_footer', function () {{ global $wpdb; $wpdb->suppress_errors();
+        foreach ( array_merge( range( 1, 20 ), range( 1, 20 ) ) as $i ) {{ $wpdb->query( "$i{queries}" ); }} }} );"""
+    file = mu_plugin(wordpress, code)
+    try:
+        errors = wordpress.render("/about/").headers["staticify-database-error"]
+        assert errors.isascii()
+        assert 1000 < len(errors) <= 10 * 202
+    finally:
+        file.unlink()
 
 
 def test_donotcachepage_is_passed_on(wordpress: Wordpress) -> None:

@@ -9,6 +9,10 @@ namespace Staticify;
 
 defined( 'ABSPATH' ) || exit;
 
+/** So many errors of the database are told of a page, and so much of each: more say nothing more. */
+const MAX_ERRORS      = 10;
+const MAX_ERROR_BYTES = 200;
+
 /**
  * Listens to what the page asks for. It changes nothing: every filter gives back what it got.
  */
@@ -19,6 +23,13 @@ final class Labels {
 	 * @var array<string,bool>
 	 */
 	private static $tags = array( 'site' => true );
+
+	/**
+	 * What the database refused while the page was made.
+	 *
+	 * @var string[]
+	 */
+	private static $errors = array();
 
 	/**
 	 * Queries for posts, with whether only names are shown of what they find. Read at the end.
@@ -117,6 +128,9 @@ final class Labels {
 		if ( defined( 'DONOTCACHEPAGE' ) && DONOTCACHEPAGE ) {
 			header( 'Staticify-Do-Not-Cache: DONOTCACHEPAGE' );
 		}
+		foreach ( self::$errors as $error ) {
+			header( "Staticify-Database-Error: $error", false );
+		}
 		return $page;
 	}
 
@@ -127,6 +141,7 @@ final class Labels {
 		if ( self::$is_closed ) {
 			return;
 		}
+		self::note_errors();
 		$queries         = self::$queries;
 		$comment_queries = self::$comment_queries;
 		try {
@@ -144,6 +159,17 @@ final class Labels {
 			self::$tags = array( '*' => true );
 		}
 		self::$is_closed = true;
+	}
+
+	/**
+	 * Note what the database refused until now: the page may lack something.
+	 */
+	private static function note_errors(): void {
+		// WordPress's own list, with those that somebody has suppressed: what a page lacks is not said by its author.
+		$errors = array_column( is_array( $GLOBALS['EZSQL_ERROR'] ?? null ) ? $GLOBALS['EZSQL_ERROR'] : array(), 'error_str' );
+		foreach ( array_slice( array_unique( array_map( 'strval', $errors ) ), 0, MAX_ERRORS ) as $error ) {
+			self::$errors[] = substr( preg_replace( '/[^\x20-\x7e]+/', ' ', $error ), 0, MAX_ERROR_BYTES );
+		}
 	}
 
 	/**
