@@ -416,7 +416,9 @@ def test_what_is_excluded_goes_although_no_list_can_be_read(tmp_path: Path) -> N
             async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="1h") as one:
                 one.keeper.start()
                 await one.keeper.update_list()
-                await until(lambda: one.paths() == {"/a/", "/b/"})
+                # Not only in the tree: a page that stands there without a record is adopted when a daemon starts.
+                await until(lambda: len(one.results) == 2)
+                assert one.paths() == {"/a/", "/b/"}
             origin.pages["/map.xml"] = answer(b"", 500)
             async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="1h", exclude=["/b/*"]) as one:
                 one.keeper.start()
@@ -473,7 +475,7 @@ def test_of_many_that_are_listed_no_more_a_few_go_at_a_time(tmp_path: Path) -> N
             async with kept(tmp_path, origin, sitemaps=["/map.xml"], interval="1h") as one:
                 one.keeper.start()
                 await one.keeper.update_list()
-                await until(lambda: one.paths() == {"/a/", *paths})
+                await until(lambda: len(one.results) == 21)
                 origin.pages["/map.xml"] = urlset("/a/")
                 for _ in range(3):
                     await one.keeper.update_list()
@@ -503,7 +505,7 @@ def test_who_purges_all_means_every_page_as_long_as_the_home_page_is_well(tmp_pa
 
             home = origin.pages["/"] = html("many words about the launch " * 20)
             one.keeper.start()
-            await until(lambda: one.paths() == {"/", *paths})
+            await until(lambda: len(one.results) == 1 + len(paths))
             for path in ("/", *paths[:-1]):
                 origin.pages[path] = answer(b"", 404)
             await purge_all()

@@ -156,15 +156,18 @@ def append(wordpress: Wordpress, count: int) -> None:
 def test_more_rows_than_one_answer_holds_come_in_several(wordpress: Wordpress) -> None:
     then = wordpress.now()
     append(wordpress, 1001)
-    counts = []
+    counts: list[int] = []
+    tags: list[str] = []
     more = True
     while more:
         answer = wordpress.changes(*then)
         more = answer["more"]
         counts.append(len(answer["entries"]))
+        # WordPress's cron may have something to tell as well.
+        tags += [tag for entry in answer["entries"] for tag in entry["tags"]]
         then = (then[0], answer["position"])
-    assert counts == [500, 500, 1]
-    assert then == wordpress.now()
+    assert counts[:2] == [500, 500]
+    assert (len(counts), tags.count("many")) == (3, 1001)
 
 
 def test_a_journal_that_does_not_reach_back_means_start_over(wordpress: Wordpress) -> None:
@@ -421,8 +424,13 @@ def test_plain_permalinks_do_as_well(wordpress: Wordpress) -> None:
 def test_the_next_event_of_cron_is_told(wordpress: Wordpress) -> None:
     # Not due yet: WordPress itself would run it, at once, in a request of its own.
     due = int(time.time()) + 60
-    wordpress.stack.php("wp_schedule_single_event( (int) $argv[1], 'nothing_of_note' );", str(due))
-    assert 0 < wordpress.changes("", 0)["cron_due_at"] <= due
+
+    def is_told() -> bool:
+        wordpress.stack.php("wp_schedule_single_event( (int) $argv[1], 'nothing_of_note' );", str(due))
+        return bool(0 < wordpress.changes("", 0)["cron_due_at"] <= due)
+
+    # WordPress may lose it, if its cron runs meanwhile.
+    wait_for("the event is told", is_told, 40)
     wordpress.stack.php("wp_clear_scheduled_hook( 'nothing_of_note' );")
 
 
