@@ -160,7 +160,7 @@ class Daemon:
             self._store,
             self._workers,
             others=sites_inside(self._config, site),
-            on_result=_log_result,
+            on_result=_Results().log,
             dense_after=DENSE_AFTER_UNCHANGED,
         )
         self._keepers[site.url] = keeper
@@ -390,18 +390,32 @@ def _log_interval(keeper: Keeper) -> None:
         )
 
 
-def _log_result(result: Result) -> None:
-    fields = {"url": result.url, "verdict": result.verdict, "seconds": round(result.seconds, 3)}
-    if result.outcome is Outcome.PUBLISHED:
-        log.info("published", extra={**fields, "bytes": result.record.size_bytes})
-    elif result.outcome is not Outcome.UNCHANGED:
-        # Said once when it begins, and when a page leaves the tree; the cycle's line counts it after that.
-        is_new = result.record.failures == 1 and result.verdict != OriginPaused.name
-        is_gone = result.outcome is Outcome.GONE
-        # Or was never there, although it is listed.
-        has_left = is_gone and result.record.checked_at in {result.record.changed_at, result.record.first_seen_at}
-        level = logging.WARNING if is_new or has_left else logging.DEBUG
-        log.log(level, str(result.outcome), extra={**fields, "reason": result.reason})
+class _Results:
+    """The log lines of one site's journeys."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, set[str]] = {}
+        """What was said to be wrong with each page (verdicts) since it was well."""
+
+    def log(self, result: Result) -> None:
+        """Say what is wrong with a page once, and when it leaves the tree; the cycle's line counts it after that."""
+        fields = {"url": result.url, "verdict": result.verdict, "seconds": round(result.seconds, 3)}
+        if result.outcome in {Outcome.KEPT, Outcome.REFUSED}:
+            said = self._said.setdefault(result.url, set())
+            # A pause is the site's, and has a line of its own.
+            is_new = result.verdict not in {*said, OriginPaused.name}
+            said.add(result.verdict)
+            level = logging.WARNING if is_new else logging.DEBUG
+            log.log(level, str(result.outcome), extra={**fields, "reason": result.reason})
+            return
+        self._said.pop(result.url, None)
+        if result.outcome is Outcome.PUBLISHED:
+            log.info("published", extra={**fields, "bytes": result.record.size_bytes})
+        elif result.outcome is Outcome.GONE:
+            # Or was never there, although it is listed.
+            has_left = result.record.checked_at in {result.record.changed_at, result.record.first_seen_at}
+            level = logging.WARNING if has_left else logging.DEBUG
+            log.log(level, str(result.outcome), extra={**fields, "reason": result.reason})
 
 
 @contextmanager

@@ -107,6 +107,31 @@ def test_a_page_older_than_the_bound_is_an_alarm(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_is_wrong_with_a_page_is_said_anew_when_it_is_something_else_and_by_each_daemon(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with origin_of(2).running() as origin:
+            write_config(tmp_path, site_toml(origin.address, pages=["/0/", "/1/"], interval="1s"))
+            async with daemon(tmp_path) as running:
+                await running.logged(" published ", count=2)
+                origin.pages["/1/"] = answer(b"", 500)
+                await running.logged("WordPress answers 500")
+                origin.pages["/1/"] = answer(html("1"), Cache_Control="private")
+                (line,) = await running.logged("Cache-Control: private")
+                assert " warning refused url=https://example.org/1/ verdict=private " in line
+                # One that comes back is the same trouble still.
+                origin.pages["/1/"] = answer(b"", 500)
+                before = origin.paths().count("/1/")
+                await until(lambda: origin.paths().count("/1/") > before + 1)
+                assert await running.stop() == 0
+                assert len(running.lines(" warning ")) == 2
+            # Its log begins here, and the page has long been failing.
+            async with daemon(tmp_path) as running:
+                (line,) = await running.logged("WordPress answers 500")
+                assert " warning kept url=https://example.org/1/ verdict=status " in line
+
+    asyncio.run(main())
+
+
 # --- Reload ----------------------------------------------------------------------------------------------------------
 
 
