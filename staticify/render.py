@@ -17,7 +17,7 @@ from staticify.canary import ANOTHER_VISITOR, PERSONAL, named_only_in, personal_
 from staticify.config import Group, Site
 from staticify.doubts import LASTING_SECONDS, Doubts
 from staticify.encode import Variants, encode
-from staticify.errors import OriginError, TreeError
+from staticify.errors import OriginError, OriginPaused, TreeError
 from staticify.gate import (
     AWAY,
     BLOCKED,
@@ -549,7 +549,8 @@ class Renderer:
         now = self._store.get(record.url)
         record = replace(
             record,
-            checked_at=started,
+            # What is left alone was not fetched.
+            checked_at=record.checked_at if verdict.name == OriginPaused.name else started,
             verified_at=started if is_right else self._store.right_at(now or record),
             outcome=verdict.outcome,
             verdict=verdict.name,

@@ -22,10 +22,10 @@ from stage import Stage, files, marks, staged
 from staticify.brief import MAX_CHARACTERS, brief
 from staticify.doubts import Doubts
 from staticify.encode import Variants, encode
-from staticify.errors import TreeError
+from staticify.errors import OriginPaused, TreeError
 from staticify.losses import Losses
 from staticify.noise import MAX_NOISE_SECONDS
-from staticify.nouns import MAX_KEPT_CUTS, Cut, Kind, Outcome, Record, Result, Verdict
+from staticify.nouns import MAX_KEPT_CUTS, Answer, Cut, Kind, Outcome, Record, Result, Verdict
 from staticify.render import MAX_DENSE_BYTES, Renderer, rules_of
 
 DEADLINE_SECONDS = 2.0
@@ -314,6 +314,25 @@ LAST_GOOD_PAGE_STAYS: dict[str, tuple[bytes | str, Outcome, str, str]] = {
     "not HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Outcome.KEPT, "malformed", "HTTP"),
     "gzip bomb": (answer(gzip.compress(bytes(2**20)), Content_Encoding="gzip"), Outcome.KEPT, "too-large", "limit"),
 }  # fmt: skip
+
+
+def test_a_fetch_that_a_pause_kept_back_is_no_last_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        good = (await stage.render()).record
+
+        async def pause(path: str) -> Answer:
+            raise OriginPaused(0.0, "8 failures in a row")
+
+        monkeypatch.setattr(stage.renderer._origin, "fetch", pause)
+        stage.seconds += 60
+        result = await stage.render()
+        assert told(result) == (Outcome.KEPT, "paused")
+        assert result.record == replace(
+            good, outcome=Outcome.KEPT, verdict="paused", reason="not asked: 8 failures in a row", failures=1
+        )
+        assert (await stage.render("/new/")).record.checked_at == 0
+
+    journey(tmp_path, test)
 
 
 @pytest.mark.parametrize("name", LAST_GOOD_PAGE_STAYS)
