@@ -622,7 +622,8 @@ def load(path: Path, *, reads_secrets: bool = True) -> Config:
         raise ConfigError(str(path), [Fault("", "there is no such file")], hint=hint) from None
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        hint = "The user that runs staticify must be able to read it"
+        is_closed = isinstance(error, PermissionError)
+        hint = "The user that runs staticify must be able to read it" if is_closed else ""
         raise ConfigError(str(path), [Fault("", f"the file cannot be read: {reason}")], hint=hint) from None
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(str(path), [Fault("", f"the file is over {format_size(MAX_FILE_BYTES)}")])

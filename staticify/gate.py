@@ -73,6 +73,7 @@ KIND_CHANGED = "kind-changed"
 GONE, MOVED, NOT_PUBLIC, REDIRECT = "gone", "moved", "not-public", "redirect"
 OUTSIDE = "redirect-outside"
 PRIVATE, NO_STORE, NOCACHE = "private", "no-store", "nocache"
+ORIGIN_IS_FRONT = "origin-is-front"
 BLOCKED = "blocked"
 """A 403 in which nothing of WordPress's speaks: a firewall, or a web server that finds no index.php, says so too."""
 AWAY = frozenset({REDIRECT, OUTSIDE, PRIVATE, NO_STORE, NOCACHE})
@@ -113,7 +114,7 @@ def decide_head(answer: Answer, page: Page, rules: GateRules) -> Verdict:
     """What status and header fields allow."""
     if any(part.strip().lower().startswith("staticify") for part in answer.header("cache-status").split(",")):
         return refused(
-            "origin-is-front",
+            ORIGIN_IS_FRONT,
             f"origin {answer.origin} leads back to our own front end; set `origin` to WordPress's own address",
         )
     if answer.status != 200:

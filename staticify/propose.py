@@ -38,7 +38,7 @@ from staticify.discover import (
 )
 from staticify.errors import OriginError, StaticifyError, UrlError
 from staticify.faults import Setting
-from staticify.gate import decide_head, kind_of
+from staticify.gate import ORIGIN_IS_FRONT, decide_head, kind_of
 from staticify.nouns import Answer, Kind, Verdict
 from staticify.prepare import prepare
 from staticify.render import rules_of
@@ -291,6 +291,8 @@ class _Survey:
         verdict = self._verdict(answer, self._base)
         if not verdict.is_publishable:
             hint = "Give the address that visitors use" if 300 <= answer.status < 400 else ""
+            if verdict.name == ORIGIN_IS_FRONT:
+                hint = "Name it, as in --origin http://127.0.0.1:8080"
             raise OriginError(f"{self._base.url} cannot be kept: {_why_not(verdict)}", hint=hint)
         return answer
 

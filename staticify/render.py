@@ -423,7 +423,7 @@ class Renderer:
             until = f"{what_then} if two later fetches agree, or"
         somebody = "WordPress says that it changed (`staticify purge` says so too)"
         # A change is no reason to believe in a page that was made without what the database refused.
-        until = f"{until} if {'`staticify purge` means it' if name == DATABASE_ERROR else somebody}"
+        until = f"{until} if {'`staticify purge URL` names it' if name == DATABASE_ERROR else somebody}"
         reason = f"{what}; {until}"
         held = replace(before, held_for=name, held_bytes=left, held_count=count)
         return held, Verdict(name, Outcome.KEPT, reason)

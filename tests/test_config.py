@@ -1117,12 +1117,12 @@ UNREADABLE_HINT = "The user that runs staticify must be able to read it"
 
 def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
     fault = Fault("", "the file cannot be read: Is a directory")
-    assert load_error(tmp_path) == (str(tmp_path), [fault], UNREADABLE_HINT)
+    assert load_error(tmp_path) == (str(tmp_path), [fault], "")
 
 
 def test_a_name_that_no_file_can_have() -> None:
     path = Path("a\0b")
-    assert load_error(path) == (str(path), [Fault("", "the file cannot be read: embedded null byte")], UNREADABLE_HINT)
+    assert load_error(path) == (str(path), [Fault("", "the file cannot be read: embedded null byte")], "")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -139,7 +139,7 @@ def refused(body: str, *tables: str, status: int = 200) -> bytes:
 
 
 POSTS = "WordPress's database refused something: Table 'wp.posts' doesn't exist"
-UNTIL = "if two later fetches agree, or if `staticify purge` means it"
+UNTIL = "if two later fetches agree, or if `staticify purge URL` names it"
 
 
 def test_a_page_that_was_made_with_errors_of_the_database_is_held_back_whoever_says_that_it_changed(
