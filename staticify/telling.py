@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 
 from staticify.address import Origin
+from staticify.brief import brief
 from staticify.carrier import aiohttp
 from staticify.config import Config, Site
 from staticify.errors import ConfigError, Fault, WebhookError
@@ -19,8 +20,9 @@ from staticify.signature import sign
 
 TIMEOUT_SECONDS = 5.0
 """From the first byte to the last."""
-MAX_ANSWER_BYTES = 300
-"""What is read, and shown of a refusal."""
+MAX_ANSWER_BYTES = 4096
+_SHOWN_CHARACTERS = 100
+"""Of what a stranger says."""
 
 
 async def tell(config: Config, site: Site, order: Order) -> int:
@@ -49,7 +51,13 @@ async def tell(config: Config, site: Site, order: Order) -> int:
         raise WebhookError(f"nobody answers at {config.listen}{_why(error)}", hint=_HINT) from None
     if status != 202:
         hint = "Does it run with this configuration?" if status == 401 else ""
-        raise WebhookError(f"the daemon refuses: {status} {content}", hint=hint)
+        if (reason := _reason_of(content)) is None:
+            line = brief(content.strip().partition("\n")[0].strip(), _SHOWN_CHARACTERS)
+            raise WebhookError(
+                f"what answers at {config.listen} is no staticify: {status} {line}".rstrip(),
+                hint="End the process that listens there, or choose another [webhook] listen",
+            )
+        raise WebhookError(f"the daemon refuses: {status} {reason}", hint=hint)
     try:
         return int(json.loads(content)["pages"])
     except (ValueError, TypeError, KeyError):
@@ -58,6 +66,15 @@ async def tell(config: Config, site: Site, order: Order) -> int:
 
 _HINT = "Is `staticify run` running?"
 _VERSION_HINT = "Is it of this version? Restart it after an upgrade"
+
+
+def _reason_of(content: str) -> str | None:
+    """What a daemon says of its refusal; None if no daemon says it."""
+    try:
+        said = json.loads(content)
+        return str(said.get("reason", said["status"]))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _why(error: Exception) -> str:

@@ -18,6 +18,7 @@ from scripted_journal import SECRET, ScriptedJournal
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer
 from stage import site_toml, until, write_config
 
+from staticify.brief import brief
 from staticify.signature import check, parse_secret
 
 GOOD, NOT_GOOD, USAGE = 0, 1, 2
@@ -25,6 +26,7 @@ TOLD = Done(GOOD, "told: 1 page\n", "")
 OTHER = "whsec_" + "b3RoZXIu" * 6
 SITE = "https://example.org/"
 BLOG = "https://blog.example/"
+STRANGER_HINT = "End the process that listens there, or choose another [webhook] listen"
 
 
 @dataclass
@@ -178,13 +180,21 @@ def test_a_proxy_of_the_environment_is_not_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("refusal", "said"),
     [
-        (answer(b'{"error": "forged"}', 401), '401 {"error": "forged"}. Does it run with this configuration?'),
-        (answer(b'{"error": "too many"}', 429), '429 {"error": "too many"}'),
-        (answer(b"x" * 1000, 500), "500 " + "x" * 300),
-        (answer(b"\x1b[2J\r\nnot for this", 404), "404 \\x1b[2J"),
-        # It did not say that it will.
-        (answer(b"hello", 200), "200 hello"),
-        (answer(b"", 302, Location="http://127.0.0.1:1/"), "302 "),
+        (
+            answer(b'{"status": "refused", "name": "forged", "reason": "no secret"}', 401),
+            "the daemon refuses: 401 no secret. Does it run with this configuration?",
+        ),
+        (
+            answer(b'{"status": "refused", "reason": "' + b"x" * 1000 + b'"}', 429),
+            "the daemon refuses: 429 " + "x" * 1000,
+        ),
+        (answer(b'{"status": "failed"}', 500), "the daemon refuses: 500 failed"),
+        # Somebody else has the port.
+        (answer(b"x" * 1000, 500), f"500 {brief('x' * 1000, 100)}. {STRANGER_HINT}"),
+        (answer(b"\x1b[2J\r\nnot for this", 404), f"404 \\x1b[2J. {STRANGER_HINT}"),
+        (answer(b"hello", 200), f"200 hello. {STRANGER_HINT}"),
+        (answer(b'["hello"]', 403), f'403 ["hello"]. {STRANGER_HINT}'),
+        (answer(b"", 302, Location="http://127.0.0.1:1/"), f"302. {STRANGER_HINT}"),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -193,7 +203,8 @@ def test_a_refusal_is_said_with_its_reason(tmp_path: Path, refusal: bytes, said:
         listening.answer = refusal
         done = await staticify(tmp_path, "purge", "/a/")
         assert (done.status, done.out) == (NOT_GOOD, "")
-        assert done.err.splitlines()[0] == f"staticify: the daemon refuses: {said}"
+        stranger = f"what answers at {listening.server.address} is no staticify: "
+        assert done.err == f"staticify: {'' if said.startswith('the') else stranger}{said}\n"
         assert SECRET not in done.err
         assert len(listening.data) == 1
 
@@ -202,7 +213,7 @@ def test_a_refusal_is_said_with_its_reason(tmp_path: Path, refusal: bytes, said:
 
 def test_the_first_site_that_is_refused_ends_it(tmp_path: Path) -> None:
     async def test(listening: Listening) -> None:
-        listening.answer = answer(b"no", 429)
+        listening.answer = answer(b'{"status": "no"}', 429)
         done = await staticify(tmp_path, "purge", f"{SITE}a/", f"{BLOG}a/")
         assert done == Done(NOT_GOOD, "", "staticify: the daemon refuses: 429 no\n")
         assert [data["site"] for data in listening.data] == [SITE]
