@@ -305,12 +305,13 @@ def status(config: Config, *, problems: bool, as_json: bool) -> None:
 
     from staticify import report
     from staticify.holding import has_daemon
-    from staticify.overview import overview, problems_of, unwritten_seconds
+    from staticify.overview import overload_of, overview, problems_of, unwritten_seconds
     from staticify.store import written_at
 
     is_running, now = has_daemon(config.tree_path), time.time()
     pages, sites = overview(config, now)
     state_written_at = written_at(config.state_path)
+    overloads = {site.url: overload_of(config, site, pages) for site in sites}
     if problems:
         pages = problems_of(config, pages)
     if as_json:
@@ -318,7 +319,7 @@ def status(config: Config, *, problems: bool, as_json: bool) -> None:
         report.print_json({"is_daemon_running": is_running, "state_written_at": state_written_at, **known})
     else:
         unwritten = unwritten_seconds(config, sites, state_written_at, now) if is_running else None
-        report.print_status(pages, sites, is_running=is_running, unwritten_seconds=unwritten)
+        report.print_status(pages, sites, is_running=is_running, overloads=overloads, unwritten_seconds=unwritten)
     is_good = not any(site.stale or not site.fresh for site in sites) and not any(page.is_lost for page in pages)
     sys.exit(EXIT_GOOD if is_good else EXIT_NOT_GOOD)
 

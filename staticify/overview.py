@@ -136,6 +136,18 @@ def unwritten_seconds(config: Config, sites: Sequence[SiteStatus], written_at: f
     return now - written_at if now - since > min(longest, default=float("inf")) else None
 
 
+def overload_of(config: Config, status: SiteStatus, pages: Iterable[PageStatus]) -> float:
+    """How many times its interval a round over the site's pages takes, where pages are stale for that; else 0."""
+    is_left_alone = status.origin is not None and status.origin.paused_until > 0
+    if not status.stale or status.mode is not Mode.BLIND or is_left_alone:
+        return 0.0
+    site = next(site for site in config.sites if site.url == status.url)
+    rounds = sum(
+        page.render_seconds / site.interval_for(parse_page(page.url)) for page in pages if page.site == site.url
+    )
+    return share if (share := rounds / site.concurrency) > 1 else 0.0
+
+
 def problems_of(config: Config, pages: Iterable[PageStatus]) -> list[PageStatus]:
     """Those that are not well. A page that went because WordPress says so is, unless the configuration lists it."""
     listed = {page.url for site in config.sites for page in site.pages}

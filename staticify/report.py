@@ -81,6 +81,9 @@ _LOST = (
 )
 
 
+_OVERLOAD = "a longer interval, or fewer pages, would keep each within its bound"
+
+
 _UNWRITTEN = "if the disk does not take it, the daemon's log says why"
 
 
@@ -89,11 +92,13 @@ def print_status(
     sites: Sequence[SiteStatus],
     *,
     is_running: bool,
+    overloads: Mapping[str, float] | None = None,
     unwritten_seconds: float | None = None,
 ) -> None:
     """The tables of `status`, one for each site, with why each page that is not good is not, and a line that sums up.
 
-    What a daemon does is said only where one runs, and last of all how old the state is, if it is too old.
+    What a daemon does is said only where one runs, and last of all how old the state is, if it is too old. `overloads`
+    says of a site's URL how many times its interval a round takes, if it takes more than one.
 
     On a terminal a page is its decoded path, and a narrow one gets fewer columns. Anywhere else it is its URL, so that
     each line stands alone, and two spaces part the columns.
@@ -117,6 +122,8 @@ def print_status(
         _say(f"{site.mode} mode: {_MODES[site.mode]}{reason}")
         for line in _origin_lines(site.origin, now):
             _say((line, "yellow"))
+        if overload := (overloads or {}).get(site.url):
+            _say((f"a round over the pages takes {overload:.1f} times the interval: {_OVERLOAD}", "yellow"))
     if unwritten_seconds is not None:
         age = _duration(unwritten_seconds)
         _say((f"the state was last written {age} ago, and what it says is as old: {_UNWRITTEN}", "yellow"))

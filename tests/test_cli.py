@@ -839,6 +839,21 @@ def test_status_is_1_if_a_page_in_the_tree_is_older_than_its_bound(tmp_path: Pat
     assert re.search(r"^https://example.org/  2 fresh, 1 stale, oldest 3\.\d min$", done.out, re.MULTILINE)
 
 
+def test_status_says_that_the_pages_do_not_fit_into_the_interval(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        await staticify(tmp_path, "render", "--all")
+        with closing(Store.open_for_writing(tmp_path / "state")) as store:
+            for record in store.of_site("https://example.org/"):
+                store.put(replace(record, verified_at=time.time() - 400, render_seconds=200.0))
+        said = "\na round over the pages takes 2.5 times the interval: a longer interval, or fewer pages, would keep"
+        assert "a round" not in (await staticify(tmp_path, "status")).out
+        with worked_on(tmp_path):
+            assert said in (await staticify(tmp_path, "status")).out
+            assert said in (await staticify(tmp_path, "status", "--problems")).out
+
+    scene(tmp_path, test)
+
+
 def test_status_says_that_no_daemon_runs(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         await staticify(tmp_path, "render", "--all")

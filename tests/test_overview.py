@@ -19,7 +19,15 @@ from stage import Stage, config_of, site_toml, staged, write_config
 from staticify import config as configuration
 from staticify.errors import StaticifyError
 from staticify.nouns import Mode, OriginState, SiteState
-from staticify.overview import PageStatus, SiteStatus, explain_page, overview, problems_of, unwritten_seconds
+from staticify.overview import (
+    PageStatus,
+    SiteStatus,
+    explain_page,
+    overload_of,
+    overview,
+    problems_of,
+    unwritten_seconds,
+)
 from staticify.store import Store
 
 SITE = "https://example.org/"
@@ -407,6 +415,33 @@ def test_a_state_that_a_daemon_would_have_written_is_said_to_be_old(
         assert ages == [None, bound + 1]
 
     seen(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "changed", "overload"),
+    [
+        (100.0, {}, 2.5),
+        (39.0, {}, 0.0),
+        (100.0, {"stale": 0}, 0.0),
+        # It is asked for what changed alone, or for nothing.
+        (100.0, {"mode": Mode.JOURNAL}, 0.0),
+        (100.0, {"origin": OriginState(limit=1, most=2, failures=8, paused_until=THEN)}, 0.0),
+    ],
+)
+def test_pages_that_do_not_fit_into_their_interval_are_why_some_are_stale(
+    tmp_path: Path, seconds: float, changed: dict[str, Any], overload: float
+) -> None:
+    async def test(one: Seen) -> None:
+        for path in PATHS:
+            record = one.stage.store.get(one.stage.page(path).url)
+            assert record is not None
+            one.stage.store.put(replace(record, render_seconds=seconds))
+        pages, site = one.overview(THEN + 100)
+        assert site.stale == len(PATHS)
+        config = configuration.load(tmp_path / "staticify.toml")
+        assert overload_of(config, replace(site, **changed), pages.values()) == overload
+
+    seen(tmp_path, test, concurrency=2)
 
 
 def test_a_site_without_a_page_has_nothing_that_could_be_written(tmp_path: Path) -> None:
