@@ -380,9 +380,15 @@ class Tree:
         Somebody removed it, or mounted another: what is written to the old one, no reader finds, and its lock keeps
         nobody out. Raises OSError if the tree is not open.
         """
-        opened = os.fstat(self._fd)
         try:
-            if os.path.samestat(os.stat(self.path), opened):
+            opened = os.fstat(self._fd)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                raise
+            opened = None  # Its file system is dead (NFS: ESTALE, FUSE: ENOTCONN, XFS: EIO), and alive anew, maybe.
+        try:
+            standing = os.stat(self.path)
+            if opened is not None and os.path.samestat(standing, opened):
                 return
         except FileNotFoundError:
             pass  # Made again below, as by `open`.

@@ -660,6 +660,44 @@ def test_a_tree_that_was_replaced_is_followed_with_its_lock(
         pass
 
 
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOTCONN, errno.EIO])
+def test_a_file_system_that_died_and_is_mounted_anew_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """What is said of a descriptor once a server forgot it (NFS), its daemon ended (FUSE), or XFS shut itself down."""
+    path = tmp_path / "tree"
+    real = os.fstat
+    with opened(path) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+        dead = [fd for fd in map(int, os.listdir("/proc/self/fd")) if is_same(fd, path)]
+        path.rename(tmp_path / "away")
+        path.mkdir()
+
+        def fstat(fd: int) -> os.stat_result:
+            if fd in dead:
+                raise OSError(number, os.strerror(number))
+            return real(fd)
+
+        def close(fd: int) -> None:
+            if fd in dead:
+                dead.remove(fd)
+            os.close(fd)
+
+        monkeypatch.setattr(os, "fstat", fstat)
+        monkeypatch.setattr(module, "close", close)
+        tree.publish(HOME, Kind.HTML, variants("two"))
+        assert read(tree, HOME) == "two"
+        assert dead == []
+
+
+def is_same(fd: int, path: Path) -> bool:
+    """True if a descriptor of this process is that of a directory."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except OSError:
+        return False
+
+
 def test_a_new_tree_that_another_has_or_that_cannot_be_used_is_said_and_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "tree"
     with opened(path) as tree:
