@@ -23,9 +23,7 @@ def hold(path: Path, *, is_daemon: bool) -> int:
     """A descriptor of the directory, which is made if it is not there, and its lock. Raises TreeError."""
     fd = -1
     try:
-        if not path.is_dir():
-            path.mkdir(parents=True, exist_ok=True)
-            path.chmod(DIRECTORY_MODE)
+        _make(path)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if is_daemon:
@@ -44,6 +42,14 @@ def hold(path: Path, *, is_daemon: bool) -> int:
             ) from None
         raise TreeError.of(error, f"cannot use the tree {path}") from error
     return fd
+
+
+def _make(path: Path) -> None:
+    """Make the directory if it is not there, and those above it, so that the web server may enter: no umask counts."""
+    for directory in (*reversed(path.parents), path):
+        if not directory.is_dir():
+            directory.mkdir(exist_ok=True)
+            directory.chmod(DIRECTORY_MODE)
 
 
 def has_daemon(path: Path) -> bool:

@@ -539,13 +539,19 @@ def _walked(fd: int, directories: tuple[str, ...], *, create: bool) -> int:
 
 
 def _make_directory(parent: int, name: str) -> int:
-    os.mkdir(name, DIRECTORY_MODE, dir_fd=parent)
-    fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
+    # It has its mode before its name: were the process killed in between, a strict umask would keep the web server out
+    # of it for ever.
+    temporary = _TEMPORARY + secrets.token_hex(8)
+    os.mkdir(temporary, DIRECTORY_MODE, dir_fd=parent)
+    fd = -1
     try:
+        fd = os.open(temporary, _DIRECTORY_FLAGS, dir_fd=parent)
         os.fchmod(fd, DIRECTORY_MODE)
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         os.fsync(parent)
     except OSError:
         close(fd)
+        _remove_all(parent, temporary)
         raise
     return fd
 

@@ -237,6 +237,41 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int) -> None:
     assert all(mode == (0o644 if "index." in name else 0o755) for name, mode in modes.items())
 
 
+class Killed(BaseException):
+    """What no part of a tree catches."""
+
+
+def test_the_directories_above_a_tree_can_be_entered_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with opened(tmp_path / "above" / "it" / "tree"):
+            pass
+    finally:
+        os.umask(before)
+    made = [tmp_path / "above", tmp_path / "above/it", tmp_path / "above/it/tree"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o755}
+
+
+def test_a_directory_can_be_entered_though_who_made_it_was_killed_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fchmod(_fd: int, _mode: int) -> None:
+        raise Killed
+
+    before = os.umask(0o077)
+    try:
+        with opened(tmp_path / "tree") as tree:
+            monkeypatch.setattr(os, "fchmod", fchmod)
+            with pytest.raises(Killed):
+                tree.publish(DEEP, Kind.HTML, variants("x"))
+            monkeypatch.undo()
+            assert tree.sweep() == 1
+            tree.publish(DEEP, Kind.HTML, variants("x"))
+    finally:
+        os.umask(before)
+    assert all(path.stat().st_mode & 0o055 == 0o055 for path in tree.path.rglob("*") if path.is_dir())
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -983,10 +1018,6 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
                 left = os.listdir(path / "a.example")
                 assert len(left) == (1 if has_exchange else 2)  # The leaf, or a link and its version.
                 assert tree.sweep() == 0
-
-
-class Killed(BaseException):
-    """What no part of a tree catches."""
 
 
 @pytest.mark.parametrize("killed_at", [1, 2])
