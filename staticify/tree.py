@@ -150,7 +150,7 @@ class Tree:
                 is_new = old_mtime is None and not _is_there(parent, place.leaf)
                 replaced = self._put_in_place(parent, temporary, place.leaf, is_new=is_new)
             except OSError:
-                _remove_all(parent, temporary)
+                _take_back(parent, temporary, place.leaf)
                 raise
             # Before the old leaf goes: a power failure may undo the swap, and must then find the old leaf.
             keep_swap(parent)
@@ -565,16 +565,28 @@ def _convert(parent: int, link: str, leaf: str) -> list[str]:
     os.symlink(leaf, name, dir_fd=parent)
     try:
         os.rename(leaf, old, src_dir_fd=parent, dst_dir_fd=parent)
-        try:
-            os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
-        except OSError:
-            os.rename(old, leaf, src_dir_fd=parent, dst_dir_fd=parent)
-            raise
+        os.rename(link, leaf, src_dir_fd=parent, dst_dir_fd=parent)
     except OSError:
+        # Looked at, not concluded: see `_take_back`.
+        if _is_there(parent, old) and not _is_there(parent, leaf):
+            os.rename(old, leaf, src_dir_fd=parent, dst_dir_fd=parent)
         if not _is_there(parent, old):
             _remove_all(parent, name)
         raise
-    return [old, name]
+    # No later than that is on the disk: if the page is removed before the old leaf goes, nothing may put it back.
+    keep_swap(parent)
+    _remove_all(parent, name)
+    return [old]
+
+
+def _take_back(parent: int, built: str, leaf: str) -> None:
+    """Remove what was built, unless the leaf is a link to it by now.
+
+    Over a network, a rename may be done and its answer lost. If it cannot be known, the next sweep will know.
+    """
+    with contextlib.suppress(OSError):
+        if _version_of(parent, leaf) != built:
+            _remove_all(parent, built)
 
 
 def _put_back(directory: int, names: list[str]) -> None:

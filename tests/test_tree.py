@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -908,7 +908,11 @@ def test_a_step_that_fails_leaves_the_old_page_and_no_rubbish(
         tree.publish(HOME, Kind.HTML, variants("new"))
     except TreeError:
         monkeypatch.undo()
-        if step not in {"open", "listdir"}:  # Without these nothing can be tidied up either; the sweep does it.
+        if step not in {
+            "open",
+            "listdir",
+            "readlink",
+        }:  # Without these nothing can be tidied up either; the sweep does it.
             assert names(tree.path) == before
         tree.sweep()
         assert read(tree, HOME) == "old"
@@ -934,6 +938,34 @@ def test_a_close_that_fails_is_no_failure(tree: Tree, monkeypatch: pytest.Monkey
     tree.close()
     monkeypatch.undo()
     assert read(tree, HOME) == "two"
+
+
+@pytest.mark.parametrize("was_exchange", [True, False])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_rename_that_is_done_although_it_failed_costs_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int, *, was_exchange: bool
+) -> None:
+    """Over a network the answer may be lost."""
+    with opened(tmp_path / "tree", has_exchange=was_exchange) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+    real, renames = os.rename, []
+
+    def rename(source: str, target: str, **descriptors: int) -> None:
+        real(source, target, **descriptors)
+        renames.append(target)
+        if len(renames) == nth:
+            raise OSError(errno.ETIMEDOUT, "Connection timed out")
+
+    with opened(tmp_path / "tree", has_exchange=False) as tree:
+        monkeypatch.setattr(os, "rename", rename)
+        with nullcontext() if nth > 1 and not was_exchange else pytest.raises(TreeError):
+            tree.publish(HOME, Kind.HTML, variants("two"))
+        monkeypatch.undo()
+        assert read(tree, HOME) == ("one" if nth == 1 and was_exchange else "two")
+        tree.sweep()
+        assert read(tree, HOME) == ("one" if nth == 1 and was_exchange else "two")
+        tree.publish(HOME, Kind.HTML, variants("three"))
+        assert read(tree, HOME) == "three"
 
 
 def test_a_sweep_that_cannot_read_a_link_takes_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1044,6 +1076,20 @@ def test_a_process_killed_while_a_directory_becomes_a_link_costs_no_page(
         assert os.listdir(tree.path / "a.example") == [MARK]
         tree.publish(HOME, Kind.HTML, variants("two"))
         assert read(tree, HOME) == "two"
+
+
+def test_a_page_that_went_is_not_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while the directory that became a link lingers, after WordPress took the page back."""
+    with opened(tmp_path / "tree", has_exchange=True) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+    with opened(tmp_path / "tree", has_exchange=False) as tree, monkeypatch.context() as killed:
+        killed.setattr(module, "LINGER_SECONDS", 60.0)
+        tree.publish(HOME, Kind.HTML, variants("two"))
+        assert tree.remove(HOME)
+        assert len(os.listdir(tree.path / "a.example")) == 1
+        tree.sweep()
+        assert list(tree.scan()) == []
+        assert os.listdir(tree.path / "a.example") == []
 
 
 def test_a_sweep_takes_what_is_left_over_and_no_page(tree: Tree) -> None:
