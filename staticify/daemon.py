@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -17,7 +16,7 @@ from staticify.errors import ConfigError, Fault, OriginPaused, StaticifyError, S
 from staticify.follower import Follower
 from staticify.hearing import Hearing
 from staticify.keeper import Keeper
-from staticify.listing import page_at, sites_inside
+from staticify.listing import Standing, sites_inside, standing_of
 from staticify.nouns import Mode, Outcome, Result
 from staticify.orders import Order, carry_out, carry_out_at_once
 from staticify.render import DENSE_AFTER_UNCHANGED
@@ -25,6 +24,7 @@ from staticify.schedule import Schedule
 from staticify.store import Store
 from staticify.tree import LINGER_SECONDS, Found, Tree
 from staticify.units import counted
+from staticify.urls import Page
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -100,10 +100,10 @@ class Daemon:
             log.error("state not written", extra={"reason": str(self._store.fault)})
             self._is_state_written = False
         left_over = await self._workers.run(self._tree.sweep)
-        standing = await self._workers.run(lambda: list(self._tree.scan()))
+        standing = await self._standing(self._config)
         self._schedule.start()
         for site in self._config.sites:
-            await self._begin(site, standing)
+            await self._begin(site, standing.pages.get(site.url, ()))
         await self._hear_anew()
         self._warn_of_strangers(standing)
         self._schedule.every(FLUSH_SECONDS, "write the state", self._flush)
@@ -116,21 +116,19 @@ class Daemon:
             extra={
                 "version": __version__,
                 "sites": len(self._keepers),
-                "pages_in_tree": len(standing),
+                "pages_in_tree": standing.count,
                 "left_over": left_over,
                 "seconds": round(time.monotonic() - started, 3),
             },
         )
         systemd.notify("READY=1", f"STATUS={counted(len(self._keepers), 'site')}")
 
-    def _warn_of_strangers(self, standing: Iterable[Found]) -> None:
+    async def _standing(self, config: Config) -> Standing:
+        return await self._workers.run(lambda: standing_of(config, self._tree.scan()))
+
+    def _warn_of_strangers(self, standing: Standing) -> None:
         """Say which pages stand in the tree, are served, and belong to no site of the configuration."""
-        strangers = Counter(
-            found.place.netloc
-            for found in standing
-            if (page := page_at(self._config, found.place)) is None or self._config.site_of(page) is None
-        )
-        for netloc, count in sorted(strangers.items()):
+        for netloc, count in sorted(standing.strangers.items()):
             log.warning(
                 "the tree holds pages that belong to no site of the configuration; nobody refreshes them",
                 extra={"host": netloc, "pages": count, "path": str(self._tree.path / netloc)},
@@ -153,7 +151,7 @@ class Daemon:
         await asyncio.gather(*(follower.stop() for follower in self._followers.values()))
         await asyncio.gather(*(keeper.stop(DRAIN_SECONDS) for keeper in self._keepers.values()))
 
-    async def _begin(self, site: Site, standing: Iterable[Found] = ()) -> None:
+    async def _begin(self, site: Site, standing: Iterable[tuple[Page, Found]]) -> None:
         keeper = Keeper(
             site,
             self._tree,
@@ -164,14 +162,7 @@ class Daemon:
             dense_after=DENSE_AFTER_UNCHANGED,
         )
         self._keepers[site.url] = keeper
-        await self._workers.run(
-            keeper.adopt,
-            [
-                (page, found)
-                for found in standing
-                if (page := page_at(self._config, found.place)) and self._config.site_of(page) is site
-            ],
-        )
+        await self._workers.run(keeper.adopt, standing)
         keeper.start().add_done_callback(self._task_ended)
         follower = Follower(keeper, self._store) if site.secrets else None
         if follower is not None:
@@ -342,14 +333,14 @@ class Daemon:
                 raise ConfigError(str(config.source), [Fault(key, "a change needs a restart")])
         old = {site.url: (site, sites_inside(self._config, site)) for site in self._config.sites}
         new = {site.url: (site, sites_inside(config, site)) for site in config.sites}
-        standing = await self._workers.run(lambda: list(self._tree.scan()))
+        standing = await self._standing(config)
         self._config = config
 
         async def change(url: str) -> None:
             if url in old:
                 await self._end(url)
             if url in new:
-                await self._begin(new[url][0], standing)
+                await self._begin(new[url][0], standing.pages.get(url, ()))
 
         # Each by itself: a site that takes its time to end holds up no other.
         await asyncio.gather(*(change(url) for url in old.keys() | new.keys() if old.get(url) != new.get(url)))
