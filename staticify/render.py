@@ -39,7 +39,7 @@ from staticify.rules import GateRules, Marker, Rules
 from staticify.store import Store
 from staticify.tags import parse_label
 from staticify.tree import Found, Tree
-from staticify.urls import Page
+from staticify.urls import Page, Place
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,17 @@ def rules_of(site: Site, group: Group | None = None) -> Rules:
         forbid=tuple(map(Marker, dict.fromkeys(forbid))),
     )
     return Rules.of(gate, site.strip, site.ignore)
+
+
+async def read_standing(tree: Tree, place: Place, kind: Kind) -> bytes:
+    """The identity variant that stands at a place. Raises OSError, FileNotFoundError if there is no such page.
+
+    It is opened in the thread that reads it: who is cancelled before that would leave a descriptor open for ever.
+    """
+    name = tree.path / place.relative
+    async with aiofiles.open(name, "rb", opener=lambda *_: tree.open_to_read(place, kind)) as file:
+        body: bytes = await file.read()
+    return body
 
 
 class Renderer:
@@ -584,8 +595,7 @@ class Renderer:
             return
         async with self._dense_lock:
             try:
-                async with aiofiles.open(self._tree.open_to_read(page.place, record.kind), "rb") as file:
-                    body = await file.read()
+                body = await read_standing(self._tree, page.place, record.kind)
                 if len(body) != record.size_bytes or self._rules_for(page).noise.digest(body) != record.output_digest:
                     log.warning("another hand was on a page in the tree", extra={"url": page.url})
                     # The next journey must not find it unchanged: it looks at the tree, and mends it.

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import aiofiles
-
 from staticify.canary import ANOTHER_VISITOR, ONE_VISITOR, differences, personal_difference
 from staticify.config import Config, Site
 from staticify.errors import OriginError
@@ -17,7 +15,7 @@ from staticify.listing import list_pages, page_at, sites_inside
 from staticify.nouns import Answer, Outcome, Prepared
 from staticify.origin import OriginClient
 from staticify.queue import Queue
-from staticify.render import rules_of
+from staticify.render import read_standing, rules_of
 from staticify.rules import Rules
 from staticify.tree import Tree
 from staticify.urls import Page
@@ -174,8 +172,7 @@ async def _compare(page: Page, origin: OriginClient, tree: Tree, rules: Rules, w
         return Difference(page.url, "absent", "the origin has this page, the tree does not")
     if standing.kind is not kind_of(answer):
         return Difference(page.url, "kind", f"the tree has it as {standing.kind}, the origin as {kind_of(answer)}")
-    async with aiofiles.open(tree.open_to_read(page.place, standing.kind), "rb") as file:
-        body = await file.read()
+    body = await read_standing(tree, page.place, standing.kind)
     if rules.noise.digest(body) != prepared.output_digest:
         return Difference(page.url, "differs", "the origin says something else than the tree")
     return None

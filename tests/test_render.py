@@ -7,9 +7,12 @@ import errno
 import gzip
 import os
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -1586,6 +1589,36 @@ def test_who_is_told_to_stop_begins_no_dense_variants(tmp_path: Path) -> None:
         for _ in range(3):
             result = await stage.render()
             assert (told(result), result.record.is_dense) == (UNCHANGED, False)
+
+    journey(tmp_path, test, dense_after=1)
+
+
+def test_a_journey_that_is_cancelled_before_a_thread_reads_the_page_keeps_no_descriptor(tmp_path: Path) -> None:
+    """A site that is taken out while names are looked up, say, which takes a thread of the same kind."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        record = (await stage.render()).record
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as threads:
+            loop.set_default_executor(threads)
+            for _ in range(5):
+                done = threading.Event()
+                threads.submit(done.wait)
+                task = asyncio.create_task(
+                    stage.renderer._make_dense(stage.page(), replace(record, unchanged_count=1), 0)
+                )
+                await asyncio.sleep(0.01)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                done.set()
+        assert [link for link in open_files() if link.endswith("index.html")] == []
+
+    def open_files() -> list[str]:
+        links = []
+        for fd in os.listdir("/proc/self/fd"):
+            with suppress(OSError):
+                links.append(os.readlink(f"/proc/self/fd/{fd}"))
+        return links
 
     journey(tmp_path, test, dense_after=1)
 
