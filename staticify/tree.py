@@ -495,14 +495,14 @@ class Tree:
         for depth in range(len(directories), 1, -1):
             try:
                 above = self._walk(directories[: depth - 1], create=False)
+                try:
+                    os.rmdir(directories[depth - 1], dir_fd=above)
+                finally:
+                    close(above)
+            except FileNotFoundError:
+                continue  # Never made: those above it may have been.
             except OSError:
                 return
-            try:
-                os.rmdir(directories[depth - 1], dir_fd=above)
-            except OSError:
-                return
-            finally:
-                close(above)
 
     def _probe_exchange(self) -> bool:
         names = [_TEMPORARY + secrets.token_hex(8) for _ in range(2)]

@@ -833,6 +833,19 @@ def test_a_full_disk_leaves_the_old_page_whole(tmp_path: Path, *, has_exchange: 
         assert read(tree, HOME) == "room again"
 
 
+def test_a_page_that_finds_no_room_for_all_of_its_directories_leaves_none(tmp_path: Path) -> None:
+    place = Place(("a.example", "1", "2", "3", "4", "5", "6", "7"), MARK)
+    with mounted(tmp_path / "disk", "256k,nr_inodes=12"), opened(tmp_path / "disk/tree", has_exchange=True) as tree:
+        tree.publish(HOME, Kind.HTML, variants("x"))
+        before = names(tree.path)
+        for _ in range(3):
+            with pytest.raises(TreeError, match="No space left on device"):
+                tree.publish(place, Kind.HTML, variants("x"))
+            assert names(tree.path) == before
+        tree.publish(HOME, Kind.HTML, variants("y"))
+        assert read(tree, HOME) == "y"
+
+
 def test_a_read_only_disk(tmp_path: Path) -> None:
     hint = "The file system is mounted read-only"
     with mounted(tmp_path / "disk", "256k") as remount:
