@@ -113,7 +113,8 @@ class AnswerMalformed(OriginError):
 
 
 _TREE_HINTS = {
-    errno.ENOSPC: "The disk is full: the pages in the tree stay as they are until there is room",
+    errno.ENOSPC: "The disk is full, or has no inodes left (df -i): the pages in the tree stay as they are until "
+    "there is room",
     errno.EDQUOT: "The quota is used up: the pages in the tree stay as they are until there is room",
     errno.EROFS: "The file system is mounted read-only",
     errno.EACCES: "The user that runs staticify must own the tree",

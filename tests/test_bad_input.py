@@ -352,7 +352,8 @@ def test_a_full_disk(tmp_path: Path) -> None:
             # Once, not once for each page.
             said_once = (
                 f"kept (tree-error): cannot publish in {tmp_path}/tree: No space left on device. "
-                "The disk is full: the pages in the tree stay as they are until there is room (3 pages)"
+                "The disk is full, or has no inodes left (df -i): the pages in the tree stay as they are until "
+                "there is room (3 pages)"
             )
             assert said(done).count(said_once) == 1
             told = (await staticify(tmp_path, "status")).out

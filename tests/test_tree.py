@@ -825,7 +825,8 @@ def test_a_full_disk_leaves_the_old_page_whole(tmp_path: Path, *, has_exchange: 
                 tree.publish(place, Kind.HTML, big)
             assert str(caught.value) == (
                 f"cannot publish in {tree.path}: No space left on device. "
-                "The disk is full: the pages in the tree stay as they are until there is room"
+                "The disk is full, or has no inodes left (df -i): the pages in the tree stay as they are until "
+                "there is room"
             )
             assert names(tree.path) == before
         assert read(tree, HOME) == "the last good page"

@@ -34,7 +34,10 @@ INODES = 400
 MEGABYTES = 8
 SECONDS = 30.0
 """For what should take two intervals of a second."""
-FULL = "No space left on device. The disk is full: the pages in the tree stay as they are until there is room"
+FULL = (
+    "No space left on device. The disk is full, or has no inodes left (df -i): the pages in the tree stay as they are "
+    "until there is room"
+)
 
 
 def _mount(kind: str, directory: Path) -> None:
