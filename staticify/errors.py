@@ -119,6 +119,7 @@ _TREE_HINTS = {
     errno.EROFS: "The file system is mounted read-only",
     errno.EACCES: "The user that runs staticify must own the tree",
     errno.EPERM: "The user that runs staticify must own the tree",
+    errno.EXDEV: "The page is in a lower layer of an overlay, as what comes with an image is: give the tree a volume",
     errno.EIO: "The disk fails: see the kernel's log",
     errno.ELOOP: "A symbolic link stands where a directory of the tree should be; take it away",
     errno.ENOTDIR: "A file or a symbolic link stands where a directory of the tree should be; take it away",

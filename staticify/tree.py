@@ -197,6 +197,11 @@ class Tree:
                     os.rename(place.leaf, temporary, src_dir_fd=parent, dst_dir_fd=parent)
                 except FileNotFoundError:
                     return False
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    # Of a lower layer of an overlay (an image's) no directory can be renamed: it goes where it stands.
+                    _remove(parent, place.leaf)
                 if mtime is not None:
                     self._remember(place, mtime)
                 # From here on it is out, whatever else fails. A power failure may bring it back: then the next start
@@ -648,16 +653,20 @@ def _write_all(file: int, content: bytes) -> None:
 def _remove_all(parent: int, name: str) -> None:
     """Remove a leaf, or what was begun of one. What cannot be removed is left to the next sweep."""
     with contextlib.suppress(OSError):
-        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=parent)
-            return
-        fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
-        try:
-            for file in os.listdir(fd):
-                os.unlink(file, dir_fd=fd)
-        finally:
-            close(fd)
-        os.rmdir(name, dir_fd=parent)
+        _remove(parent, name)
+
+
+def _remove(parent: int, name: str) -> None:
+    if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=parent)
+        return
+    fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
+    try:
+        for file in os.listdir(fd):
+            os.unlink(file, dir_fd=fd)
+    finally:
+        close(fd)
+    os.rmdir(name, dir_fd=parent)
 
 
 def _status_of(leaf: int, name: str) -> os.stat_result | None:

@@ -868,6 +868,33 @@ def test_a_read_only_disk(tmp_path: Path) -> None:
         assert caught.value.hint == hint
 
 
+def test_a_page_in_a_lower_layer_of_an_overlay_stays_until_it_is_removed(tmp_path: Path) -> None:
+    """It came with a container's image. No directory of it can be renamed."""
+    with mounted(tmp_path / "disk", "1m"):
+        lower, upper, work, merged = (tmp_path / "disk" / name for name in ("lower", "upper", "work", "merged"))
+        for path in (lower, upper, work, merged):
+            path.mkdir()
+        with opened(lower / "tree") as tree:
+            for place in (HOME, DEEP):
+                tree.publish(place, Kind.HTML, variants("from the image"))
+        options = f"lowerdir={lower},upperdir={upper},workdir={work},redirect_dir=off"
+        if subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", merged], check=False).returncode:
+            pytest.skip("no overlays in this container")
+        try:
+            with opened(merged / "tree") as tree:
+                with pytest.raises(TreeError, match="give the tree a volume"):
+                    tree.publish(HOME, Kind.HTML, variants("x"))
+                assert read(tree, HOME) == "from the image"
+                assert tree.remove(DEEP)
+                assert tree.remove(HOME)
+                assert names(tree.path) == ["a.example"]
+                for text in ("one", "two"):
+                    tree.publish(HOME, Kind.HTML, variants(text))
+                    assert read(tree, HOME) == text
+        finally:
+            subprocess.run(["umount", "--lazy", merged], check=True)
+
+
 def test_a_directory_of_another_user(tmp_path: Path) -> None:
     """As root in a process of its own that gives its rights up."""
     if os.geteuid() != 0:
