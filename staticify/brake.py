@@ -16,7 +16,19 @@ from urllib.parse import urljoin
 from staticify.config import Site
 from staticify.content import EMERGENCIES
 from staticify.errors import OriginError, UrlError
-from staticify.gate import AWAY, BLOCKED, FORBIDDEN, GONE, MOVED, REDIRECT, decide_head, decide_kind, kind_of
+from staticify.gate import (
+    AWAY,
+    BLOCKED,
+    DATABASE_ERROR,
+    FORBIDDEN,
+    GONE,
+    MOVED,
+    REDIRECT,
+    decide_head,
+    decide_kind,
+    kind_of,
+    unknown_errors,
+)
 from staticify.looks import lack_of
 from staticify.losses import ALWAYS, Losses
 from staticify.nouns import Answer, Outcome, Record, Verdict
@@ -136,9 +148,9 @@ class Brake:
         if page in {self._site.base, home_page}:
             # Its home page is the last that a site without its posts loses: it says "nothing found" and 200.
             others = [one for one in self._store.of_site(self._site.url) if one.url != page.url and one.is_published]
-            gone = sum(one.verdict in _MISSING for one in others)
+            gone = sum(one.verdict in _MISSING | {DATABASE_ERROR} for one in others)
             is_much = gone > min(ALWAYS, max(1, len(others) // 2))
-            return f"WordPress has {gone} other pages no more, or not for everybody" if is_much else ""
+            return f"WordPress has {gone} other pages no more, not whole, or not for everybody" if is_much else ""
         if home is not None and _is_lost(home):
             return _HOME_IS_LOST
         with self._shrinking:
@@ -199,7 +211,8 @@ class Brake:
             return False
         # What it must have keeps it from going out, and says nothing of others: it may never have had that.
         seen = replace(prepared, body=prepared.body or answer.body, missing=())
-        return self._store.is_told(record.url) or lack_of(seen, self._body_of(page)) is None
+        is_told = self._store.is_told(record.url) and not unknown_errors(answer, record)
+        return is_told or lack_of(seen, self._body_of(page)) is None
 
     def _count_standing(self) -> int:
         return sum(one.is_published for one in self._store.of_site(self._site.url))

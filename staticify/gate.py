@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from staticify.brief import brief
 from staticify.errors import UrlError
-from staticify.nouns import Answer, Kind, Outcome, Verdict
+from staticify.nouns import Answer, Kind, Outcome, Record, Verdict
 from staticify.rules import GateRules
 from staticify.urls import Page, is_inside, parse_page
 
@@ -89,6 +89,12 @@ _SHOWN_CHARACTERS = 300
 def database_errors(answer: Answer) -> tuple[str, ...]:
     """What the database refused while WordPress made the page, each once. Its plugin says so (deploy/wordpress)."""
     return tuple(dict.fromkeys(answer.header_values("staticify-database-error")))
+
+
+def unknown_errors(answer: Answer, before: Record) -> tuple[str, ...]:
+    """The same, if the last good answer had fewer: a plugin may meet one for years."""
+    errors = database_errors(answer)
+    return errors if len(errors) > before.database_errors else ()
 
 
 def kind_of(answer: Answer) -> Kind | None:

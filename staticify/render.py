@@ -30,6 +30,7 @@ from staticify.gate import (
     decide_head,
     decide_kind,
     kind_of,
+    unknown_errors,
 )
 from staticify.looks import Lack, is_about, lack_of, seen_bytes
 from staticify.noise import MAX_NOISE_SECONDS, digest
@@ -168,8 +169,12 @@ class Renderer:
         )
 
         verdict = decide_head(answer, page, rules.gate)
-        errors = () if is_meant or not seen.is_published else _unknown_errors(answer, before)
-        if errors and verdict.name in LOSSES and (held := self._held(page, seen, _lack_by(errors, 0), "removed")):
+        errors = () if is_meant or not seen.is_published else unknown_errors(answer, before)
+        if (
+            errors
+            and verdict.name in LOSSES
+            and (held := self._held(page, seen, _lack_by(errors, 0), "removed", is_less=False))
+        ):
             return self.conclude(held[0], started, held[1])
         seen, verdict = self._weighed(page, seen, started, verdict, is_told=is_told, is_meant=is_meant)
         if verdict.outcome is Outcome.GONE:
@@ -333,13 +338,15 @@ class Renderer:
         if doubt is not None and before.verdict != KIND_CHANGED:
             reason = f"{doubt.reason}; published if the next fetch agrees"
             return self.conclude(before, started, replace(doubt, reason=reason))
-        lack = None if is_told else self._lack(page, in_place, kind, prepared)
-        if in_place is not None and not is_meant and (errors := _unknown_errors(answer, before)):
-            lack = _lack_by(errors, seen_bytes(prepared.body))
-        if lack is not None and (held := self._held(page, before, lack)) is not None:
+        errors = () if in_place is None or is_meant else unknown_errors(answer, before)
+        lack = None if is_told and not errors else self._lack(page, in_place, kind, prepared)
+        is_less = lack is not None
+        if errors:
+            lack = _lack_by(errors, seen_bytes(prepared.body), lack)
+        if lack is not None and (held := self._held(page, before, lack, is_less=is_less)) is not None:
             record, verdict = held
             return self.conclude(record, started, verdict)
-        if errors := _unknown_errors(answer, before):
+        if errors := unknown_errors(answer, before):
             log.warning(_MEETS_ERRORS, extra={"url": page.url, "reason": errors[0]})
         found = replace(
             before,
@@ -416,15 +423,18 @@ class Renderer:
         return lack_of(prepared, standing)
 
     def _held(
-        self, page: Page, before: Record, lack: Lack, what_then: str = "published"
+        self, page: Page, before: Record, lack: Lack, what_then: str = "published", *, is_less: bool
     ) -> tuple[Record, Verdict] | None:
-        """Hold an answer back that lacks something. None once two later fetches agreed on it: then it is meant."""
+        """Hold an answer back that lacks something. None once two later fetches agreed on it: then it is meant.
+
+        `is_less` says that it has less than what stands; else what an error left out of it may be nothing, and that
+        many pages meet one is no reason to keep them all.
+        """
         name, what, left = lack
         agrees = before.held_for == name and is_about(left, before.held_bytes)
         count = before.held_count + 1 if agrees else 1
         if count > FETCHES_THAT_AGREE:
-            # What an error leaves out may be nothing: that many pages meet it is no reason to keep them all.
-            doubt = "" if name == DATABASE_ERROR else self.brake.doubt_of_shrink(page)
+            doubt = self.brake.doubt_of_shrink(page) if is_less else ""
             if not doubt:
                 return None
             until = f"kept, because {doubt}; {what_then}"
@@ -625,15 +635,10 @@ def is_held(record: Record) -> bool:
     return record.is_published and record.outcome is Outcome.KEPT and record.verdict == record.held_for != ""
 
 
-def _unknown_errors(answer: Answer, before: Record) -> tuple[str, ...]:
-    """The errors of the database of an answer, if the last good one had fewer: a plugin may meet one for years."""
-    errors = database_errors(answer)
-    return errors if len(errors) > before.database_errors else ()
-
-
-def _lack_by(errors: tuple[str, ...], left: int) -> Lack:
+def _lack_by(errors: tuple[str, ...], left: int, lack: Lack | None = None) -> Lack:
     others = f" and {len(errors) - 1} more" if errors[1:] else ""
-    return DATABASE_ERROR, f"WordPress's database refused something: {brief(errors[0])}{others}", left
+    also = f", and {lack[1]}" if lack is not None else ""
+    return DATABASE_ERROR, f"WordPress's database refused something: {brief(errors[0])}{others}{also}", left
 
 
 def _is_unconfirmed(seen: Record, verdict: Verdict) -> bool:

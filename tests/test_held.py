@@ -190,6 +190,41 @@ def test_a_page_that_is_missing_with_errors_of_the_database_stays_until_two_late
     doubting(tmp_path, test)
 
 
+def test_a_site_that_lost_its_posts_with_errors_of_the_database_loses_nothing(tmp_path: Path) -> None:
+    """A crashed table: the home page finds nothing, and all others are missing, for as long as it takes."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        paths = ["/", *(f"/{number}/" for number in range(12))]
+        origin.pages.update(dict.fromkeys(paths, html(LONG)))
+        for path in paths:
+            await stage.render(path)
+        origin.pages.update(dict.fromkeys(paths[1:], refused("not here", "posts", status=404)))
+        origin.pages["/"] = refused(html(SHORT), "posts")
+        for _ in range(6):
+            stage.seconds += 60
+            stage.store.set_due("https://example.org/", is_told=True)
+            for path in paths:
+                await stage.render(path)
+        assert LONG.strip() in body(stage)
+        assert all((stage.leaf(path) / "index.html").exists() for path in paths)
+
+    doubting(tmp_path, test)
+
+
+def test_many_pages_that_shrank_with_errors_of_the_database_do_not_go_out_at_once(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        paths = [f"/{number}/" for number in range(12)]
+        origin.pages.update(dict.fromkeys(paths, html(LONG)))
+        for path in ["/", *paths]:
+            await stage.render(path)
+        origin.pages.update(dict.fromkeys(paths, refused(html(SHORT), "postmeta")))
+        for _ in range(3):
+            results = [await stage.render(path) for path in paths]
+        assert [one.outcome for one in results].count(Outcome.PUBLISHED) == 5
+
+    doubting(tmp_path, test)
+
+
 def test_a_feed_that_lost_half_of_it_is_held_back_too(tmp_path: Path) -> None:
     def feed(items: int) -> bytes:
         text = "".join(f"<item><title>Post {number} of the blog</title></item>" for number in range(items))

@@ -1286,7 +1286,7 @@ def test_a_splash_page_in_place_of_the_home_page_alone_takes_no_page_out(tmp_pat
             results = [await stage.render(path) for path in ("/", *paths)]
             stage.seconds += 1200
         assert marks(stage.tree.path) == before
-        assert "WordPress has 20 other pages no more, or not for everybody" in results[0].reason
+        assert "WordPress has 20 other pages no more, not whole, or not for everybody" in results[0].reason
         assert "the home page" in results[1].reason
 
     journey(tmp_path, test)
