@@ -1161,14 +1161,42 @@ def test_what_the_database_refused_is_said_once_and_to_staticify_alone(wordpress
     finally:
         wordpress.stack.php(RENAME, "wp_lost", "wp_comments")
     # What a plugin asks for twice, with what no field may have, and more of them than anybody reads.
-    queries = "\\n\\xc3\\xa9no table here " * 20
-    code = f"""add_action( 'wp_footer', function () {{ global $wpdb; $wpdb->suppress_errors();
-        foreach ( array_merge( range( 1, 20 ), range( 1, 20 ) ) as $i ) {{ $wpdb->query( "$i{queries}" ); }} }} );"""
+    code = """add_action( 'wp_footer', function () { global $wpdb; $wpdb->suppress_errors();
+        $wpdb->query( "no\\n\\xc3\\xa9" );
+        foreach ( array_merge( range( 1, 20 ), range( 1, 20 ) ) as $i ) {
+            $wpdb->query( 'SELECT 1 FROM no_table_of_any_plugin_that_ever_was_' . $i );
+        } } );"""
     file = mu_plugin(wordpress, code)
     try:
         errors = wordpress.render("/about/").headers["staticify-database-error"]
         assert errors.isascii()
-        assert 1000 < len(errors) <= 10 * 202
+        assert 700 < len(errors) <= 10 * 122
+    finally:
+        file.unlink()
+
+
+def test_errors_of_the_database_and_a_long_label_fit_together_into_what_nginx_takes(wordpress: Wordpress) -> None:
+    code = """add_action( 'wp_footer', function () { global $wpdb; $wpdb->suppress_errors();
+        foreach ( range( 10, 29 ) as $i ) { $wpdb->query( str_repeat( "$i no ", 50 ) ); }
+        foreach ( range( 10000, 10129 ) as $id ) { apply_filters( 'the_title', 'x', $id ); } } );"""
+    file = mu_plugin(wordpress, code)
+    try:
+        reply = wordpress.render("/about/")
+        assert reply.status == 200
+        fields = {name: value for name, value in reply.headers.items() if name.startswith("staticify")}
+        assert fields.keys() == {"staticify-tags", "staticify-database-error"}
+        assert sum(map(len, fields.values())) <= 2000
+    finally:
+        file.unlink()
+
+
+@pytest.mark.parametrize("ends", ["ob_end_flush", "ob_end_clean"])
+def test_errors_of_the_database_are_said_of_a_page_flushed_or_begun_anew_too(wordpress: Wordpress, ends: str) -> None:
+    code = f"""add_action( 'wp_head', function () {{ global $wpdb; $wpdb->suppress_errors(); $wpdb->query( 'no' );
+        while ( ob_get_level() ) {{ {ends}(); }} }} );"""
+    file = mu_plugin(wordpress, code)
+    try:
+        assert "SQL syntax" in wordpress.render("/about/").headers["staticify-database-error"]
     finally:
         file.unlink()
 

@@ -9,9 +9,9 @@ namespace Staticify;
 
 defined( 'ABSPATH' ) || exit;
 
-/** So many errors of the database are told of a page, and so much of each: more say nothing more. */
+/** So many errors of the database are told of a page, and so much of each: with the label they must fit as it alone. */
 const MAX_ERRORS      = 10;
-const MAX_ERROR_BYTES = 200;
+const MAX_ERROR_BYTES = 120;
 
 /**
  * Listens to what the page asks for. It changes nothing: every filter gives back what it got.
@@ -122,14 +122,13 @@ final class Labels {
 		// Thrown away, or flushed before its end: nobody knows what comes after.
 		if ( $is_cleaned || ! $is_final || ! self::$is_closed ) {
 			header( 'Staticify-Tags: *' );
+			self::note_errors();
+			self::tell_errors();
 			return $page;
 		}
-		header( 'Staticify-Tags: ' . label( self::$tags ) );
+		header( 'Staticify-Tags: ' . label( self::$tags, MAX_LABEL_BYTES - self::tell_errors() ) );
 		if ( defined( 'DONOTCACHEPAGE' ) && DONOTCACHEPAGE ) {
 			header( 'Staticify-Do-Not-Cache: DONOTCACHEPAGE' );
-		}
-		foreach ( self::$errors as $error ) {
-			header( "Staticify-Database-Error: $error", false );
 		}
 		return $page;
 	}
@@ -167,9 +166,26 @@ final class Labels {
 	private static function note_errors(): void {
 		// WordPress's own list, with those that somebody has suppressed: what a page lacks is not said by its author.
 		$errors = array_column( is_array( $GLOBALS['EZSQL_ERROR'] ?? null ) ? $GLOBALS['EZSQL_ERROR'] : array(), 'error_str' );
-		foreach ( array_slice( array_unique( array_map( 'strval', $errors ) ), 0, MAX_ERRORS ) as $error ) {
-			self::$errors[] = substr( preg_replace( '/[^\x20-\x7e]+/', ' ', $error ), 0, MAX_ERROR_BYTES );
+		foreach ( $errors as &$error ) {
+			$error = substr( preg_replace( '/[^\x20-\x7e]+/', ' ', (string) $error ), 0, MAX_ERROR_BYTES );
 		}
+		self::$errors = array_slice( array_unique( $errors ), 0, MAX_ERRORS );
+	}
+
+	/**
+	 * Say what was noted of errors.
+	 *
+	 * @return int How many bytes that took.
+	 */
+	private static function tell_errors(): int {
+		header_remove( 'Staticify-Database-Error' );
+		$bytes = 0;
+		foreach ( self::$errors as $error ) {
+			$field  = "Staticify-Database-Error: $error";
+			$bytes += strlen( $field ) + 2;
+			header( $field, false );
+		}
+		return $bytes;
 	}
 
 	/**

@@ -92,8 +92,9 @@ function tag_of_latest_comments( int $count ): string {
  * A label: the tags with a space between them, folded until they fit.
  *
  * @param array<string,mixed> $tags Tags are the keys.
+ * @param int                 $most So many bytes fit.
  */
-function label( array $tags ): string {
+function label( array $tags, int $most = MAX_LABEL_BYTES ): string {
 	// Whatever changes a post's name changes the post.
 	foreach ( $tags as $tag => $unused ) {
 		if ( 0 === strpos( $tag, 'name:' ) && isset( $tags[ 'post:' . substr( $tag, 5 ) ] ) ) {
@@ -101,7 +102,7 @@ function label( array $tags ): string {
 		}
 	}
 	$label = implode( ' ', array_keys( $tags ) );
-	while ( strlen( $label ) > MAX_LABEL_BYTES ) {
+	while ( strlen( $label ) > $most ) {
 		$bytes = array();
 		foreach ( $tags as $tag => $unused ) {
 			$family = strstr( $tag, ':', true );
