@@ -14,7 +14,7 @@ from dataclasses import replace
 from staticify.config import Site
 from staticify.discover import Listing
 from staticify.errors import AnswerIncomplete, OriginPaused, OriginTimeout, OriginUnreachable
-from staticify.gate import STATUS
+from staticify.gate import DATABASE_ERROR, STATUS
 from staticify.guard import FAILURES_IN_A_ROW, backoff_seconds
 from staticify.listing import list_pages
 from staticify.losses import ALWAYS
@@ -575,7 +575,7 @@ class Keeper:
         """What a journey leaves of why the page was due when it began."""
         if result.outcome.is_good or result.outcome is Outcome.GONE:
             self._store.clear_due(page.url, mark)
-        elif result.verdict in _PASSING - {PARSER_BUSY}:
+        elif result.verdict in (_PASSING - {PARSER_BUSY}) | {DATABASE_ERROR}:
             self._store.doubt_told(page.url, mark)
 
     def _look_at_others(self) -> None:

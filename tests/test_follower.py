@@ -315,6 +315,27 @@ def test_what_was_told_before_an_error_lets_no_emptied_page_out(tmp_path: Path) 
     followed(tmp_path, test)
 
 
+def test_what_was_told_before_an_error_of_the_database_lets_no_emptied_page_out(tmp_path: Path) -> None:
+    """WordPress keeps the empty result of a query that failed in its object cache, and meets no error any more."""
+
+    async def test(one: Followed) -> None:
+        one.journal.page("/", "many words about the launch " * 20, "home", "post:1")
+        one.journal.write("post:1")
+        await one.read()
+        before = one.text("/")
+        fields = {"Staticify_Tags": "site home post:1", "Staticify_Database_Error": "Table 'wp.posts' doesn't exist"}
+        one.origin.pages["/"] = answer(html("Nothing found."), **fields)  # type: ignore[arg-type]
+        one.journal.write("post:1")
+        one.follower.tell()
+        await until(lambda: one.told("/") == (Outcome.KEPT, "database-error"))
+        one.journal.page("/", "Nothing found.", "home", "post:1")
+        await until(lambda: one.told("/") != (Outcome.KEPT, "database-error"))
+        assert one.told("/") == (Outcome.KEPT, "shrunk")
+        assert one.text("/") == before
+
+    followed(tmp_path, test, interval="1s")
+
+
 def test_a_page_that_was_made_with_an_error_of_the_database_is_fetched_each_interval(tmp_path: Path) -> None:
     """What the error left out comes back without a row."""
 
