@@ -479,6 +479,64 @@ def test_scheduled_posts_are_remembered_though_wordpress_has_lost_their_events(
     assert answer == [events, pytest.approx(due, abs=5)]
 
 
+def test_a_forgotten_post_is_due_now_though_the_time_zone_is_another_one_since_it_was_scheduled(
+    wordpress: Wordpress,
+) -> None:
+    code = """
+        $date = gmdate( 'Y-m-d H:i:s', time() - 60 );
+        $wpdb->insert( $wpdb->posts, array( 'post_status' => 'future', 'post_type' => 'post',
+            'post_date' => $date, 'post_date_gmt' => $date ) );
+        $id     = $wpdb->insert_id;
+        $before = get_option( 'timezone_string' );
+        update_option( 'timezone_string', 'America/Sao_Paulo' );
+        Staticify\\remember_scheduled_posts();
+        echo wp_next_scheduled( 'publish_future_post', array( $id ) ) - time();
+        update_option( 'timezone_string', $before );
+        wp_delete_post( $id );
+        wp_clear_scheduled_hook( 'publish_future_post', array( $id ) );
+    """
+    assert int(wordpress.stack.php(code)) == pytest.approx(0, abs=5)
+
+
+def test_a_forgotten_post_whose_publishing_ends_cron_keeps_no_other_event_from_its_turn(wordpress: Wordpress) -> None:
+    file = mu_plugin(
+        wordpress,
+        """add_action( 'publish_future_post', function () { exit; }, 1 );
+        add_action( 'another_event', function () { update_option( 'another_ran', 'yes' ); } );""",
+    )
+    code = """
+        $date = gmdate( 'Y-m-d H:i:s', time() - 60 );
+        $wpdb->insert( $wpdb->posts, array( 'post_status' => 'future', 'post_type' => 'post',
+            'post_date' => $date, 'post_date_gmt' => $date ) );
+        echo $wpdb->insert_id;
+        wp_schedule_single_event( time() - 30, 'another_event' );
+    """
+    number = int(wordpress.stack.php(code))
+
+    def has_run() -> bool:
+        wordpress.send("GET", "/wp-cron.php")
+        return wordpress.stack.php("delete_transient( 'doing_cron' ); echo get_option( 'another_ran' );") == "yes"
+
+    try:
+        wait_for("the other event", has_run, 10)
+    finally:
+        file.unlink()
+        code = "wp_delete_post( $argv[1], true ); delete_option( 'another_ran' ); delete_transient( 'doing_cron' );"
+        wordpress.stack.php(code, str(number))
+
+
+def test_the_journal_answers_without_a_table_of_posts_though_errors_are_shown(wordpress: Wordpress) -> None:
+    file = mu_plugin(wordpress, "$GLOBALS['wpdb']->show_errors();")
+    wordpress.stack.php(RENAME, "wp_posts", "wp_lost")
+    try:
+        answer = wordpress.ask({"journal": "", "since": 0})
+    finally:
+        wordpress.stack.php(RENAME, "wp_lost", "wp_posts")
+        file.unlink()
+    assert answer.status == 200
+    assert json.loads(answer.body)["version"] == 1
+
+
 @pytest.mark.parametrize(("constants", "is_told"), [("", False), ("define( 'STATICIFY_RUN_CRON', true );", True)])
 def test_cron_is_somebody_elses_unless_the_plugin_is_asked(
     wordpress: Wordpress, constants: str, *, is_told: bool
