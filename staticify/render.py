@@ -26,6 +26,8 @@ from staticify.gate import (
     KIND_CHANGED,
     MOVED,
     NOT_PUBLIC,
+    OUTSIDE,
+    REDIRECT,
     database_errors,
     decide_head,
     decide_kind,
@@ -54,6 +56,8 @@ MAX_DENSE_BYTES = 256 * 1024
 
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, BLOCKED, "password", "do-not-cache"})
+# What WordPress may answer for a page that it does not find because its database refused something.
+_LEFT_OUT = LOSSES | {REDIRECT, OUTSIDE}
 # What a record says of the page in the tree.
 _OF_THE_TREE = (
     "kind",
@@ -172,7 +176,7 @@ class Renderer:
         errors = () if is_meant or not seen.is_published else unknown_errors(answer, before)
         if (
             errors
-            and verdict.name in LOSSES
+            and verdict.name in _LEFT_OUT
             and (held := self._held(page, seen, _lack_by(errors, 0), "removed", is_less=False))
         ):
             return self.conclude(held[0], started, held[1])

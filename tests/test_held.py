@@ -190,6 +190,26 @@ def test_a_page_that_is_missing_with_errors_of_the_database_stays_until_two_late
     doubting(tmp_path, test)
 
 
+def test_a_told_page_that_leads_elsewhere_with_errors_of_the_database_stays_until_two_later_fetches_agree(
+    tmp_path: Path,
+) -> None:
+    """Plugins send a visitor of what is missing to the home page."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/a/"] = html(LONG)
+        await stage.render()
+        await stage.render("/a/")
+        away = refused("", "posts", status=302).replace(b"\r\n\r\n", b"\r\nLocation: https://example.org/\r\n\r\n", 1)
+        origin.pages["/a/"] = away
+        stage.store.set_due("https://example.org/a/", is_told=True)
+        assert told(await stage.render("/a/")) == (Outcome.KEPT, "database-error")
+        assert told(await stage.render("/a/")) == (Outcome.KEPT, "database-error")
+        assert (await stage.render("/a/")).outcome is Outcome.KEPT
+        assert (await stage.render("/a/")).outcome is Outcome.GONE
+
+    doubting(tmp_path, test)
+
+
 def test_a_site_that_lost_its_posts_with_errors_of_the_database_loses_nothing(tmp_path: Path) -> None:
     """A crashed table: the home page finds nothing, and all others are missing, for as long as it takes."""
 
