@@ -92,7 +92,7 @@ def database_errors(answer: Answer) -> tuple[str, ...]:
 
 
 def unknown_errors(answer: Answer, before: Record) -> tuple[str, ...]:
-    """The same, if the last good answer had fewer: a plugin may meet one for years."""
+    """The same, if what stands was made with fewer: a plugin may meet one for years."""
     errors = database_errors(answer)
     return errors if len(errors) > before.database_errors else ()
 

@@ -190,6 +190,21 @@ def test_a_page_that_is_missing_with_errors_of_the_database_stays_until_two_late
     doubting(tmp_path, test)
 
 
+def test_an_error_of_the_database_that_left_nothing_out_excuses_none_that_does(tmp_path: Path) -> None:
+    """A cache had what a crashed table lacks, for a while."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = html(f"{LONG} A comment.")
+        await stage.render()
+        origin.pages["/"] = refused(html(f"{LONG} A comment."), "comments")
+        assert told(await stage.render()) == (Outcome.UNCHANGED, "ok")
+        origin.pages["/"] = refused(html(LONG), "comments")
+        assert told(await stage.render()) == (Outcome.KEPT, "database-error")
+        assert "A comment." in body(stage)
+
+    doubting(tmp_path, test)
+
+
 def test_a_told_page_that_leads_elsewhere_with_errors_of_the_database_stays_until_two_later_fetches_agree(
     tmp_path: Path,
 ) -> None:
