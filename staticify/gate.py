@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from email.utils import parsedate_tz
+from html import unescape
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from staticify.brief import brief
@@ -84,6 +85,9 @@ ENDS_THE_PARSER = "ends-the-parser"
 DATABASE_ERROR = "database-error"
 
 _SHOWN_CHARACTERS = 300
+_TITLE = re.compile(rb"<title[^>]{0,100}>([^<]{1,300})<", re.IGNORECASE)
+_TITLE_BYTES = 4096
+"""An error page is short, and no parser is asked for it."""
 
 
 def database_errors(answer: Answer) -> tuple[str, ...]:
@@ -174,7 +178,10 @@ def _decide_status(answer: Answer, page: Page, rules: GateRules) -> Verdict:
         return _decide_redirect(answer, page, rules)
     if status == 503 and answer.header("retry-after"):
         return _kept("maintenance", f"WordPress answers 503, Retry-After: {_shown(answer.header('retry-after'))}")
-    return _kept(STATUS, f"WordPress answers {status}")
+    title = _TITLE.search(answer.body[:_TITLE_BYTES])
+    # Of WordPress's own ("Database Error") and of a web server's ("502 Bad Gateway"): it says whose the fault is.
+    name = _shown(unescape(" ".join(title[1].decode("utf-8", "replace").split()))) if title else ""
+    return _kept(STATUS, f"WordPress answers {status}" + (f": {name!r}" if name else ""))
 
 
 def _decide_redirect(answer: Answer, page: Page, rules: GateRules) -> Verdict:

@@ -16,12 +16,13 @@ from staticify.discover import Listing
 from staticify.errors import AnswerIncomplete, OriginPaused, OriginTimeout, OriginUnreachable
 from staticify.gate import DATABASE_ERROR, STATUS
 from staticify.guard import FAILURES_IN_A_ROW, backoff_seconds
+from staticify.holds import is_held
 from staticify.listing import list_pages
 from staticify.losses import ALWAYS
 from staticify.nouns import Answer, OriginState, Outcome, Record, Result, Verdict
 from staticify.origin import OriginClient
 from staticify.queue import FOREMOST, URGENT, Queue
-from staticify.render import Renderer, is_held
+from staticify.render import Renderer
 from staticify.store import MEANT_SECONDS, Store
 from staticify.tags import TagIndex, is_concerned, is_from_visitors
 from staticify.timetable import SHORTEST, Timetable

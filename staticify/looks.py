@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import dataclass
 
 from staticify.nouns import Prepared
 
@@ -36,8 +37,17 @@ def is_shrunk(left: int, before: int) -> bool:
     return left < before * LEAST_LEFT
 
 
-Lack = tuple[str, str, int]
-"""What an answer lacks: a verdict's name, the reason, and how much visible text is left."""
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What an answer lacks, for which it is held back."""
+
+    name: str
+    """A verdict's."""
+    reason: str
+    left_bytes: int
+    """How much visible text it has."""
+    is_sure: bool = True
+    """False where it may lack nothing: the page was made with errors of the database."""
 
 
 def lack_of(prepared: Prepared, standing: bytes) -> Lack | None:
@@ -46,11 +56,12 @@ def lack_of(prepared: Prepared, standing: bytes) -> Lack | None:
         return None
     left, before = seen_bytes(prepared.body), seen_bytes(standing)
     if prepared.missing:
-        return "required", f"the page lacks {prepared.missing[0]!r}", left
+        return Lack("required", f"the page lacks {prepared.missing[0]!r}", left)
     if is_shrunk(left, before):
-        return "shrunk", f"of {before} bytes of visible text {left} are left", left
+        return Lack("shrunk", f"of {before} bytes of visible text {left} are left", left)
     if _is_of_wordpress(standing) and not _OF_WORDPRESS.search(prepared.body):
-        return "not-wordpress", "nothing on the page is WordPress's any more: a web server's own page, maybe", left
+        reason = "nothing on the page is WordPress's any more: a web server's own page, maybe"
+        return Lack("not-wordpress", reason, left)
     return None
 
 

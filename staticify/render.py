@@ -21,7 +21,6 @@ from staticify.errors import OriginError, OriginPaused, TreeError
 from staticify.gate import (
     AWAY,
     BLOCKED,
-    DATABASE_ERROR,
     FORBIDDEN,
     KIND_CHANGED,
     MOVED,
@@ -34,7 +33,8 @@ from staticify.gate import (
     kind_of,
     unknown_errors,
 )
-from staticify.looks import Lack, is_about, lack_of, seen_bytes
+from staticify.holds import hold, lack_with
+from staticify.looks import Lack, lack_of, seen_bytes
 from staticify.noise import MAX_NOISE_SECONDS, digest
 from staticify.nouns import MAX_KEPT_CUTS, Answer, Cut, Kind, Outcome, Prepared, Record, Result, Verdict
 from staticify.origin import OriginClient
@@ -47,8 +47,6 @@ from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
 
-FETCHES_THAT_AGREE = 2
-"""Later ones, with an answer that is held back: then it is published."""
 DENSE_AFTER_UNCHANGED = 3
 """Journeys without a change after which a page is worth the densest variants."""
 MAX_DENSE_BYTES = 256 * 1024
@@ -174,11 +172,7 @@ class Renderer:
 
         verdict = decide_head(answer, page, rules.gate)
         errors = () if is_meant or not seen.is_published else unknown_errors(answer, before)
-        if (
-            errors
-            and verdict.name in _LEFT_OUT
-            and (held := self._held(page, seen, _lack_by(errors, 0), "removed", is_less=False))
-        ):
+        if errors and verdict.name in _LEFT_OUT and (held := hold(seen, lack_with(errors, 0), lambda: "", "removed")):
             return self.conclude(held[0], started, held[1])
         seen, verdict = self._weighed(page, seen, started, verdict, is_told=is_told, is_meant=is_meant)
         if verdict.outcome is Outcome.GONE:
@@ -345,12 +339,10 @@ class Renderer:
             return self.conclude(before, started, replace(doubt, reason=reason))
         errors = () if in_place is None or is_meant else unknown_errors(answer, before)
         lack = None if is_told and not errors else self._lack(page, in_place, kind, prepared)
-        is_less = lack is not None
         if errors:
-            lack = _lack_by(errors, seen_bytes(prepared.body), lack)
-        if lack is not None and (held := self._held(page, before, lack, is_less=is_less)) is not None:
-            record, verdict = held
-            return self.conclude(record, started, verdict)
+            lack = lack_with(errors, seen_bytes(prepared.body), lack)
+        if lack is not None and (held := hold(before, lack, lambda: self.brake.doubt_of_shrink(page))):
+            return self.conclude(held[0], started, held[1])
         if errors := unknown_errors(answer, before):
             log.warning(_MEETS_ERRORS, extra={"url": page.url, "reason": errors[0]})
         found = replace(
@@ -426,33 +418,6 @@ class Renderer:
             never = self._prepare_standing(standing, kind, self._rules_for(page)).missing
             prepared = replace(prepared, missing=tuple(one for one in prepared.missing if one not in never))
         return lack_of(prepared, standing)
-
-    def _held(
-        self, page: Page, before: Record, lack: Lack, what_then: str = "published", *, is_less: bool
-    ) -> tuple[Record, Verdict] | None:
-        """Hold an answer back that lacks something. None once two later fetches agreed on it: then it is meant.
-
-        `is_less` says that it has less than what stands; else what an error left out of it may be nothing, and that
-        many pages meet one is no reason to keep them all.
-        """
-        name, what, left = lack
-        agrees = before.held_for == name and is_about(left, before.held_bytes)
-        count = before.held_count + 1 if agrees else 1
-        if count > FETCHES_THAT_AGREE:
-            doubt = self.brake.doubt_of_shrink(page) if is_less else ""
-            if not doubt:
-                return None
-            until = f"kept, because {doubt}; {what_then}"
-        elif count == FETCHES_THAT_AGREE:
-            until = f"{what_then} if the next fetch agrees, or"
-        else:
-            until = f"{what_then} if two later fetches agree, or"
-        somebody = "WordPress says that it changed (`staticify purge` says so too)"
-        # A change is no reason to believe in a page that was made without what the database refused.
-        until = f"{until} if {'`staticify purge URL` names it' if name == DATABASE_ERROR else somebody}"
-        reason = f"{what}; {until}"
-        held = replace(before, held_for=name, held_bytes=left, held_count=count)
-        return held, Verdict(name, Outcome.KEPT, reason)
 
     def _is_in_place(self, page: Page, record: Record, kind: Kind | None) -> bool:
         """True if the tree still holds what the record says, let out by today's rules."""
@@ -633,17 +598,6 @@ class Renderer:
         now = self._store.get(page.url)
         if now is not None and now.mtime == record.mtime:
             self._store.put(replace(now, is_dense=True))
-
-
-def is_held(record: Record) -> bool:
-    """True if the page's last answer is held back: it lacks most of what stands in the tree."""
-    return record.is_published and record.outcome is Outcome.KEPT and record.verdict == record.held_for != ""
-
-
-def _lack_by(errors: tuple[str, ...], left: int, lack: Lack | None = None) -> Lack:
-    others = f" and {len(errors) - 1} more" if errors[1:] else ""
-    also = f", and {lack[1]}" if lack is not None else ""
-    return DATABASE_ERROR, f"WordPress's database refused something: {brief(errors[0])}{others}{also}", left
 
 
 def _is_unconfirmed(seen: Record, verdict: Verdict) -> bool:

@@ -632,7 +632,9 @@ _READ_ONLY = (
 def _explained(error: Exception, what: str, path: Path, *, hint: str = "") -> StoreError:
     usual = "The user that runs staticify must own its directory; nobody else may write to it"
     hint = _HINTS.get(_primary_code(error), hint or usual)
-    if _is_full(error, path):
+    if path.is_dir():
+        hint = "A directory stands where the file should be; take it away"
+    elif _is_full(error, path):
         hint = _FULL
     elif _is_disk_failing(error):
         hint = _FAILING

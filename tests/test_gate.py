@@ -139,6 +139,20 @@ def test_other_charsets_are_refused(charset: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html><head><title>Database\n Error</title></head>", ": 'Database Error'"),
+        (b"<html><TITLE lang=de>Fehler &amp; \xff\x1b[31m</TITLE>", ": 'Fehler & \ufffd\\x1b[31m'"),
+        (b"<title>" + b"x" * 301 + b"</title>", ""),
+        (b"<title></title>", ""),
+        (b" " * 4096 + b"<title>Late</title>", ""),
+    ],
+)
+def test_the_title_of_an_error_says_whose_it_is(body: bytes, said: str) -> None:
+    assert decide_head(Answer(500, (), body), PAGE, RULES) == kept("status", f"WordPress answers 500{said}")
+
+
+@pytest.mark.parametrize(
     ("status", "expected"),
     [
         (404, gone("gone", "WordPress answers 404")),

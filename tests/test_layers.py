@@ -14,7 +14,7 @@ PACKAGE = Path(staticify.__file__).parent
 
 CORE = {
     "errors", "nouns", "guard", "urls", "rules", "noise", "gate", "content", "strip", "html", "encode", "prepare",
-    "looks", "losses", "doubts", "addresses", "brief", "canary", "cuts", "wire",
+    "looks", "holds", "losses", "doubts", "addresses", "brief", "canary", "cuts", "wire",
     "signature", "tags", "changes", "proxy_protocol", "queries",
 }  # fmt: skip
 CONFIGURATION = ("toml_lines", "faults", "units", "address", "credentials", "checks", "config")

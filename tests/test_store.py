@@ -375,6 +375,13 @@ def test_a_locked_database_is_an_error_in_time_and_nothing_is_lost(
         assert reread(tmp_path) == [later, FULL]
 
 
+def test_a_directory_in_the_place_of_the_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    for opened in (Store.open_for_writing, Store.open_for_reading):
+        with pytest.raises(StoreError, match="A directory stands where the file should be; take it away"):
+            opened(tmp_path)
+
+
 def test_a_locked_database_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
     (tmp_path / FILE_NAME).touch()

@@ -1192,6 +1192,8 @@ def test_what_the_database_refused_is_said_once_and_to_staticify_alone(wordpress
     # What a plugin asks for twice, with what no field may have, and more of them than anybody reads.
     code = """add_action( 'wp_footer', function () { global $wpdb; $wpdb->suppress_errors();
         $wpdb->query( "no\\n\\xc3\\xa9" );
+        $wpdb->query( "SELECT ST_GeomFromText( 'visitor@example.org', 1 )" );
+        $wpdb->query( "INSERT INTO $wpdb->users ( ID, user_login ) VALUES ( 1, 'visitor@example.org' )" );
         foreach ( array_merge( range( 1, 20 ), range( 1, 20 ) ) as $i ) {
             $wpdb->query( 'SELECT 1 FROM no_table_of_any_plugin_that_ever_was_' . $i );
         } } );"""
@@ -1199,6 +1201,8 @@ def test_what_the_database_refused_is_said_once_and_to_staticify_alone(wordpress
     try:
         errors = wordpress.render("/about/").headers["staticify-database-error"]
         assert errors.isascii()
+        assert "Duplicate entry '...'" in errors
+        assert "visitor" not in errors
         assert 700 < len(errors) <= 10 * 122
     finally:
         file.unlink()

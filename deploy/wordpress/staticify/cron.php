@@ -58,7 +58,7 @@ function remember_scheduled_posts(): void {
 }
 
 /**
- * The posts that are scheduled for later than a moment, the next ones first.
+ * The posts that are scheduled for later than a moment, and for tomorrow at the latest; the next ones first.
  *
  * @param int $since The moment.
  * @return object[] Each with ID, post_type and post_date_gmt.
@@ -71,12 +71,15 @@ function scheduled_posts( int $since ): array {
 	// All types by name, of which the index (type, status, date) gives each at once: 0.2 ms for 100,000 posts; with a
 	// subquery in their place MariaDB reads every post (92 ms), without types as well (31 ms).
 	$types      = $wpdb->get_col( "SELECT DISTINCT post_type FROM $wpdb->posts" );
+	// The index has local time, a day away from the other at most. Who schedules thousands has few for the next two days.
+	$between    = array( gmdate( 'Y-m-d H:i:s', $since - DAY_IN_SECONDS ), gmdate( 'Y-m-d H:i:s', time() + 2 * DAY_IN_SECONDS ) );
 	$places     = implode( ', ', array_fill( 0, count( $types ), '%s' ) );
 	$posts      = $types ? $wpdb->get_results(
 		$wpdb->prepare(
 			"SELECT ID, post_type, post_date_gmt FROM $wpdb->posts WHERE post_type IN ( $places )
-			AND post_status = 'future' AND post_date_gmt > %s ORDER BY post_date_gmt LIMIT 100",
-			array( ...$types, gmdate( 'Y-m-d H:i:s', $since ) )
+			AND post_status = 'future' AND post_date BETWEEN %s AND %s AND post_date_gmt > %s
+			ORDER BY post_date_gmt LIMIT 100",
+			array( ...$types, ...$between, gmdate( 'Y-m-d H:i:s', $since ) )
 		)
 	) : array();
 	$wpdb->suppress_errors( $suppressed );

@@ -166,10 +166,21 @@ final class Labels {
 	private static function note_errors(): void {
 		// WordPress's own list, with those that somebody has suppressed: what a page lacks is not said by its author.
 		$errors = array_column( is_array( $GLOBALS['EZSQL_ERROR'] ?? null ) ? $GLOBALS['EZSQL_ERROR'] : array(), 'error_str' );
-		foreach ( $errors as &$error ) {
-			$error = substr( preg_replace( '/[^\x20-\x7e]+/', ' ', (string) $error ), 0, MAX_ERROR_BYTES );
+		self::$errors = array_slice( array_unique( array_map( array( __CLASS__, 'told_error' ), $errors ) ), 0, MAX_ERRORS );
+	}
+
+	/**
+	 * An error as it is told: in a header field, and later in a log. What it quotes may be a visitor's ("Duplicate entry
+	 * ..."), unless it is the name of a table or a column.
+	 *
+	 * @param mixed $error The database's own words.
+	 */
+	private static function told_error( $error ): string {
+		$error = preg_replace( '/[^\x20-\x7e]+/', ' ', (string) $error );
+		if ( ! preg_match( '/^(?:Table|Unknown column|Unknown table) /', $error ) ) {
+			$error = preg_replace( "/'.*'/", "'...'", $error );
 		}
-		self::$errors = array_slice( array_unique( $errors ), 0, MAX_ERRORS );
+		return substr( $error, 0, MAX_ERROR_BYTES );
 	}
 
 	/**
