@@ -632,7 +632,7 @@ _READ_ONLY = (
 def _explained(error: Exception, what: str, path: Path, *, hint: str = "") -> StoreError:
     usual = "The user that runs staticify must own its directory; nobody else may write to it"
     hint = _HINTS.get(_primary_code(error), hint or usual)
-    if path.is_dir():
+    if _is_directory(path):
         hint = "A directory stands where the file should be; take it away"
     elif _is_full(error, path):
         hint = _FULL
@@ -641,6 +641,13 @@ def _explained(error: Exception, what: str, path: Path, *, hint: str = "") -> St
     elif _is_read_only(error, path):
         hint = _READ_ONLY
     return StoreError(f"cannot {what} the state database {path}: {error}", hint=hint)
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # Nobody who may not look there has put it there.
 
 
 def _primary_code(error: Exception) -> int:
