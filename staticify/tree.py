@@ -575,8 +575,10 @@ def _convert(parent: int, link: str, leaf: str) -> list[str]:
         # Looked at, not concluded: see `_take_back`.
         if _is_there(parent, old) and not _is_there(parent, leaf):
             os.rename(old, leaf, src_dir_fd=parent, dst_dir_fd=parent)
-        if not _is_there(parent, old):
-            _remove_all(parent, name)
+        elif _is_there(parent, old):
+            keep_swap(parent)
+        # Before it goes, the leaf stands: as it was, or as the link, and then as below.
+        _remove_all(parent, name)
         raise
     # No later than that is on the disk: if the page is removed before the old leaf goes, nothing may put it back.
     keep_swap(parent)

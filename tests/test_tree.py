@@ -1133,6 +1133,30 @@ def test_a_page_that_went_is_not_put_back(tmp_path: Path, monkeypatch: pytest.Mo
         assert os.listdir(tree.path / "a.example") == []
 
 
+def test_a_page_that_went_after_its_link_was_said_to_have_failed_is_not_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a network, the rename is done and its answer lost."""
+    with opened(tmp_path / "tree", has_exchange=True) as tree:
+        tree.publish(HOME, Kind.HTML, variants("one"))
+    real = os.rename
+
+    def rename(source: str, target: str, **descriptors: int) -> None:
+        real(source, target, **descriptors)
+        if target == HOME.leaf:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with opened(tmp_path / "tree", has_exchange=False) as tree:
+        with monkeypatch.context() as lost:
+            lost.setattr(os, "rename", rename)
+            with pytest.raises(TreeError):
+                tree.publish(HOME, Kind.HTML, variants("two"))
+        assert read(tree, HOME) == "two"
+        assert tree.remove(HOME)
+        tree.sweep()
+        assert list(tree.scan()) == []
+
+
 def test_a_sweep_takes_what_is_left_over_and_no_page(tree: Tree) -> None:
     for place in (HOME, DEEP, FLAT):
         tree.publish(place, Kind.HTML, variants("x"))
