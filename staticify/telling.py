@@ -60,10 +60,13 @@ async def tell(config: Config, site: Site, order: Order) -> int:
         raise WebhookError(f"the daemon refuses: {status} {reason}", hint=hint)
     try:
         return int(json.loads(content)["pages"])
-    except (ValueError, TypeError, KeyError):
-        raise WebhookError(f"the daemon's answer is not understood: {content}", hint=_VERSION_HINT) from None
+    except _UNREADABLE:
+        shown = brief(content, _SHOWN_CHARACTERS)
+        raise WebhookError(f"the daemon's answer is not understood: {shown}", hint=_VERSION_HINT) from None
 
 
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+"""What comes of an answer that is not the daemon's JSON."""
 _HINT = "Is `staticify run` running?"
 _VERSION_HINT = "Is it of this version? Restart it after an upgrade"
 
@@ -72,8 +75,9 @@ def _reason_of(content: str) -> str | None:
     """What a daemon says of its refusal; None if no daemon says it."""
     try:
         said = json.loads(content)
-        return str(said.get("reason", said["status"]))
-    except (ValueError, TypeError, KeyError, AttributeError):
+        # A word: for others that answer in JSON it is the number of HTTP.
+        return str(said.get("reason", said["status"])) if isinstance(said["status"], str) else None
+    except _UNREADABLE:
         return None
 
 

@@ -129,13 +129,15 @@ def test_how_many_pages_as_json(tmp_path: Path, count: int, status: int) -> None
     scene(tmp_path, test)
 
 
-@pytest.mark.parametrize("content", [b'{"status": "accepted"}', b"[1]", b"well done"])
+@pytest.mark.parametrize(
+    "content", [b'{"status": "accepted"}', b"[1]", b"well done", b'{"pages": Infinity}', b"[" * 4000]
+)
 def test_a_daemon_that_does_not_say_how_many_pages_is_not_understood(tmp_path: Path, content: bytes) -> None:
     async def test(listening: Listening) -> None:
         listening.answer = answer(content, 202)
         done = await staticify(tmp_path, "purge", "/a/")
         assert (done.status, done.out) == (NOT_GOOD, "")
-        assert f"the daemon's answer is not understood: {content.decode()}" in done.err
+        assert f"the daemon's answer is not understood: {brief(content.decode(), 100)}" in done.err
 
     scene(tmp_path, test)
 
@@ -194,6 +196,8 @@ def test_a_proxy_of_the_environment_is_not_asked(tmp_path: Path) -> None:
         (answer(b"\x1b[2J\r\nnot for this", 404), f"404 \\x1b[2J. {STRANGER_HINT}"),
         (answer(b"hello", 200), f"200 hello. {STRANGER_HINT}"),
         (answer(b'["hello"]', 403), f'403 ["hello"]. {STRANGER_HINT}'),
+        (answer(b'{"status": 404, "error": "no"}', 404), f'404 {{"status": 404, "error": "no"}}. {STRANGER_HINT}'),
+        (answer(b"[" * 4000, 404), f"404 {brief('[' * 4000, 100)}. {STRANGER_HINT}"),
         (answer(b"", 302, Location="http://127.0.0.1:1/"), f"302. {STRANGER_HINT}"),
     ],
     ids=lambda value: str(value)[:20],
