@@ -85,6 +85,8 @@ ENDS_THE_PARSER = "ends-the-parser"
 DATABASE_ERROR = "database-error"
 
 _SHOWN_CHARACTERS = 300
+_ERRORS, _ERROR_CHARACTERS = 10, 2000
+"""The plugin says no more, and each shorter, if nobody has made one field of all."""
 _TITLE = re.compile(rb"<title[^>]{0,100}>([^<]{1,300})<", re.IGNORECASE)
 _TITLE_BYTES = 4096
 """An error page is short, and no parser is asked for it."""
@@ -92,13 +94,16 @@ _TITLE_BYTES = 4096
 
 def database_errors(answer: Answer) -> tuple[str, ...]:
     """What the database refused while WordPress made the page, each once. Its plugin says so (deploy/wordpress)."""
-    return tuple(dict.fromkeys(answer.header_values("staticify-database-error")))
+    errors = dict.fromkeys(error[:_ERROR_CHARACTERS] for error in answer.header_values("staticify-database-error"))
+    return tuple(errors)[:_ERRORS]
 
 
 def unknown_errors(answer: Answer, before: Record) -> tuple[str, ...]:
-    """The same, if what stands was made with fewer: a plugin may meet one for years."""
-    errors = database_errors(answer)
-    return errors if len(errors) > before.database_errors else ()
+    """Those that what stands was made without: a plugin may meet one for years.
+
+    By what they say, not by how many: one may hide the others, and a server between may make one field of several.
+    """
+    return tuple(error for error in database_errors(answer) if error not in before.database_errors)
 
 
 def kind_of(answer: Answer) -> Kind | None:

@@ -184,8 +184,8 @@ class Record:
     """How much visible text it has."""
     held_count: int = 0
     """How many fetches in a row agreed on it."""
-    database_errors: int = 0
-    """How many different ones WordPress met while it made what stands; an answer that meets more is doubted."""
+    database_errors: tuple[str, ...] = ()
+    """Those that WordPress met while it made what stands; an answer that meets another is doubted."""
     personal_at: float = 0.0
     """When two fetches last differed in whom they name; 0 once two that were both good did not."""
     unlisted_at: float = 0.0

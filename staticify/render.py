@@ -195,7 +195,8 @@ class Renderer:
         source_digest = digest(answer.body)
         if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
             # Errors that leave nothing out now may do so when a cache of WordPress's forgets: they are not its own yet.
-            seen = replace(seen, database_errors=min(before.database_errors, len(database_errors(answer))))
+            met = database_errors(answer)
+            seen = replace(seen, database_errors=tuple(one for one in before.database_errors if one in met))
             result = self.conclude(seen, started, UNCHANGED)
             await self._make_dense(page, result.record, began_at)
             return result
@@ -350,7 +351,7 @@ class Renderer:
             held_for="",
             held_bytes=0,
             held_count=0,
-            database_errors=len(database_errors(answer)),
+            database_errors=database_errors(answer),
             kind=kind,
             source_digest=source_digest,
             output_digest=prepared.output_digest,
@@ -491,7 +492,7 @@ class Renderer:
             is_dense=False,
             changed_at=started if before.is_published else before.changed_at,
             doubted_at=doubted_at,
-            database_errors=0,
+            database_errors=(),
         )
         return self.conclude(gone, started, verdict)
 

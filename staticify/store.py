@@ -28,7 +28,7 @@ from staticify.urls import parse_page
 log = logging.getLogger(__name__)
 
 FILE_NAME = "state.db"
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 BUSY_SECONDS = 5.0
 """How long to wait for somebody else's lock when the database is opened."""
 FLUSH_BUSY_SECONDS = 1.0
@@ -527,6 +527,7 @@ def _row_of(record: Record) -> tuple[Any, ...]:
     values = {name: getattr(record, name) for name in _COLUMNS}
     values["headers"] = json.dumps(dict(record.headers))
     values["cuts"] = json.dumps([(cut.start, cut.end, cut.rule) for cut in record.cuts])
+    values["database_errors"] = json.dumps(record.database_errors)
     values["tags"] = " ".join(record.tags)
     return tuple(values.values())
 
@@ -539,12 +540,13 @@ def _record_of(row: tuple[Any, ...]) -> Record:
     values["is_dense"] = bool(values["is_dense"])
     values["headers"] = json.loads(values["headers"])
     values["cuts"] = tuple(Cut(start, end, sys.intern(rule)) for start, end, rule in json.loads(values["cuts"]))
+    values["database_errors"] = tuple(json.loads(values["database_errors"]))
     values["tags"] = tuple(values["tags"].split())
     record = Record(**values)
     _check(record)
     for cut in record.cuts:
         _check(cut)
-    _check_texts(*record.tags, *(text for field in record.headers.items() for text in field))
+    _check_texts(*record.tags, *record.database_errors, *(text for field in record.headers.items() for text in field))
     _check_url(record.url)
     return record
 
