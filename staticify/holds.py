@@ -30,7 +30,9 @@ def hold(
     `doubt_of_shrink` is asked by then, of what is sure to have less than what stands, and says why it stays for all
     that; `what_then` becomes of the page if not.
     """
-    agrees = before.held_for == lack.name and is_about(lack.left_bytes, before.held_bytes)
+    # What may lack nothing agrees whatever its size: chance shows one thing or another, each time anew.
+    is_same = not lack.is_sure or is_about(lack.left_bytes, before.held_bytes)
+    agrees = before.held_for == lack.name and is_same
     count = before.held_count + 1 if agrees else 1
     if count > FETCHES_THAT_AGREE:
         doubt = doubt_of_shrink() if lack.is_sure else ""

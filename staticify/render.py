@@ -172,7 +172,11 @@ class Renderer:
 
         verdict = decide_head(answer, page, rules.gate)
         errors = () if is_meant or not seen.is_published else unknown_errors(answer, before)
-        if errors and verdict.name in _LEFT_OUT and (held := hold(seen, lack_with(errors, 0), lambda: "", "removed")):
+        if (
+            errors
+            and verdict.name in _LEFT_OUT
+            and (held := hold(seen, _lack_of_all(errors, verdict), lambda: "", "removed"))
+        ):
             return self.conclude(held[0], started, held[1])
         seen, verdict = self._weighed(page, seen, started, verdict, is_told=is_told, is_meant=is_meant)
         if verdict.outcome is Outcome.GONE:
@@ -599,6 +603,11 @@ class Renderer:
         now = self._store.get(page.url)
         if now is not None and now.mtime == record.mtime:
             self._store.put(replace(now, is_dense=True))
+
+
+def _lack_of_all(errors: tuple[str, ...], verdict: Verdict) -> Lack:
+    """What an answer lacks that is no page."""
+    return lack_with(errors, 0, Lack(verdict.name, verdict.reason, 0))
 
 
 def _is_unconfirmed(seen: Record, verdict: Verdict) -> bool:

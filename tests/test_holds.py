@@ -178,7 +178,7 @@ def test_a_page_that_is_missing_with_errors_of_the_database_stays_until_two_late
         origin.pages["/a/"] = refused("not here", "posts", status=404)
         first = await stage.render("/a/")
         assert told(first) == (Outcome.KEPT, "database-error")
-        assert first.reason == f"{POSTS}; removed {UNTIL}"
+        assert first.reason == f"{POSTS}, and WordPress answers 404; removed {UNTIL}"
         assert told(await stage.render("/a/")) == (Outcome.KEPT, "database-error")
         assert told(await stage.render("/a/")) == (Outcome.GONE, "gone")
         record = stage.store.get("https://example.org/a/")
@@ -219,6 +219,28 @@ def test_an_error_of_the_database_in_place_of_a_known_one_is_no_known_one(tmp_pa
             assert told(await stage.render()) == (Outcome.KEPT, "database-error")
         origin.pages["/"] = refused(html(f"{LONG} Another line."), "views")
         assert told(await stage.render()) == (Outcome.PUBLISHED, "ok")
+
+    doubting(tmp_path, test)
+
+
+def test_a_page_of_two_sizes_that_is_made_with_errors_of_the_database_is_not_held_for_ever(tmp_path: Path) -> None:
+    """Chance shows one thing or another. A page that lost its text, or is missing, must still be the same each time."""
+
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        await stage.render()
+        outcomes = []
+        for text in (LONG * 2, LONG, LONG * 2):
+            origin.pages["/"] = refused(html(f"{text} A quote."), "views")
+            outcomes.append((await stage.render()).outcome)
+        assert outcomes == [Outcome.KEPT, Outcome.KEPT, Outcome.PUBLISHED]
+        for answered in (refused(html(SHORT), "posts"), refused("not here", "posts", status=404)):
+            origin.pages["/a/"] = html(LONG)
+            assert (await stage.render("/a/")).outcome is not Outcome.KEPT
+            for text in (LONG * 2, LONG * 3):
+                origin.pages["/a/"] = refused(html(text), "posts")
+                assert (await stage.render("/a/")).outcome is Outcome.KEPT
+            origin.pages["/a/"] = answered
+            assert (await stage.render("/a/")).outcome is Outcome.KEPT
 
     doubting(tmp_path, test)
 
