@@ -198,9 +198,7 @@ class Renderer:
 
         source_digest = digest(answer.body)
         if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
-            # Errors that leave nothing out now may do so when a cache of WordPress's forgets: they are not its own yet.
-            met = database_errors(answer)
-            seen = replace(seen, database_errors=tuple(one for one in before.database_errors if one in met))
+            seen = replace(seen, database_errors=_known_errors(answer, before))
             result = self.conclude(seen, started, UNCHANGED)
             await self._make_dense(page, result.record, began_at)
             return result
@@ -342,20 +340,22 @@ class Renderer:
         if doubt is not None and before.verdict != KIND_CHANGED:
             reason = f"{doubt.reason}; published if the next fetch agrees"
             return self.conclude(before, started, replace(doubt, reason=reason))
-        errors = () if in_place is None or is_meant else unknown_errors(answer, before)
+        standing = self._standing(page, before, in_place, kind, prepared, started)
+        is_doubtful = in_place is not None and standing is None and not is_meant
+        errors = unknown_errors(answer, before) if is_doubtful else ()
         lack = None if is_told and not errors else self._lack(page, in_place, kind, prepared)
         if errors:
             lack = lack_with(errors, seen_bytes(prepared.body), lack)
         if lack is not None and (held := hold(before, lack, lambda: self.brake.doubt_of_shrink(page))):
             return self.conclude(held[0], started, held[1])
-        if errors := unknown_errors(answer, before):
+        if standing is None and (errors := unknown_errors(answer, before)):
             log.warning(_MEETS_ERRORS, extra={"url": page.url, "reason": errors[0]})
         found = replace(
             before,
             held_for="",
             held_bytes=0,
             held_count=0,
-            database_errors=database_errors(answer),
+            database_errors=database_errors(answer) if standing is None else _known_errors(answer, before),
             kind=kind,
             source_digest=source_digest,
             output_digest=prepared.output_digest,
@@ -363,7 +363,6 @@ class Renderer:
             cuts=tuple(map(_kept, prepared.cuts[:MAX_KEPT_CUTS])),
             cut_count=len(prepared.cuts),
         )
-        standing = self._standing(page, before, in_place, kind, prepared, started)
         if standing is not None:
             in_tree, is_same = standing
             # Where only noise differs the tree was not made of these bytes: were they remembered as its source, the
@@ -603,6 +602,15 @@ class Renderer:
         now = self._store.get(page.url)
         if now is not None and now.mtime == record.mtime:
             self._store.put(replace(now, is_dense=True))
+
+
+def _known_errors(answer: Answer, before: Record) -> tuple[str, ...]:
+    """Those of the database that are the page's own, of an answer that says what the tree says.
+
+    One that leaves nothing out now may do so when a cache of WordPress's forgets: it is not its own yet.
+    """
+    met = database_errors(answer)
+    return tuple(error for error in before.database_errors if error in met)
 
 
 def _lack_of_all(errors: tuple[str, ...], verdict: Verdict) -> Lack:

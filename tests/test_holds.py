@@ -245,6 +245,21 @@ def test_a_page_of_two_sizes_that_is_made_with_errors_of_the_database_is_not_hel
     doubting(tmp_path, test)
 
 
+def test_an_error_of_the_database_that_left_out_nothing_but_noise_excuses_none_that_does(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = html(f"{LONG} A comment.<i>0</i>")
+        await stage.render()
+        for number in range(1, 4):
+            origin.pages["/"] = refused(html(f"{LONG} A comment.<i>{number}</i>"), "comments")
+            assert told(await stage.render()) == (Outcome.UNCHANGED, "ok")
+        origin.pages["/"] = refused(html(f"{LONG}<i>4</i>"), "comments")
+        stage.store.set_due("https://example.org/", is_told=True)
+        assert told(await stage.render()) == (Outcome.KEPT, "database-error")
+        assert "A comment." in body(stage)
+
+    doubting(tmp_path, test, ignore=["<i>\\d</i>"])
+
+
 def test_a_told_page_that_leads_elsewhere_with_errors_of_the_database_stays_until_two_later_fetches_agree(
     tmp_path: Path,
 ) -> None:
