@@ -31,9 +31,9 @@ def hold(
     that; `what_then` becomes of the page if not.
     """
     # What may lack nothing agrees whatever its size: chance shows one thing or another, each time anew.
-    is_same = not lack.is_sure or is_about(lack.left_bytes, before.held_bytes)
-    agrees = before.held_for == lack.name and is_same
-    count = before.held_count + 1 if agrees else 1
+    left = lack.left_bytes if lack.is_sure else -1
+    is_same = left < 0 or (before.held_bytes >= 0 and is_about(left, before.held_bytes))
+    count = before.held_count + 1 if before.held_for == lack.name and is_same else 1
     if count > FETCHES_THAT_AGREE:
         doubt = doubt_of_shrink() if lack.is_sure else ""
         if not doubt:
@@ -46,7 +46,7 @@ def hold(
     somebody = "WordPress says that it changed (`staticify purge` says so too)"
     # A change is no reason to believe in a page that was made without what the database refused.
     word = "`staticify purge URL` names it" if lack.name == DATABASE_ERROR else somebody
-    held = replace(before, held_for=lack.name, held_bytes=lack.left_bytes, held_count=count)
+    held = replace(before, held_for=lack.name, held_bytes=left, held_count=count)
     return held, Verdict(lack.name, Outcome.KEPT, f"{lack.reason}; {until} if {word}")
 
 

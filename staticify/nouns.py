@@ -181,7 +181,7 @@ class Record:
     held_for: str = ""
     """Why an answer is held back that could go out (a verdict); empty if none is."""
     held_bytes: int = 0
-    """How much visible text it has."""
+    """How much visible text it has; -1 if it may lack nothing, and that does not matter."""
     held_count: int = 0
     """How many fetches in a row agreed on it."""
     database_errors: tuple[str, ...] = ()

@@ -260,6 +260,19 @@ def test_an_error_of_the_database_that_left_out_nothing_but_noise_excuses_none_t
     doubting(tmp_path, test, ignore=["<i>\\d</i>"])
 
 
+def test_what_a_page_must_have_is_missed_three_times_though_errors_of_the_database_came_before(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin, stage: Stage) -> None:
+        origin.pages["/"] = html(f"{LONG} Imprint.")
+        await stage.render()
+        outcomes = []
+        for text in ("Imprint. One.", "Imprint. Two.", "Three.", "Four.", "Five."):
+            origin.pages["/"] = refused(html(f"{LONG} {text}"), "posts")
+            outcomes.append((await stage.render()).outcome)
+        assert outcomes == [*[Outcome.KEPT] * 4, Outcome.PUBLISHED]
+
+    doubting(tmp_path, test, require=["text:Imprint."])
+
+
 def test_a_told_page_that_leads_elsewhere_with_errors_of_the_database_stays_until_two_later_fetches_agree(
     tmp_path: Path,
 ) -> None:
