@@ -207,7 +207,7 @@ def test_an_error_of_the_database_that_left_nothing_out_excuses_none_that_does(t
 
 
 def test_an_error_of_the_database_in_place_of_a_known_one_is_no_known_one(tmp_path: Path) -> None:
-    """What a plugin asks for of each post is not asked where no post is found. Apache makes one line of several."""
+    """What a plugin asks for of each post is not asked where none is found. A server between may join fields."""
 
     async def test(origin: ScriptedOrigin, stage: Stage) -> None:
         origin.pages["/"] = refused(html(LONG), "views")
