@@ -229,7 +229,7 @@ def print_explanation(explanation: Explanation, twice: Twice | None = None) -> N
         ("size", f"{record.size_bytes} bytes, {'densest' if record.is_dense else 'fast'} variants" if exists else ""),
         ("answer", f"status {record.status}"),
         *((f"  {name}", value) for name, value in record.headers.items()),
-        *([("  errors", f"{len(record.database_errors)} of the database")] if record.database_errors else []),
+        *(("  database", error) for error in record.database_errors),
         ("stripped", f"{counted(record.cut_count, 'range')} of the origin's bytes" if record.cut_count else "nothing"),
         *((f"  {cut.start}-{cut.end}", cut.rule) for cut in record.cuts),
         *([("  more", str(more))] if (more := record.cut_count - len(record.cuts)) else []),
