@@ -650,6 +650,21 @@ def test_explain_shows_the_first_of_many_cuts_and_how_many_there_are(tmp_path: P
     scene(tmp_path, test, strip=[".ad"])
 
 
+def test_explain_shows_what_the_database_refused_while_the_page_was_made(tmp_path: Path) -> None:
+    async def test(origin: ScriptedOrigin) -> None:
+        error = "Table 'wp.views' doesn't exist"
+        origin.pages["/a/"] = answer(html(), Staticify_Database_Error=error)
+        await staticify(tmp_path, "render", "/a/")
+        said = (await staticify(tmp_path, "explain", "/a/")).out
+        assert re.search(rf"^  database +{re.escape(error)}$", said, re.MULTILINE)
+        document = as_json(await staticify(tmp_path, "explain", "/a/", "--json"))
+        record = document["record"]
+        assert isinstance(record, dict)
+        assert record["database_errors"] == [error]
+
+    scene(tmp_path, test)
+
+
 def test_explain_shows_where_the_last_answer_leads_and_not_one_before(tmp_path: Path) -> None:
     async def test(origin: ScriptedOrigin) -> None:
         for fields in ({"Location": "/one/"}, {}):
