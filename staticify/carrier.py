@@ -15,6 +15,9 @@ from contextlib import contextmanager
 
 READ_BYTES = 64 * 1024
 """From a connection at a time, and of a body in a piece."""
+READ_BYTES_OF_FIELDS = 16 * 1024
+"""The same until the header section is there: asyncio's 256 KiB are ten thousand interim answers, which hold up
+everything for a tenth of a second."""
 _CERTIFICATES = "SSL_CERT_FILE"
 """OpenSSL's own name for the file that it reads instead of the system's."""
 
@@ -38,4 +41,4 @@ with _no_certificates():
 
 AiohttpResponseStream.CHUNK_SIZE = READ_BYTES
 
-__all__ = ("READ_BYTES", "AiohttpTransport", "aiohttp")
+__all__ = ("READ_BYTES", "READ_BYTES_OF_FIELDS", "AiohttpTransport", "aiohttp")

@@ -27,7 +27,7 @@ from staticify import __version__
 from staticify.address import Origin
 from staticify.addresses import Addresses, Turn
 from staticify.brief import brief
-from staticify.carrier import READ_BYTES, AiohttpTransport, aiohttp
+from staticify.carrier import READ_BYTES, READ_BYTES_OF_FIELDS, AiohttpTransport, aiohttp
 from staticify.config import Site
 from staticify.errors import (
     AnswerIncomplete,
@@ -603,10 +603,9 @@ class _Response(aiohttp.ClientResponse):
     """An answer whose reason phrase httpx can take: it wants UTF-8, and fails on anything else with the answer open."""
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        if connection.transport is not None:
-            # asyncio's own 256 KiB are ten thousand interim answers, which hold up everything for a tenth of a second.
-            connection.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
+        _read_at_once(connection, READ_BYTES_OF_FIELDS)
         await super().start(connection)
+        _read_at_once(connection, READ_BYTES)
         try:
             (self.reason or "").encode()
         except UnicodeEncodeError:
@@ -614,6 +613,11 @@ class _Response(aiohttp.ClientResponse):
                 self.request_info, self.history, status=self.status, message="the reason phrase is not UTF-8"
             ) from None
         return self
+
+
+def _read_at_once(connection: aiohttp.connector.Connection, most_bytes: int) -> None:
+    if connection.transport is not None:
+        connection.transport.max_size = most_bytes  # type: ignore[attr-defined]
 
 
 def _field(name: bytes, value: bytes) -> tuple[str, str]:
