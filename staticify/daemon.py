@@ -24,7 +24,7 @@ from staticify.schedule import Schedule
 from staticify.store import Store
 from staticify.tree import LINGER_SECONDS, Found, Tree
 from staticify.units import counted
-from staticify.urls import Page
+from staticify.urls import Page, parse_page
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -152,13 +152,14 @@ class Daemon:
         await asyncio.gather(*(keeper.stop(DRAIN_SECONDS) for keeper in self._keepers.values()))
 
     async def _begin(self, site: Site, standing: Iterable[tuple[Page, Found]]) -> None:
+        results = _Results()
         keeper = Keeper(
             site,
             self._tree,
             self._store,
             self._workers,
             others=sites_inside(self._config, site),
-            on_result=_Results().log,
+            on_result=results.log,
             dense_after=DENSE_AFTER_UNCHANGED,
         )
         self._keepers[site.url] = keeper
@@ -185,6 +186,7 @@ class Daemon:
                 _log_interval(keeper)
             is_first = False
             await keeper.update_list()
+            results.forget_others(keeper)
 
         self._schedule.every(site.interval_seconds, f"cycle of {site.url}", cycle)
 
@@ -407,6 +409,11 @@ class _Results:
             has_left = result.record.checked_at in {result.record.changed_at, result.record.first_seen_at}
             level = logging.WARNING if has_left else logging.DEBUG
             log.log(level, str(result.outcome), extra={**fields, "reason": result.reason})
+
+    def forget_others(self, keeper: Keeper) -> None:
+        """Forget pages that are kept no more: of one that was never published nothing would be heard again."""
+        for url in [url for url in self._said if parse_page(url) not in keeper]:
+            del self._said[url]
 
 
 @contextmanager

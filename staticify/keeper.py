@@ -487,6 +487,10 @@ class Keeper:
         """Pages that are kept."""
         return len(self._pages)
 
+    def __contains__(self, page: Page) -> bool:
+        """True if the page is kept."""
+        return page in self._pages
+
     @property
     def pending(self) -> int:
         """Pages that a change made due and that are not rendered anew yet."""
@@ -566,10 +570,7 @@ class Keeper:
                 self._schedule_next(page, result, started)
         if result.record.unlisted_at and result.outcome.is_good:
             verdict = Verdict(UNLISTED, Outcome.KEPT, f"{_UNLISTED_REASON}; removed if the next list agrees")
-            # Its answers are good: what is no failure is said once, and an error after it as well.
-            is_known = before is not None and before.verdict == UNLISTED
-            record = replace(result.record, failures=-1 if is_known else 0)
-            result = self._renderer.conclude(record, record.checked_at, verdict)
+            result = self._renderer.conclude(result.record, result.record.checked_at, verdict)
         self._report(result)
 
     def _note_done(self, page: Page, result: Result, mark: int) -> None:

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import aiofiles
 
@@ -108,6 +108,22 @@ def rules_of(site: Site, group: Group | None = None) -> Rules:
     return Rules.of(gate, site.strip, site.ignore)
 
 
+@dataclass(frozen=True, slots=True)
+class _Journey:
+    """What a journey knows from its beginning to its end."""
+
+    page: Page
+    rules: Rules
+    started: float
+    """By the wall clock."""
+    began_at: float
+    """By the monotonic clock: what was taken back since then must not go out."""
+    is_told: bool
+    """WordPress or an operator says that the page changed."""
+    is_meant: bool
+    """An operator names the page: what is found is what shall be."""
+
+
 async def read_standing(tree: Tree, place: Place, kind: Kind) -> bytes:
     """The identity variant that stands at a place. Raises OSError, FileNotFoundError if there is no such page.
 
@@ -156,7 +172,7 @@ class Renderer:
         before = self._before(page, started)
         is_told, is_meant = self._store.is_told(page.url), self._store.is_meant(page.url)
         rules = self._rules_for(page)
-        began_at = time.monotonic()
+        journey = _Journey(page, rules, started, time.monotonic(), is_told, is_meant)
         try:
             answer = await self._origin.fetch(page.raw_path)
         except OriginError as error:
@@ -178,10 +194,10 @@ class Renderer:
             and (held := hold(seen, _lack_of_all(errors, verdict), lambda: "", "removed"))
         ):
             return self.conclude(held[0], started, held[1])
-        seen, verdict = self._weighed(page, seen, started, verdict, is_told=is_told, is_meant=is_meant)
+        seen, verdict = self._weighed(journey, seen, verdict)
         if verdict.outcome is Outcome.GONE:
             doubt = "" if is_meant else await self._doubt_of_loss(page, seen, verdict)
-            return await self._workers.run(self._let_go, page, seen, started, verdict, doubt, is_meant=is_meant)
+            return await self._workers.run(self._let_go, journey, seen, verdict, doubt)
         if not verdict.is_publishable:
             return self.conclude(seen, started, verdict)
 
@@ -192,7 +208,7 @@ class Renderer:
                 return self.conclude(seen, started, Verdict(PERSONAL, Outcome.KEPT, _UNCERTAIN))
             if named:
                 bodies = (answer.body, other.body if other is not None else b"")
-                return await self._workers.run(self._refuse_personal, page, seen, started, named, bodies)
+                return await self._workers.run(self._refuse_personal, journey, seen, named, bodies)
             if named is not None:
                 seen = replace(seen, personal_at=0.0)
 
@@ -200,24 +216,21 @@ class Renderer:
         if source_digest == before.source_digest and self._is_in_place(page, before, kind_of(answer)):
             seen = replace(seen, database_errors=_known_errors(answer, before))
             result = self.conclude(seen, started, UNCHANGED)
-            await self._make_dense(page, result.record, began_at)
+            await self._make_dense(page, result.record, journey.began_at)
             return result
-        return await self._workers.run_parsing(
-            self._replace, page, seen, started, answer, source_digest, began_at, is_told=is_told, is_meant=is_meant
-        )
+        return await self._workers.run_parsing(self._replace, journey, seen, answer, source_digest)
 
-    def _weighed(
-        self, page: Page, seen: Record, started: float, verdict: Verdict, *, is_told: bool, is_meant: bool
-    ) -> tuple[Record, Verdict]:
+    def _weighed(self, journey: _Journey, seen: Record, verdict: Verdict) -> tuple[Record, Verdict]:
         """Since when a page is in doubt, and what its answer comes to: for how long it was so may matter."""
+        page, started = journey.page, journey.started
         if verdict.name == BLOCKED:
             was_blocked = seen.verdict == BLOCKED
             doubted_at = self._doubts.count_block(page.url, seen.doubted_at, started, was_so=was_blocked)
             return replace(seen, doubted_at=doubted_at), verdict
-        if verdict.name in AWAY and (is_meant or page != self.site.base):
+        if verdict.name in AWAY and (journey.is_meant or page != self.site.base):
             was_away = seen.verdict in AWAY
             is_lasting = self._doubts.count_away(page.url, seen.doubted_at, started, was_so=was_away)
-            return _away(seen, started, verdict, is_told=is_told, is_lasting=is_lasting)
+            return _away(seen, started, verdict, is_told=journey.is_told, is_lasting=is_lasting)
         return seen, verdict
 
     async def _doubt_of_loss(self, page: Page, seen: Record, verdict: Verdict) -> str:
@@ -252,15 +265,14 @@ class Renderer:
             return None
         return "" if one.body == two.body else personal_difference(*map(rules.noise.blank, (one.body, two.body)))
 
-    def _refuse_personal(
-        self, page: Page, seen: Record, started: float, named: str, bodies: tuple[bytes, bytes]
-    ) -> Result:
+    def _refuse_personal(self, journey: _Journey, seen: Record, named: str, bodies: tuple[bytes, bytes]) -> Result:
         """Refuse it. What stands in the tree goes when a second pair agrees, if it names somebody too. Blocks."""
+        page, started = journey.page, journey.started
         reason = (
             f"two anonymous fetches differ in whom they name, {named!r}: a plugin or a cache in WordPress mixes "
             "visitors up; if it is nobody, let `ignore` leave it out of comparisons"
         )
-        blank = self._rules_for(page).noise.blank
+        blank = journey.rules.noise.blank
         standing = blank(self.body_of(page))
         # What stands there may be one of the two.
         if seen.personal_at and any(named_only_in(standing, blank(body)) for body in bodies):
@@ -308,25 +320,14 @@ class Renderer:
                 self.adopt(page, found)
         return self._store.get(page.url)
 
-    def _replace(
-        self,
-        page: Page,
-        before: Record,
-        started: float,
-        answer: Answer,
-        source_digest: str,
-        began_at: float,
-        *,
-        is_told: bool,
-        is_meant: bool,
-    ) -> Result:
+    def _replace(self, journey: _Journey, before: Record, answer: Answer, source_digest: str) -> Result:
         """The second half of the journey: other bytes than those of the last good page. Blocks."""
-        rules = self._rules_for(page)
+        page, started, rules = journey.page, journey.started, journey.rules
         prepared = self._workers.parsers.prepare(answer, rules)
         if prepared.verdict.name == FORBIDDEN and self._has_forbidden(page, before.kind, rules):
             return self.remove(page, before, started, replace(prepared.verdict, outcome=Outcome.GONE))
         if prepared.verdict.outcome is Outcome.GONE:
-            return self._let_go(page, before, started, prepared.verdict, is_meant=is_meant)
+            return self._let_go(journey, before, prepared.verdict)
         if not prepared.verdict.is_publishable:
             return self.conclude(before, started, prepared.verdict)
         kind = kind_of(answer) or Kind.HTML
@@ -341,21 +342,20 @@ class Renderer:
             reason = f"{doubt.reason}; published if the next fetch agrees"
             return self.conclude(before, started, replace(doubt, reason=reason))
         standing = self._standing(page, before, in_place, kind, prepared, started)
-        is_doubtful = in_place is not None and standing is None and not is_meant
-        errors = unknown_errors(answer, before) if is_doubtful else ()
-        lack = None if is_told and not errors else self._lack(page, in_place, kind, prepared)
-        if errors:
-            lack = lack_with(errors, seen_bytes(prepared.body), lack)
+        errors = unknown_errors(answer, before) if standing is None else ()
+        doubted = errors if in_place is not None and not journey.is_meant else ()
+        lack = None if journey.is_told and not doubted else self._lack(page, in_place, kind, prepared)
+        if doubted:
+            lack = lack_with(doubted, seen_bytes(prepared.body), lack)
         if lack is not None and (held := hold(before, lack, lambda: self.brake.doubt_of_shrink(page))):
             return self.conclude(held[0], started, held[1])
-        if standing is None and (errors := unknown_errors(answer, before)):
+        if errors:
             log.warning(_MEETS_ERRORS, extra={"url": page.url, "reason": errors[0]})
         found = replace(
             before,
             held_for="",
             held_bytes=0,
             held_count=0,
-            database_errors=database_errors(answer) if standing is None else _known_errors(answer, before),
             kind=kind,
             source_digest=source_digest,
             output_digest=prepared.output_digest,
@@ -363,28 +363,28 @@ class Renderer:
             cuts=tuple(map(_kept, prepared.cuts[:MAX_KEPT_CUTS])),
             cut_count=len(prepared.cuts),
         )
-        if standing is not None:
-            in_tree, is_same = standing
-            # Where only noise differs the tree was not made of these bytes: were they remembered as its source, the
-            # short way would find them unchanged for ever, and the noise in the tree would never be replaced.
-            found = replace(
-                found,
-                source_digest=source_digest if is_same else before.source_digest,
-                mtime=in_tree.mtime,
-                size_bytes=in_tree.size_bytes,
-                changed_at=before.changed_at or in_tree.mtime,
-            )
-            return self.conclude(found, started, UNCHANGED)
-        return self._publish(page, before, found, started, prepared, began_at)
+        if standing is None:
+            return self._publish(journey, before, replace(found, database_errors=database_errors(answer)), prepared)
+        in_tree, is_same = standing
+        # Where only noise differs the tree was not made of these bytes: were they remembered as its source, the
+        # short way would find them unchanged for ever, and the noise in the tree would never be replaced.
+        found = replace(
+            found,
+            database_errors=_known_errors(answer, before),
+            source_digest=source_digest if is_same else before.source_digest,
+            mtime=in_tree.mtime,
+            size_bytes=in_tree.size_bytes,
+            changed_at=before.changed_at or in_tree.mtime,
+        )
+        return self.conclude(found, started, UNCHANGED)
 
-    def _publish(
-        self, page: Page, before: Record, found: Record, started: float, prepared: Prepared, began_at: float
-    ) -> Result:
+    def _publish(self, journey: _Journey, before: Record, found: Record, prepared: Prepared) -> Result:
         """Write a page, unless it was taken back since it was fetched. Blocks."""
+        page, started = journey.page, journey.started
         variants = encode(prepared.body)
         if self._is_retired:
             return self.conclude(before, started, _RETIRED)
-        if self._store.is_overtaken(page.url, began_at):
+        if self._store.is_overtaken(page.url, journey.began_at):
             return self.remove(page, before, started, _OVERTAKEN)
         fault, mtime = None, 0
         try:
@@ -393,7 +393,7 @@ class Renderer:
             fault = Verdict("tree-error", Outcome.KEPT, str(error))
         # Once more: it may have been taken back, and taken out, between that look and the publishing; and it may stand
         # there although its publishing failed at the last step.
-        if self._store.is_overtaken(page.url, began_at):
+        if self._store.is_overtaken(page.url, journey.began_at):
             return self.remove(page, before, started, _OVERTAKEN)
         if fault is not None:
             return self.conclude(before, started, fault)
@@ -455,14 +455,13 @@ class Renderer:
         is_recent = abs(now - (before.changed_at or found.mtime)) < MAX_NOISE_SECONDS
         return (found, False) if is_noise and is_recent else None
 
-    def _let_go(
-        self, page: Page, seen: Record, started: float, verdict: Verdict, doubt: str = "", *, is_meant: bool = False
-    ) -> Result:
+    def _let_go(self, journey: _Journey, seen: Record, verdict: Verdict, doubt: str = "") -> Result:
         """The site does not have the page any more, or not for everybody. Doubtful signs must be seen twice. Blocks.
 
         Two different signs agree as well as two of a kind, and an error between them takes nothing back. `doubt` is why
         the page stays for all that.
         """
+        page, started = journey.page, journey.started
         if _is_unconfirmed(seen, verdict):
             kept = Verdict(verdict.name, Outcome.KEPT, f"{verdict.reason}; removed if the next fetch agrees")
             return self.conclude(replace(seen, doubted_at=started), started, kept)
@@ -471,7 +470,7 @@ class Renderer:
             return self.conclude(seen, started, Verdict(verdict.name, Outcome.KEPT, reason))
         # What went because it is not for everybody stays in doubt until it is, or somebody says that it shall be so.
         is_closed = verdict.name in {NOT_PUBLIC, BLOCKED} or not seen.is_published
-        doubted_at = seen.doubted_at if is_closed and not is_meant else 0.0
+        doubted_at = seen.doubted_at if is_closed and not journey.is_meant else 0.0
         return self.remove(page, seen, started, verdict, doubted_at=doubted_at)
 
     def remove(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 Script = Callable[["Exchange"], Awaitable[None]]
 
 
@@ -43,6 +44,12 @@ def html(text: str = "hello", *, title: str = "A page", head: str = "", body_cla
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="UTF-8"><title>{title}</title>{head}</head>\n'
         f'<body class="{body_class}"><main><p>{text}</p></main></body>\n</html>\n'
     )
+
+
+def urlset(*paths: str) -> bytes:
+    """The answer that is a sitemap of some pages of example.org."""
+    entries = "".join(f"<url><loc>https://example.org{path}</loc></url>" for path in paths)
+    return answer(f'<urlset xmlns="{NAMESPACE}">{entries}</urlset>', content_type="application/xml")
 
 
 @dataclass

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from command import daemon, staticify
-from scripted_origin import Exchange, ScriptedOrigin, answer, html
+from scripted_origin import Exchange, ScriptedOrigin, answer, html, urlset
 from stage import config_of, files, marks, site_toml, until, write_config
 
 from staticify.daemon import Daemon
@@ -440,6 +440,25 @@ def test_a_listed_page_that_was_never_there_is_said_once(tmp_path: Path) -> None
                 await until(lambda: origin.paths().count("/never/") >= 3)
                 (gone,) = await running.logged(" gone ")
                 assert "url=https://example.org/never/ verdict=gone" in gone
+                assert await running.stop() == 0
+
+    asyncio.run(main())
+
+
+def test_a_page_that_is_listed_anew_is_said_anew(tmp_path: Path) -> None:
+    """It never was in the tree, so that nothing else is heard of its end."""
+
+    async def main() -> None:
+        async with origin_of(1).running() as origin:
+            origin.pages["/never/"] = answer(b"", 500)
+            origin.pages["/map.xml"] = urlset("/never/")
+            write_config(tmp_path, site_toml(origin.address, pages=["/0/"], sitemaps=["/map.xml"], interval="1s"))
+            async with daemon(tmp_path) as running:
+                await running.logged("WordPress answers 500")
+                origin.pages["/map.xml"] = urlset("/0/")
+                await running.logged("cycle site=https://example.org/ pages=1 ")
+                origin.pages["/map.xml"] = urlset("/never/")
+                await running.logged("WordPress answers 500", count=2)
                 assert await running.stop() == 0
 
     asyncio.run(main())

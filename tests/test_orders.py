@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from scripted_journal import SECRET, ScriptedJournal
-from scripted_origin import ScriptedOrigin
+from scripted_origin import ScriptedOrigin, urlset
 from stage import until
-from test_keeper import Kept, kept, urlset
+from test_keeper import Kept, kept
 
 from staticify.orders import Order, carry_out
 

@@ -58,7 +58,7 @@ function remember_scheduled_posts(): void {
 }
 
 /**
- * The posts that are scheduled for later than a moment, and for tomorrow at the latest; the next ones first.
+ * The posts that are scheduled for later than a moment, and within about two days from now; the next ones first.
  *
  * @param int $since The moment.
  * @return object[] Each with ID, post_type and post_date_gmt.
