@@ -12,6 +12,7 @@ import asyncio
 import logging
 import re
 import secrets
+import ssl
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -27,7 +28,7 @@ from staticify import __version__
 from staticify.address import Origin
 from staticify.addresses import Addresses, Turn
 from staticify.brief import brief
-from staticify.carrier import READ_BYTES, READ_BYTES_OF_FIELDS, AiohttpTransport, aiohttp
+from staticify.carrier import AiohttpTransport, aiohttp, let_no_answers_flood
 from staticify.config import Site
 from staticify.errors import (
     AnswerIncomplete,
@@ -52,6 +53,10 @@ MAX_FIELDS = 128
 connection: the two limits together are 4 MiB."""
 # What aiohttp says of a connection that failed: "ssl:default", "ssl:<ssl.SSLContext object at 0x7f...>".
 _TLS_SETTINGS = re.compile(r" ssl:(?:<[^>]*>|\w+)")
+_ON_CERTIFICATES = (
+    "It must be for the site's name; an authority of your own belongs into the system's certificates "
+    "(update-ca-certificates), or into a file that SSL_CERT_FILE names"
+)
 PIECE_BYTES = 64 * 1024
 """Of a packed body, inflated at a time: all of it at once would take twice the room of a whole body beside it."""
 _OF_A_GATEWAY = frozenset({502, 503, 504})
@@ -247,9 +252,10 @@ class OriginClient:
         # An https origin is asked by its address but shows the certificate of the public name.
         # Every address must get its turn within the deadline.
         connect_seconds = min(CONNECT_SECONDS, site.deadline_seconds / len(site.origins))
-        self._extensions: dict[str, Any] = {"timeout": {"connect": connect_seconds}}
-        if site.base.scheme == "https":
-            self._extensions["sni_hostname"] = urlsplit(site.url).hostname
+        self._extensions: dict[str, Any] = {
+            "timeout": {"connect": connect_seconds},
+            "sni_hostname": urlsplit(site.url).hostname,
+        }
         self.guard = Guard(site.concurrency, QUIET_INTERVALS * site.interval_seconds)
         self._room = asyncio.Event()
         """Set when there may be room for one more fetch."""
@@ -603,9 +609,7 @@ class _Response(aiohttp.ClientResponse):
     """An answer whose reason phrase httpx can take: it wants UTF-8, and fails on anything else with the answer open."""
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        _read_at_once(connection, READ_BYTES_OF_FIELDS)
         await super().start(connection)
-        _read_at_once(connection, READ_BYTES)
         try:
             (self.reason or "").encode()
         except UnicodeEncodeError:
@@ -613,11 +617,6 @@ class _Response(aiohttp.ClientResponse):
                 self.request_info, self.history, status=self.status, message="the reason phrase is not UTF-8"
             ) from None
         return self
-
-
-def _read_at_once(connection: aiohttp.connector.Connection, most_bytes: int) -> None:
-    if connection.transport is not None:
-        connection.transport.max_size = most_bytes  # type: ignore[attr-defined]
 
 
 def _field(name: bytes, value: bytes) -> tuple[str, str]:
@@ -650,6 +649,7 @@ def _transport(origin: Origin, site: Site) -> AiohttpTransport:
             connector = aiohttp.TCPConnector(
                 limit=connections, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=transport.ssl_context
             )
+        let_no_answers_flood(connector)
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -661,8 +661,10 @@ def _transport(origin: Origin, site: Site) -> AiohttpTransport:
             trace_configs=[_sent_once()],
         )
 
-    # Reading the system's certificates takes time: only for an origin that shows one.
-    transport = AiohttpTransport(client=session, verify=origin.scheme == "https", trust_env=False)
+    # The system's authorities, to which a host adds its own, and not those of a package. Reading them takes time: only
+    # for an origin that shows a certificate.
+    verify = ssl.create_default_context() if origin.scheme == "https" else False
+    transport = AiohttpTransport(client=session, verify=verify, trust_env=False)
     return transport
 
 
@@ -695,6 +697,13 @@ def _is_without_connection(error: Exception) -> bool:
     return isinstance(_cause_of(error), aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
 
 
+def _said_of_tls(cause: aiohttp.ClientSSLError, text: str) -> str:
+    """What is wrong with a connection that should be encrypted, and what to do."""
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return f"{text}. {_ON_CERTIFICATES}"
+    return "no TLS is spoken there: write http:// if that is meant" if "WRONG_VERSION_NUMBER" in text else text
+
+
 def _translated(error: Exception) -> OriginError:
     """The foreign error in our words."""
     cause = _cause_of(error)
@@ -710,8 +719,8 @@ def _translated(error: Exception) -> OriginError:
             return OriginUnreachable("the connection was closed before any answer")
         case aiohttp.ClientResponseError():
             return AnswerMalformed(f"not HTTP: {brief(cause.message) or text}")
-        case aiohttp.ClientConnectorSSLError() if "WRONG_VERSION_NUMBER" in text:
-            return OriginUnreachable("no TLS is spoken there: write http:// if that is meant")
+        case aiohttp.ClientSSLError():
+            return OriginUnreachable(_said_of_tls(cause, text))
         case aiohttp.ClientConnectionError() | OSError():
             return OriginUnreachable(text)
         case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.ProtocolError():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ class Exchange:
         """Send bytes as they are."""
         self.writer.write(raw)
         await self.writer.drain()
+        # Over TLS drain() does not see that the other side is gone before the event loop had its turn.
+        await asyncio.sleep(0)
 
 
 def answer(
@@ -59,6 +62,7 @@ class ScriptedOrigin:
     address: str = ""
     pages: dict[str, bytes | str | Script] = field(default_factory=dict)
     requests: list[Exchange] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     def paths(self) -> list[str]:
         """The paths asked for so far."""
@@ -105,9 +109,10 @@ class ScriptedOrigin:
             self.address = f"unix:{listen['path']}"
         else:
             host = listen.get("host", "127.0.0.1")
-            server = await asyncio.start_server(serve, host, int(listen.get("port", "0")))
+            server = await asyncio.start_server(serve, host, int(listen.get("port", "0")), ssl=self.tls)
             port = server.sockets[0].getsockname()[1]
-            self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            scheme = "http" if self.tls is None else "https"
+            self.address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         try:
             yield self
         finally:

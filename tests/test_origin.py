@@ -20,6 +20,7 @@ from typing import Any
 
 import brotli
 import pytest
+from authority import Authority
 from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import site_of, until
 
@@ -595,6 +596,82 @@ def test_nobody_there_names_every_address_that_was_tried(tmp_path: Path) -> None
             assert "ssl:" not in str(raised.value)
 
     run(test)
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    founded = Authority(tmp_path_factory.mktemp("authority"))
+    founded.found()
+    return founded
+
+
+def test_a_certificate_is_for_the_site_and_of_an_authority_that_the_system_knows(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+
+    async def test() -> None:
+        tls = authority.context()
+        async with ScriptedOrigin(pages={"/": html("safe")}, tls=tls).running() as origin:
+            # By the site's name, wherever it is asked: that is what the certificate has.
+            for url in ("https://example.org/", "http://example.org/"):
+                async with client_of(origin.address, url=url) as client:
+                    assert (await client.fetch("/")).body == html("safe").encode()
+            async with client_of(origin.address, url="https://other.example/") as client:
+                with pytest.raises(OriginUnreachable, match="must be for the site's name"):
+                    await client.fetch("/")
+
+    run(test)
+
+
+def test_a_certificate_of_an_unknown_authority_says_where_to_put_the_authority(authority: Authority) -> None:
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": html("safe")}, tls=authority.context()).running() as origin,
+            client_of(origin.address) as client,
+        ):
+            with pytest.raises(OriginUnreachable, match=r"unable to get local issuer.*\(update-ca-certificates\)"):
+                await client.fetch("/")
+            assert origin.paths() == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("is_safe", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize(
+    "flood",
+    [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"],
+    ids=["hints", "continue"],
+)
+def test_interim_answers_without_end_end_the_fetch(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, flood: bytes, *, is_safe: bool
+) -> None:
+    """Not at its deadline: to read them takes all of the process's time."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+
+    async def endless(exchange: Exchange) -> None:
+        while True:
+            await exchange.send(flood * 1000)
+
+    async def test() -> None:
+        tls = authority.context() if is_safe else None
+        async with (
+            ScriptedOrigin(pages={"/": endless, "/good/": html("good")}, tls=tls).running() as origin,
+            client_of(origin.address, deadline="60s") as client,
+        ):
+            with pytest.raises(AnswerMalformed, match="over 64 answers to one request"):
+                await client.fetch("/")
+            assert (await client.fetch("/good/")).body == html("good").encode()
+
+    run(test)
+
+
+def test_a_few_interim_answers_are_passed_over() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n" * 40
+    assert fetch(hints + answer(html("hinted"))).body == html("hinted").encode()
 
 
 # --- The answer ------------------------------------------------------------------------------------------------------

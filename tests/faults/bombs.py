@@ -2,8 +2,8 @@
 
 The origin is a process of its own, so that what it holds counts for nobody; the client's is a fresh one, whose memory
 before is that of a client at work. Four clients with a connection each are bombed at once, as a site's four fetches
-are, and each takes only so much of its own time. What may fill memory has the default deadline for it. Bodies are what
-`max_bytes` allows by default at most.
+are, two of them over TLS, and each takes only so much of its own time. What may fill memory has the default deadline
+for it. Bodies are what `max_bytes` allows by default at most.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import multiprocessing
+import os
 import random
 import socket
 import struct
@@ -27,7 +28,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import brotli
-from scripted_origin import Exchange, ScriptedOrigin, answer, html
+from authority import Authority
+from scripted_origin import Exchange, Script, ScriptedOrigin, answer, html
 from stage import site_of
 from tally import Row, Tally
 
@@ -165,6 +167,13 @@ async def interim_without_end(exchange: Exchange, chance: random.Random) -> None
         )
 
 
+async def answers_without_end(exchange: Exchange, chance: random.Random) -> None:
+    """One after the other, where one was asked for."""
+    one = answer(b"", chance.choice((200, 204, 304)), content_type="text/html")
+    while True:
+        await exchange.send(one * 500)
+
+
 async def body_without_end(exchange: Exchange, chance: random.Random) -> None:
     """Neither a length nor chunks, or a length that is far too long."""
     await exchange.send(
@@ -266,6 +275,7 @@ MISDEEDS: dict[str, Misdeed] = {
     "fields without end": fields_without_end,
     "field without end": field_without_end,
     "interim answers without end": interim_without_end,
+    "answers without end": answers_without_end,
     "body without end": body_without_end,
     "error page without end": error_without_end,
     "dripped body": partial(drip, start=HEAD + b"Content-Length: 100000\r\n\r\n", piece=b"."),
@@ -297,7 +307,7 @@ def _path_of(name: str) -> str:
     return f"/{name.replace(' ', '-')}/"
 
 
-async def _serve(ready: Connection, seed: int) -> None:
+async def _serve(ready: Connection, seed: int, authority: Authority) -> None:
     """The origin: /NUMBER/NAME is a misdeed, /slow/ a page in pieces, /together/N one that waits for N to be asked."""
     chance = random.Random(seed)
     waiting: list[asyncio.Event] = []
@@ -312,30 +322,32 @@ async def _serve(ready: Connection, seed: int) -> None:
             await exchange.send(piece)
 
     async def together(exchange: Exchange) -> None:
-        waiting.append(asyncio.Event())
+        own = asyncio.Event()
+        waiting.append(own)
         if len(waiting) == AT_ONCE:
             for one in waiting:
                 one.set()
-        own = waiting[-1]
+            waiting.clear()
         await own.wait()
         await exchange.send(answer(html("together")))
 
     # Packed beforehand: whoever packs does nothing else meanwhile.
     for coding, mebibytes in product(("gzip", "br"), BOMB_MIB):
         bomb(coding, mebibytes)
-    pages = {_path_of(name): partial(misbehave, name=name) for name in MISDEEDS}
+    pages: dict[str, bytes | str | Script] = {_path_of(name): partial(misbehave, name=name) for name in MISDEEDS}
     good = answer(GOOD)
-    scripted = ScriptedOrigin(pages={**pages, "/good/": good, "/slow/": slow, "/together/": together})
-    with tempfile.TemporaryDirectory() as directory:
-        async with scripted.running(path=str(Path(directory) / "origin")):
-            ready.send(scripted.address)
-            # Until the other end of the pipe is closed, with the client's process at the latest.
-            while not await asyncio.to_thread(ready.poll, 0.2):
-                scripted.requests.clear()
+    pages |= {"/good/": good, "/slow/": slow, "/together/": together}
+    plain, safe = ScriptedOrigin(pages=pages), ScriptedOrigin(pages=pages, tls=authority.context())
+    async with plain.running(path=str(authority.directory / "origin")), safe.running():
+        ready.send((plain.address, safe.address))
+        # Until the other end of the pipe is closed, with the client's process at the latest.
+        while not await asyncio.to_thread(ready.poll, 0.2):
+            plain.requests.clear()
+            safe.requests.clear()
 
 
-def _origin(ready: Connection, seed: int) -> None:
-    asyncio.run(_serve(ready, seed))
+def _origin(ready: Connection, seed: int, authority: Authority) -> None:
+    asyncio.run(_serve(ready, seed, authority))
 
 
 # --- What the client makes of it -------------------------------------------------------------------------------------
@@ -362,10 +374,11 @@ def run(count: int, seed: int) -> Bombed:
 
 
 @contextmanager
-def _running_origin(seed: int) -> Iterator[str]:
+def _running_origin(seed: int, authority: Authority) -> Iterator[tuple[str, str]]:
+    """A unix socket, and an address that speaks TLS."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_origin, args=(theirs, seed))
+    process = context.Process(target=_origin, args=(theirs, seed, authority))
     process.start()
     theirs.close()
     try:
@@ -379,13 +392,19 @@ def _running_origin(seed: int) -> Iterator[str]:
 
 def _bombed(result: Connection, count: int, seed: int) -> None:
     tally = Bombed()
-    with _running_origin(seed) as address:
-        asyncio.run(_bomb(address, count, seed, tally))
-        asyncio.run(_cancel(address, CANCELLATIONS_FOR_EACH * count, seed, tally))
+    with tempfile.TemporaryDirectory() as directory:
+        authority = Authority(Path(directory))
+        authority.found()
+        # This process is the client's alone.
+        os.environ["SSL_CERT_FILE"] = str(authority.certificate)
+        with _running_origin(seed, authority) as addresses:
+            asyncio.run(_bomb(addresses, count, seed, tally))
+            for number, address in enumerate(addresses, 1):
+                asyncio.run(_cancel(address, CANCELLATIONS_FOR_EACH * count * number // 2, seed, tally))
     result.send(tally)
 
 
-async def _bomb(address: str, count: int, seed: int, tally: Bombed) -> None:
+async def _bomb(addresses: tuple[str, str], count: int, seed: int, tally: Bombed) -> None:
     chance = random.Random(seed)
     names = list(islice(cycle(MISDEEDS), count))
     chance.shuffle(names)
@@ -394,7 +413,7 @@ async def _bomb(address: str, count: int, seed: int, tally: Bombed) -> None:
             OriginClient(site_of(address, concurrency=1, deadline=f"{seconds * 1000:.0f}ms"))
             for seconds in (DEADLINE_SECONDS, LONG_DEADLINE_SECONDS)
         )
-        for _ in range(AT_ONCE)
+        for address in addresses * (AT_ONCE // 2)
     ]
     clients = [client for pair in pairs for client in pair]
     # As the fetches of one client, which takes turns with large bodies; but none waits for a slot, which takes time.

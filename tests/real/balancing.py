@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import ssl
-import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -172,56 +170,3 @@ def request(path: str = "/x/", method: str = "GET", host: str = HOST, **fields: 
         named["Content-Length"] = "0"
     lines = "".join(f"{name}: {text}\r\n" for name, text in named.items())
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority of our own."""
-
-    directory: Path
-
-    @property
-    def certificate(self) -> Path:
-        return self.directory / "ca.pem"
-
-    def found(self) -> None:
-        self._openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=Local CA",
-            "-days", "2", "-keyout", self.directory / "ca.key", "-out", self.certificate,
-        )  # fmt: skip
-
-    def issue(self, lineage: Path) -> None:
-        """A new certificate for HOST, the way certbot lays it down."""
-        lineage.mkdir(parents=True, exist_ok=True)
-        certificate_request = self.directory / "request.pem"
-        self._openssl(
-            "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={HOST}",
-            "-keyout", lineage / "privkey.pem", "-out", certificate_request,
-        )  # fmt: skip
-        extensions = self.directory / "extensions"
-        extensions.write_text(f"subjectAltName=DNS:{HOST}\n")
-        self._openssl(
-            "x509", "-req", "-in", certificate_request, "-CA", self.certificate, "-CAkey", self.directory / "ca.key",
-            "-CAcreateserial", "-days", "1", "-extfile", extensions, "-out", lineage / "fullchain.pem",
-        )  # fmt: skip
-
-    def serial_of(self, file: Path) -> str:
-        return self._openssl("x509", "-in", file, "-noout", "-serial").strip().removeprefix("serial=")
-
-    def connect(self, port: int) -> ssl.SSLSocket:
-        """A connection over TLS to HOST, whose certificate is checked."""
-        context = ssl.create_default_context(cafile=str(self.certificate))
-        return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20), server_hostname=HOST)
-
-    def presented(self, port: int) -> str:
-        """The serial number of the certificate that a new visitor sees."""
-        with closing(self.connect(port)) as client:
-            certificate = client.getpeercert()
-            assert certificate is not None
-            return str(certificate["serialNumber"])
-
-    @staticmethod
-    def _openssl(*arguments: str | Path) -> str:
-        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout

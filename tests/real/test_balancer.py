@@ -20,8 +20,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from authority import Authority
 
-from real.balancing import HOST, Authority, HAProxy, Machine, OneWorker, next_answer, request, send, write_config
+from real.balancing import HOST, HAProxy, Machine, OneWorker, next_answer, request, send, write_config
 from real.fronts import Apache, Caddy, Front
 from real.helpers import Reply, free_ports, wait_for
 from staticify.encode import encode
@@ -268,7 +269,7 @@ def test_no_machine_at_all_is_a_short_503(pool: Pool) -> None:
 
 
 def test_haproxy_accepts_what_deploy_holds(directory: Path) -> None:
-    authority = Authority(directory)
+    authority = Authority(directory, HOST)
     authority.found()
     certificates = directory / "certs"
     authority.issue(certificates)
@@ -324,7 +325,7 @@ def seed(directory: Path, machines: list[Machine], running: list[Front]) -> Seed
 
 def make_seed(directory: Path, machines: list[Machine], running: list[Front], **front: object) -> Seed:
     tls_port, plain_port, *edge_ports = free_ports(4)
-    authority = Authority(directory)
+    authority = Authority(directory, HOST)
     authority.found()
     lineage = directory / "live" / HOST
     authority.issue(lineage)
@@ -662,7 +663,7 @@ def make_tls(
         seed = make_seed(directory, machines, running, hsts=hsts)
         return Tls(seed.balancer, seed.wordpress, seed.tls_port, seed.plain_port, seed.authority, seed.lineage)
     port, plain_port, *more = free_ports(3)
-    authority = Authority(directory)
+    authority = Authority(directory, HOST)
     authority.found()
     lineage = directory / "live" / HOST
     authority.issue(lineage)
