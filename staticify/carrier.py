@@ -6,24 +6,28 @@ aiohttp reads all of the system's certificates twice as it is imported, for two 
 The transport hands a body on in pieces of 16 KiB: what was read at once is cut up, copied, and sent through five
 coroutines piece by piece, which took a tenth of the fetch of a page of 128 KiB.
 
-What asyncio reads at once, up to 256 KiB, whatever a socket's buffer and TLS have, may be ten thousand answers to one
-request: to read them held up everything for a tenth of a second, and over TLS for a third.
+A connection that brings more than one answer to one request is given up. aiohttp hands a connection back as soon as a
+body is whole, and takes what comes behind it for the answer to the next request: another page's. And what asyncio reads
+at once, up to 256 KiB, may be ten thousand interim answers, which held up everything for a tenth of a second, over TLS
+for a third.
 """
 
 from __future__ import annotations
 
 import asyncio
+import http
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 BODY_BYTES = 64 * 1024
 """Of a body in a piece."""
 PARSED_BYTES = 16 * 1024
 """Given to the parser at a time: some 600 of the shortest answers, which take it 7 ms."""
-MAX_UNREAD_ANSWERS = 64
-"""Of one connection. A server has one for each request, after few interim ones (RFC 9110, 15.2)."""
+MAX_INTERIM_ANSWERS = 64
+"""To one request (RFC 9110, 15.2). Servers send one or two."""
 _CERTIFICATES = "SSL_CERT_FILE"
 """OpenSSL's own name for the file that it reads instead of the system's."""
 
@@ -43,30 +47,74 @@ def _no_certificates() -> Iterator[None]:
 with _no_certificates():
     import aiohttp
     from aiohttp.client_proto import ResponseHandler
-    from aiohttp.http_exceptions import HttpProcessingError
+    from aiohttp.http import RawResponseMessage
+    from aiohttp.streams import StreamReader
     from httpx_aiohttp import AiohttpTransport
     from httpx_aiohttp.transport import AiohttpResponseStream
 
 AiohttpResponseStream.CHUNK_SIZE = BODY_BYTES
 
 
+class AnswerBroken(aiohttp.ClientError):
+    """What came is not one answer to one request."""
+
+
 class _Handler(ResponseHandler):
-    """Gives up on a server that sends answers without end."""
+    """One connection, which has one answer for each request, and ends otherwise."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._interim_answers = 0
+        self._answer: StreamReader | None = None
+        """The body of the answer to the last request, which is not interim, once its header section is there."""
+        self._surplus = ""
+
+    def set_response_params(self, **params: Any) -> None:
+        """Expect an answer."""
+        self._interim_answers, self._answer = 0, None
+        super().set_response_params(**params)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Take an answer from the parser, whose body may be still to come."""
+        message, body = data
+        if self._answer is not None:
+            self._surplus = "another answer behind the answer"
+        elif 100 <= message.code < 200 and message.code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self._interim_answers += 1
+            if self._interim_answers > MAX_INTERIM_ANSWERS:
+                self._surplus = f"over {MAX_INTERIM_ANSWERS} interim answers"
+        else:
+            self._answer = body
+        super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what came, piece by piece."""
+        """Give the parser what came, in pieces. Empty data has it go on with what it was given."""
         for start in range(0, max(1, len(data)), PARSED_BYTES):
-            super().data_received(data[start : start + PARSED_BYTES])
-            if len(self) > MAX_UNREAD_ANSWERS:
-                if self.transport is not None:
-                    self.transport.abort()
-                self.set_exception(HttpProcessingError(message=f"over {MAX_UNREAD_ANSWERS} answers to one request"))
-            if self.exception() is not None:
+            piece = data[start : start + PARSED_BYTES]
+            # Line ends behind a body are an old habit (RFC 9112, 2.2).
+            if self._answer is not None and self._answer.is_eof() and piece.strip(b"\r\n"):
+                self._surplus = self._surplus or "more than the answer"
+            if not self._surplus:
+                super().data_received(piece)
+            fault = self.exception()
+            if fault is not None or self._surplus:
+                self._give_up(AnswerBroken(getattr(fault, "message", "") or self._surplus or str(fault)))
                 return
 
+    def _give_up(self, error: AnswerBroken) -> None:
+        """End the connection, and whoever waits for an answer or reads one. aiohttp tells one of the two."""
+        self.force_close()
+        # One that aiohttp has closed already is closing, and over TLS could not be ended twice.
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
+        if self.exception() is None:
+            self.set_exception(error)
+        if self._answer is not None:
+            self._answer.set_exception(error)
 
-def let_no_answers_flood(connector: aiohttp.BaseConnector) -> None:
-    """Have the connections of a connector end where a server sends answers without end.
+
+def expect_one_answer(connector: aiohttp.BaseConnector) -> None:
+    """Have the connections of a connector end that bring more than one answer to one request.
 
     aiohttp has no other place to say so than what it keeps to itself: a test sees whether it still does.
     """
@@ -74,4 +122,4 @@ def let_no_answers_flood(connector: aiohttp.BaseConnector) -> None:
     connector._factory = partial(handler, loop=asyncio.get_running_loop())  # noqa: SLF001
 
 
-__all__ = ("AiohttpTransport", "aiohttp", "let_no_answers_flood")
+__all__ = ("AiohttpTransport", "AnswerBroken", "aiohttp", "expect_one_answer")

@@ -382,8 +382,8 @@ class Site(_Table):
         min_length=1,
         max_length=16,
         description="Where WordPress itself answers, past the front end: http://HOST:PORT, https://HOST:PORT or "
-        "unix:/PATH. Several are tried in order. With https the certificate must be for the host of url, by an "
-        "authority that this machine knows. Without it, the address of url.",
+        "unix:/PATH. Several are tried in order. The certificate of https:// must be for the host of url, "
+        "by an authority that this machine knows. Without it, the address of url.",
     )
     interval_seconds: _Duration = Field(
         default=60.0,

@@ -24,7 +24,7 @@ from staticify.schedule import Schedule
 from staticify.store import Store
 from staticify.tree import LINGER_SECONDS, Found, Tree
 from staticify.units import counted
-from staticify.urls import Page, parse_page
+from staticify.urls import Page
 from staticify.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class Daemon:
                 _log_interval(keeper)
             is_first = False
             await keeper.update_list()
-            results.forget_others(keeper)
+            results.forget_unknown(self._store)
 
         self._schedule.every(site.interval_seconds, f"cycle of {site.url}", cycle)
 
@@ -410,9 +410,9 @@ class _Results:
             level = logging.WARNING if has_left else logging.DEBUG
             log.log(level, str(result.outcome), extra={**fields, "reason": result.reason})
 
-    def forget_others(self, keeper: Keeper) -> None:
-        """Forget pages that are kept no more: of one that was never published nothing would be heard again."""
-        for url in [url for url in self._said if parse_page(url) not in keeper]:
+    def forget_unknown(self, store: Store) -> None:
+        """Forget pages of which there is no record any more: nothing would be heard of them again."""
+        for url in [url for url in self._said if store.get(url) is None]:
             del self._said[url]
 
 

@@ -22,7 +22,7 @@ from staticify.losses import ALWAYS
 from staticify.nouns import Answer, OriginState, Outcome, Record, Result, Verdict
 from staticify.origin import OriginClient
 from staticify.queue import FOREMOST, URGENT, Queue
-from staticify.render import Renderer
+from staticify.render import UNLISTED, Renderer
 from staticify.store import MEANT_SECONDS, Store
 from staticify.tags import TagIndex, is_concerned, is_from_visitors
 from staticify.timetable import SHORTEST, Timetable
@@ -32,7 +32,6 @@ from staticify.workers import PARSER_BUSY, Workers
 
 log = logging.getLogger(__name__)
 
-UNLISTED = "unlisted"
 _UNLISTED_REASON = "neither the configuration nor a sitemap lists this page any more"
 COMMENT_SECONDS = 10.0
 """A page is rendered for comments once in this time at most."""
@@ -486,10 +485,6 @@ class Keeper:
     def __len__(self) -> int:
         """Pages that are kept."""
         return len(self._pages)
-
-    def __contains__(self, page: Page) -> bool:
-        """True if the page is kept."""
-        return page in self._pages
 
     @property
     def pending(self) -> int:

@@ -28,7 +28,7 @@ from staticify import __version__
 from staticify.address import Origin
 from staticify.addresses import Addresses, Turn
 from staticify.brief import brief
-from staticify.carrier import AiohttpTransport, aiohttp, let_no_answers_flood
+from staticify.carrier import AiohttpTransport, AnswerBroken, aiohttp, expect_one_answer
 from staticify.config import Site
 from staticify.errors import (
     AnswerIncomplete,
@@ -54,8 +54,8 @@ connection: the two limits together are 4 MiB."""
 # What aiohttp says of a connection that failed: "ssl:default", "ssl:<ssl.SSLContext object at 0x7f...>".
 _TLS_SETTINGS = re.compile(r" ssl:(?:<[^>]*>|\w+)")
 _ON_CERTIFICATES = (
-    "It must be for the site's name; an authority of your own belongs into the system's certificates "
-    "(update-ca-certificates), or into a file that SSL_CERT_FILE names"
+    "It must be for the site's name, by an authority that this machine knows (package ca-certificates); one of your "
+    "own belongs among the system's (update-ca-certificates), or into a file that SSL_CERT_FILE names"
 )
 PIECE_BYTES = 64 * 1024
 """Of a packed body, inflated at a time: all of it at once would take twice the room of a whole body beside it."""
@@ -252,10 +252,9 @@ class OriginClient:
         # An https origin is asked by its address but shows the certificate of the public name.
         # Every address must get its turn within the deadline.
         connect_seconds = min(CONNECT_SECONDS, site.deadline_seconds / len(site.origins))
-        self._extensions: dict[str, Any] = {
-            "timeout": {"connect": connect_seconds},
-            "sni_hostname": urlsplit(site.url).hostname,
-        }
+        self._extensions: dict[str, Any] = {"timeout": {"connect": connect_seconds}}
+        if site.base.scheme == "https":
+            self._extensions["sni_hostname"] = urlsplit(site.url).hostname
         self.guard = Guard(site.concurrency, QUIET_INTERVALS * site.interval_seconds)
         self._room = asyncio.Event()
         """Set when there may be room for one more fetch."""
@@ -649,7 +648,7 @@ def _transport(origin: Origin, site: Site) -> AiohttpTransport:
             connector = aiohttp.TCPConnector(
                 limit=connections, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=transport.ssl_context
             )
-        let_no_answers_flood(connector)
+        expect_one_answer(connector)
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -717,8 +716,8 @@ def _translated(error: Exception) -> OriginError:
             return OriginTimeout(text)
         case aiohttp.ServerDisconnectedError():
             return OriginUnreachable("the connection was closed before any answer")
-        case aiohttp.ClientResponseError():
-            return AnswerMalformed(f"not HTTP: {brief(cause.message) or text}")
+        case aiohttp.ClientResponseError() | AnswerBroken():
+            return AnswerMalformed(f"not HTTP: {brief(getattr(cause, 'message', '')) or text}")
         case aiohttp.ClientSSLError():
             return OriginUnreachable(_said_of_tls(cause, text))
         case aiohttp.ClientConnectionError() | OSError():

@@ -52,6 +52,8 @@ DENSE_AFTER_UNCHANGED = 3
 MAX_DENSE_BYTES = 256 * 1024
 """Larger pages keep their fast variants: this much takes a third of a second, and nobody can stop a compressor."""
 
+UNLISTED = "unlisted"
+"""The verdict on a page that stands, and that neither the configuration nor a sitemap lists any more."""
 # Outcomes of a single answer that may be a passing fault: the page goes when the next journey agrees.
 _NEEDS_CONFIRMATION = frozenset({MOVED, NOT_PUBLIC, BLOCKED, "password", "do-not-cache"})
 # What WordPress may answer for a page that it does not find because its database refused something.
@@ -549,7 +551,8 @@ class Renderer:
             outcome=verdict.outcome,
             verdict=verdict.name,
             reason=verdict.reason,
-            failures=0 if is_right else record.failures + 1,
+            # What is listed no more answers well.
+            failures=0 if is_right or verdict.name == UNLISTED else record.failures + 1,
             doubted_at=0.0 if is_good else record.doubted_at,
             location="" if is_good else record.location,
             held_for="" if is_good else record.held_for,

@@ -7,13 +7,14 @@ import gzip
 import logging
 import random
 import socket
+import ssl
 import struct
 import time
 import tracemalloc
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,14 @@ async def client_of(origin: str | list[str], **keys: Any) -> AsyncIterator[Origi
         await client.aclose()
 
 
-def fetch(script: bytes | str | Script, **keys: Any) -> Answer:
+def fetch(script: bytes | str | Script, *, tls: ssl.SSLContext | None = None, **keys: Any) -> Answer:
     """One fetch of a page that is answered so."""
 
     async def run() -> Answer:
-        async with ScriptedOrigin(pages={"/": script}).running() as origin, client_of(origin.address, **keys) as client:
+        async with (
+            ScriptedOrigin(pages={"/": script}, tls=tls).running() as origin,
+            client_of(origin.address, **keys) as client,
+        ):
             return await client.fetch("/")
 
     return asyncio.run(run())
@@ -617,9 +621,8 @@ def test_a_certificate_is_for_the_site_and_of_an_authority_that_the_system_knows
         tls = authority.context()
         async with ScriptedOrigin(pages={"/": html("safe")}, tls=tls).running() as origin:
             # By the site's name, wherever it is asked: that is what the certificate has.
-            for url in ("https://example.org/", "http://example.org/"):
-                async with client_of(origin.address, url=url) as client:
-                    assert (await client.fetch("/")).body == html("safe").encode()
+            async with client_of(origin.address) as client:
+                assert (await client.fetch("/")).body == html("safe").encode()
             async with client_of(origin.address, url="https://other.example/") as client:
                 with pytest.raises(OriginUnreachable, match="must be for the site's name"):
                     await client.fetch("/")
@@ -640,38 +643,96 @@ def test_a_certificate_of_an_unknown_authority_says_where_to_put_the_authority(a
     run(test)
 
 
-@pytest.mark.parametrize("is_safe", [False, True], ids=["plain", "TLS"])
-@pytest.mark.parametrize(
-    "flood",
-    [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"],
-    ids=["hints", "continue"],
-)
-def test_interim_answers_without_end_end_the_fetch(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch, flood: bytes, *, is_safe: bool
-) -> None:
-    """Not at its deadline: to read them takes all of the process's time."""
+# --- One answer to one request ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def tls(request: pytest.FixtureRequest, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext | None:
+    """What the origin of a test speaks, which reads otherwise by what asyncio does."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    return authority.context() if request.param == "TLS" else None
+
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+LONG_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 4200 + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("flood", [HINTS * 500, LONG_HINTS, b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_interim_answers_without_end_end_the_fetch(flood: bytes, tls: ssl.SSLContext | None) -> None:
+    """Not at its deadline: to read them takes all of the process's time."""
 
     async def endless(exchange: Exchange) -> None:
         while True:
-            await exchange.send(flood * 1000)
+            await exchange.send(flood)
 
     async def test() -> None:
-        tls = authority.context() if is_safe else None
         async with (
             ScriptedOrigin(pages={"/": endless, "/good/": html("good")}, tls=tls).running() as origin,
             client_of(origin.address, deadline="60s") as client,
         ):
-            with pytest.raises(AnswerMalformed, match="over 64 answers to one request"):
+            with pytest.raises(AnswerMalformed, match="not HTTP: over 64 interim answers"):
                 await client.fetch("/")
             assert (await client.fetch("/good/")).body == html("good").encode()
 
     run(test)
 
 
-def test_a_few_interim_answers_are_passed_over() -> None:
-    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n" * 40
-    assert fetch(hints + answer(html("hinted"))).body == html("hinted").encode()
+@pytest.mark.parametrize("framing", ["length", "close"])
+def test_what_comes_behind_too_many_interim_answers_is_no_page(framing: str, tls: ssl.SSLContext | None) -> None:
+    """All of it may be there at once, and must not end where it was given up."""
+    page = html("x" * 40_000).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+    length = b"Content-Length: %d\r\n" % len(page) if framing == "length" else b""
+    with pytest.raises(AnswerMalformed, match="not HTTP: over 64 interim answers"):
+        fetch(sends(HINTS * 70 + head + length + b"\r\n" + page), tls=tls)
+
+
+def test_a_few_interim_answers_are_passed_over(tls: ssl.SSLContext | None) -> None:
+    assert fetch(HINTS * 40 + answer(html("hinted")), tls=tls).body == html("hinted").encode()
+
+
+@pytest.mark.parametrize(
+    "surplus", [answer(html("smuggled")), b"HTTP/1.1 200 OK\r\nX-Half: ", b"garbage", b"x" * 40_000]
+)
+@pytest.mark.parametrize("size", [100, 40_000])
+def test_what_comes_behind_an_answer_is_not_the_next_pages(
+    surplus: bytes, size: int, tls: ssl.SSLContext | None
+) -> None:
+    """aiohttp gives the connection back at the body's end, and reads on."""
+    first, second = html("first" * size), html("second")
+
+    async def late(exchange: Exchange) -> None:
+        exchange.is_last = False
+        await exchange.send(answer(first)[:-20])
+        await asyncio.sleep(0.02)
+        await exchange.send(first.encode()[-20:] + surplus)
+
+    async def test() -> None:
+        async with (
+            ScriptedOrigin(pages={"/": late, "/b/": second}, tls=tls).running() as origin,
+            client_of(origin.address, concurrency=1) as client,
+        ):
+            for _ in range(3):
+                with suppress(AnswerMalformed):
+                    assert (await client.fetch("/")).body == first.encode()
+                assert (await client.fetch("/b/")).body == second.encode()
+
+    run(test)
+
+
+@pytest.mark.parametrize("surplus", [answer(html("smuggled")), b"garbage", b"x" * 40_000])
+def test_an_answer_with_more_behind_it_is_none(surplus: bytes, tls: ssl.SSLContext | None) -> None:
+    """A length that is too short cuts a page off. Line ends behind it are no more than a habit."""
+    for page in (html("short"), html("x" * 40_000)):
+        with pytest.raises(AnswerMalformed, match="not HTTP"):
+            fetch(sends(answer(page) + surplus), tls=tls)
+        assert fetch(sends(answer(page) + b"\r\n\r\n"), tls=tls).body == page.encode()
+
+
+@pytest.mark.parametrize("size", [0x1000, 0x5000, 0x50000])
+def test_an_error_in_the_framing_ends_a_body_that_has_begun(size: int, tls: ssl.SSLContext | None) -> None:
+    with pytest.raises(AnswerMalformed, match="not HTTP"):
+        fetch(sends(CHUNKED + b"%x\r\n" % size + b"y" * size + b"\r\nzz\r\n", then=5), deadline="60s", tls=tls)
 
 
 # --- The answer ------------------------------------------------------------------------------------------------------

@@ -228,8 +228,13 @@ async def two_framings(exchange: Exchange, chance: random.Random) -> None:
 
 
 async def smuggles(exchange: Exchange, chance: random.Random) -> None:
-    """A second answer that nobody asked for, behind the first."""
-    await exchange.send(answer(html("first")) + answer(html("smuggled")) * chance.choice((1, 50)))
+    """A second answer that nobody asked for, behind the first, whose end the client may be waiting for."""
+    first = answer(html("first"))
+    cut = chance.choice((0, len(first) - 20))
+    await exchange.send(first[:cut])
+    await asyncio.sleep(chance.choice((0, 0.01)))
+    await exchange.send(first[cut:] + answer(html("smuggled")) * chance.choice((1, 50)))
+    exchange.is_last = False
 
 
 async def redirects(exchange: Exchange, chance: random.Random) -> None:
