@@ -15,12 +15,16 @@ for a third.
 from __future__ import annotations
 
 import asyncio
-import http
+import logging
 import os
-from collections.abc import Iterator
+import select
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 BODY_BYTES = 64 * 1024
 """Of a body in a piece."""
@@ -28,6 +32,8 @@ PARSED_BYTES = 16 * 1024
 """Given to the parser at a time: some 600 of the shortest answers, which take it 7 ms."""
 MAX_INTERIM_ANSWERS = 64
 """To one request (RFC 9110, 15.2). Servers send one or two."""
+_TIMED_OUT = "408 of a connection that was not used"
+"""A server's good-bye (RFC 9110, 15.5.9), which is no answer to anything."""
 _CERTIFICATES = "SSL_CERT_FILE"
 """OpenSSL's own name for the file that it reads instead of the system's."""
 
@@ -59,15 +65,42 @@ class AnswerBroken(aiohttp.ClientError):
     """What came is not one answer to one request."""
 
 
+class _Care:
+    """What the connections to one address know of each other."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.is_used_once = False
+        """A server that sent more than one answer will do so again, and maybe when the next request is on its way."""
+
+    def take(self, surplus: str) -> None:
+        """Have each connection be used once from now on."""
+        if not self.is_used_once:
+            said = {"origin": self._address, "reason": surplus}
+            log.warning("not one answer to one request: each connection is used once from now on", extra=said)
+        self.is_used_once = True
+
+
 class _Handler(ResponseHandler):
     """One connection, which has one answer for each request, and ends otherwise."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, care: _Care) -> None:
         super().__init__(loop)
+        self._care = care
         self._interim_answers = 0
         self._answer: StreamReader | None = None
         """The body of the answer to the last request, which is not interim, once its header section is there."""
         self._surplus = ""
+        self._is_given_up = False
+
+    @property
+    def should_close(self) -> bool:
+        """True if no other request may use it."""
+        return self._care.is_used_once or super().should_close
+
+    def is_connected(self) -> bool:
+        """True if it can be used. Whatever has come after an answer is no answer to the next request."""
+        return super().is_connected() and not (self._is_answered() and _has_come(self.transport))
 
     def set_response_params(self, **params: Any) -> None:
         """Expect an answer."""
@@ -78,8 +111,9 @@ class _Handler(ResponseHandler):
         """Take an answer from the parser, whose body may be still to come."""
         message, body = data
         if self._answer is not None:
-            self._surplus = "another answer behind the answer"
-        elif 100 <= message.code < 200 and message.code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            is_good_bye = message.code == HTTPStatus.REQUEST_TIMEOUT
+            self._surplus = _TIMED_OUT if is_good_bye else "another answer behind the answer"
+        elif 100 <= message.code < 200 and message.code != HTTPStatus.SWITCHING_PROTOCOLS:
             self._interim_answers += 1
             if self._interim_answers > MAX_INTERIM_ANSWERS:
                 self._surplus = f"over {MAX_INTERIM_ANSWERS} interim answers"
@@ -90,36 +124,55 @@ class _Handler(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """Give the parser what came, in pieces. Empty data has it go on with what it was given."""
         for start in range(0, max(1, len(data)), PARSED_BYTES):
+            if self._is_given_up:
+                return
             piece = data[start : start + PARSED_BYTES]
             # Line ends behind a body are an old habit (RFC 9112, 2.2).
-            if self._answer is not None and self._answer.is_eof() and piece.strip(b"\r\n"):
-                self._surplus = self._surplus or "more than the answer"
+            if self._is_answered() and piece.strip(b"\r\n"):
+                self._surplus = self._surplus or (_TIMED_OUT if piece[8:13] == b" 408 " else "more than the answer")
             if not self._surplus:
                 super().data_received(piece)
             fault = self.exception()
-            if fault is not None or self._surplus:
-                self._give_up(AnswerBroken(getattr(fault, "message", "") or self._surplus or str(fault)))
-                return
+            if self._surplus or fault is not None:
+                self._give_up(getattr(fault, "message", "") or self._surplus or str(fault))
 
-    def _give_up(self, error: AnswerBroken) -> None:
+    def _is_answered(self) -> bool:
+        return self._answer is not None and self._answer.is_eof()
+
+    def _give_up(self, fault: str) -> None:
         """End the connection, and whoever waits for an answer or reads one. aiohttp tells one of the two."""
+        self._is_given_up = True
         self.force_close()
-        # One that aiohttp has closed already is closing, and over TLS could not be ended twice.
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is not None:
             self.transport.abort()
+        if self._surplus == _TIMED_OUT:
+            return
+        if self._surplus:
+            self._care.take(self._surplus)
+        error = AnswerBroken(fault)
         if self.exception() is None:
             self.set_exception(error)
         if self._answer is not None:
             self._answer.set_exception(error)
 
 
-def expect_one_answer(connector: aiohttp.BaseConnector) -> None:
-    """Have the connections of a connector end that bring more than one answer to one request.
+def _has_come(transport: asyncio.BaseTransport | None) -> bool:
+    """True if there is something to read, or the end."""
+    connection = transport.get_extra_info("socket") if transport is not None else None
+    if connection is None:
+        return False
+    look = select.poll()
+    look.register(connection, select.POLLIN)
+    return bool(look.poll(0))
+
+
+def expect_one_answer(connector: aiohttp.BaseConnector, address: str) -> None:
+    """Have the connections of a connector, all to one address, end that bring more than one answer to one request.
 
     aiohttp has no other place to say so than what it keeps to itself: a test sees whether it still does.
     """
-    handler: type[ResponseHandler] = _Handler
-    connector._factory = partial(handler, loop=asyncio.get_running_loop())  # noqa: SLF001
+    handler: Callable[..., ResponseHandler] = _Handler
+    connector._factory = partial(handler, loop=asyncio.get_running_loop(), care=_Care(address))  # noqa: SLF001
 
 
 __all__ = ("AiohttpTransport", "AnswerBroken", "aiohttp", "expect_one_answer")

@@ -253,8 +253,8 @@ class OriginClient:
         # Every address must get its turn within the deadline.
         connect_seconds = min(CONNECT_SECONDS, site.deadline_seconds / len(site.origins))
         self._extensions: dict[str, Any] = {"timeout": {"connect": connect_seconds}}
-        if site.base.scheme == "https":
-            self._extensions["sni_hostname"] = urlsplit(site.url).hostname
+        # Whoever speaks TLS there shows the certificate of the site, wherever it is asked.
+        self._extensions["sni_hostname"] = urlsplit(site.url).hostname
         self.guard = Guard(site.concurrency, QUIET_INTERVALS * site.interval_seconds)
         self._room = asyncio.Event()
         """Set when there may be room for one more fetch."""
@@ -648,7 +648,7 @@ def _transport(origin: Origin, site: Site) -> AiohttpTransport:
             connector = aiohttp.TCPConnector(
                 limit=connections, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=transport.ssl_context
             )
-        expect_one_answer(connector)
+        expect_one_answer(connector, str(origin))
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

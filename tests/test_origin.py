@@ -621,8 +621,9 @@ def test_a_certificate_is_for_the_site_and_of_an_authority_that_the_system_knows
         tls = authority.context()
         async with ScriptedOrigin(pages={"/": html("safe")}, tls=tls).running() as origin:
             # By the site's name, wherever it is asked: that is what the certificate has.
-            async with client_of(origin.address) as client:
-                assert (await client.fetch("/")).body == html("safe").encode()
+            for url in ("https://example.org/", "http://example.org/"):
+                async with client_of(origin.address, url=url) as client:
+                    assert (await client.fetch("/")).body == html("safe").encode()
             async with client_of(origin.address, url="https://other.example/") as client:
                 with pytest.raises(OriginUnreachable, match="must be for the site's name"):
                     await client.fetch("/")
@@ -718,6 +719,66 @@ def test_what_comes_behind_an_answer_is_not_the_next_pages(
                 assert (await client.fetch("/b/")).body == second.encode()
 
     run(test)
+
+
+@pytest.mark.parametrize("gap", [0.0002, 0.0005, 0.005])
+def test_a_server_that_sent_two_answers_gets_each_connection_once(
+    gap: float, tls: ssl.SSLContext | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What comes when the next request is on its way is taken for its answer: once, and never again."""
+
+    async def twice(exchange: Exchange) -> None:
+        exchange.is_last = False
+        await exchange.send(answer(html("first")))
+        await asyncio.sleep(gap)
+        await exchange.send(answer(html("smuggled")))
+
+    async def slow(exchange: Exchange) -> None:
+        exchange.is_last = False
+        await asyncio.sleep(0.005)
+        await exchange.send(answer(html(exchange.path)))
+
+    async def test() -> None:
+        paths = [f"/{number}/" for number in range(3)]
+        pages: dict[str, bytes | str | Script] = {"/": twice, **dict.fromkeys(paths, slow)}
+        async with (
+            ScriptedOrigin(pages=pages, tls=tls).running() as origin,
+            client_of(origin.address, concurrency=1) as client,
+        ):
+            wrong = 0
+            for _ in range(20):
+                answers = await asyncio.gather(*(client.fetch(path) for path in ("/", *paths)), return_exceptions=True)
+                for path, got in zip(paths, answers[1:], strict=True):
+                    wrong += isinstance(got, Answer) and got.body != html(path).encode()
+            assert wrong <= len(paths)
+            said = [record for record in caplog.records if "each connection is used once" in record.message]
+            assert len(said) == 1
+
+    run(test)
+
+
+def test_a_server_that_says_good_bye_takes_no_page_with_it(
+    tls: ssl.SSLContext | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leaves(exchange: Exchange) -> None:
+        good_bye = answer(b"too late", 408, Connection="close")
+        if len(origin.requests) % 2:
+            await exchange.send(answer(html("page")) + good_bye)
+        else:
+            await exchange.send(answer(html("page")))
+            await asyncio.sleep(0.02)
+            await exchange.send(good_bye)
+
+    origin = ScriptedOrigin(pages={"/": leaves}, tls=tls)
+
+    async def test() -> None:
+        async with origin.running(), client_of(origin.address) as client:
+            for _ in range(4):
+                assert (await client.fetch("/")).body == html("page").encode()
+                await asyncio.sleep(0.03)
+
+    run(test)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("surplus", [answer(html("smuggled")), b"garbage", b"x" * 40_000])
