@@ -293,7 +293,8 @@ def render_and_weigh(directory: Path) -> tuple[str, int]:
     The kernel's own count: ru_maxrss of a child begins with the memory of the process that started it.
     """
     command = [sys.executable, "-W", "error", "-c", WEIGHED, "render", "--all", "--json"]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout, int(done.stderr)
 
 
