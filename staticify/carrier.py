@@ -3,7 +3,7 @@
 aiohttp reads all of the system's certificates twice as it is imported, for two TLS contexts of its own, which costs
 40 to 57 ms of every start. Nothing here uses them: each connector is handed the context that it shall use, or none.
 
-The transport hands a body on in pieces of 16 KiB: what was read at once is cut up, copied, and sent through five
+The transport would hand a body on in pieces of 16 KiB: what was read at once is cut up, copied, and sent through five
 coroutines piece by piece, which took a tenth of the fetch of a page of 128 KiB.
 
 A connection that brings more than one answer to one request is given up. aiohttp hands a connection back as soon as a
@@ -18,7 +18,7 @@ import asyncio
 import logging
 import os
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
@@ -26,8 +26,6 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-BODY_BYTES = 64 * 1024
-"""Of a body in a piece."""
 PARSED_BYTES = 16 * 1024
 """Given to the parser at a time: some 600 of the shortest answers, which take it 7 ms."""
 MAX_INTERIM_ANSWERS = 64
@@ -52,13 +50,26 @@ def _no_certificates() -> Iterator[None]:
 
 with _no_certificates():
     import aiohttp
+    import httpx_aiohttp.transport
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.http import RawResponseMessage
     from aiohttp.streams import StreamReader
-    from httpx_aiohttp import AiohttpTransport
-    from httpx_aiohttp.transport import AiohttpResponseStream
+    from httpx_aiohttp.transport import AiohttpTransport, map_aiohttp_exceptions
 
-AiohttpResponseStream.CHUNK_SIZE = BODY_BYTES
+
+class _Stream(httpx_aiohttp.transport.AiohttpResponseStream):
+    """A body, of which everything that is there is handed on at once."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with map_aiohttp_exceptions():
+            async for piece in self._aiohttp_response.content.iter_any():
+                yield piece
+                # aiohttp never waits as long as there is something left, which may be 40,000 chunks of a byte.
+                await asyncio.sleep(0)
+
+
+# The transport makes one for each answer, and has no other place to say which.
+httpx_aiohttp.transport.AiohttpResponseStream = _Stream  # type: ignore[misc]
 
 
 class AnswerBroken(aiohttp.ClientError):
