@@ -64,8 +64,10 @@ class _Stream(httpx_aiohttp.transport.AiohttpResponseStream):
         with map_aiohttp_exceptions():
             async for piece in self._aiohttp_response.content.iter_any():
                 yield piece
-                # aiohttp never waits as long as there is something left, which may be 40,000 chunks of a byte.
-                await asyncio.sleep(0)
+                # aiohttp never waits as long as there is something left, which may be 40,000 chunks of a byte. Others
+                # get their turn between crumbs only: bodies that are inflated by turns take the room of all of them.
+                if len(piece) < PARSED_BYTES:
+                    await asyncio.sleep(0)
 
 
 # The transport makes one for each answer, and has no other place to say which.
