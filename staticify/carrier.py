@@ -26,6 +26,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+BODY_BYTES = 64 * 1024
+"""Of a body in a piece."""
 PARSED_BYTES = 16 * 1024
 """Given to the parser at a time: some 600 of the shortest answers, which take it 7 ms."""
 MAX_INTERIM_ANSWERS = 64
@@ -58,12 +60,14 @@ with _no_certificates():
 
 
 class _Stream(httpx_aiohttp.transport.AiohttpResponseStream):
-    """A body, of which everything that is there is handed on at once."""
+    """A body in pieces that are not small, but for crumbs."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with map_aiohttp_exceptions():
             async for piece in self._aiohttp_response.content.iter_any():
-                yield piece
+                # Whoever inflates holds what is left of a piece, and copies it.
+                for start in range(0, len(piece), BODY_BYTES):
+                    yield piece[start : start + BODY_BYTES]
                 # aiohttp never waits as long as there is something left, which may be 40,000 chunks of a byte. Others
                 # get their turn between crumbs only: bodies that are inflated by turns take the room of all of them.
                 if len(piece) < PARSED_BYTES:
