@@ -46,11 +46,11 @@ from staticify.signature import sign
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
-MAX_FIELD_BYTES = 16 * 1024
-"""Of one header field. A policy of several plugins passes the library's 8 KiB; web servers let 4 to 8 KiB pass."""
+MAX_FIELD_BYTES = 32 * 1024
+"""Of one header field. A policy of several plugins passes the library's 8 KiB."""
 MAX_FIELDS = 128
 """In one answer, and behind its last chunk. WordPress itself sends a dozen. All of them are held at once, in each
-connection, as bytes and as text: the two limits together are 4 MiB."""
+connection: the two limits together are 4 MiB."""
 # What aiohttp says of a connection that failed: "ssl:default", "ssl:<ssl.SSLContext object at 0x7f...>".
 _TLS_SETTINGS = re.compile(r" ssl:(?:<[^>]*>|\w+)")
 _ON_CERTIFICATES = (

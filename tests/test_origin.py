@@ -933,14 +933,14 @@ def with_fields(*fields: str) -> bytes:
 
 
 def test_long_header_fields_and_many_of_them() -> None:
-    answered = fetch(with_fields(f"Content-Security-Policy: {'x' * 16_000}", *(f"X-{n}: {n}" for n in range(120))))
+    answered = fetch(with_fields(f"Content-Security-Policy: {'x' * 32_000}", *(f"X-{n}: {n}" for n in range(120))))
     assert answered.body == b"hello"
-    assert len(answered.header("content-security-policy")) == 16_000
+    assert len(answered.header("content-security-policy")) == 32_000
     assert answered.header("x-119") == "119"
 
 
 @pytest.mark.parametrize(
-    "fields", [[f"X-Long: {'x' * 17_000}"], [f"X-{n}: {n}" for n in range(140)]], ids=["too long", "too many"]
+    "fields", [[f"X-Long: {'x' * 33_000}"], [f"X-{n}: {n}" for n in range(140)]], ids=["too long", "too many"]
 )
 def test_header_fields_have_an_end(fields: list[str]) -> None:
     with pytest.raises(AnswerMalformed):
@@ -1172,7 +1172,7 @@ def test_noise_that_a_coding_makes_longer_is_read_up_to_the_limit() -> None:
 async def fields_and_trailers(exchange: Exchange, start: bytes) -> None:
     await exchange.send(start)
     while True:
-        await exchange.send(b"X-Flood: %b\r\n" % (b"y" * 16_000))
+        await exchange.send(b"X-Flood: %b\r\n" % (b"y" * 30_000))
 
 
 @pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\n", CHUNKED + b"5\r\nhello\r\n0\r\n"], ids=["before", "behind"])

@@ -143,12 +143,12 @@ async def chunk_of_no_size(exchange: Exchange, chance: random.Random) -> None:
 async def trailers_without_end(exchange: Exchange, chance: random.Random) -> None:
     await exchange.send(CHUNKED + b"5\r\nhello\r\n0\r\n")
     while True:
-        await exchange.send(b"X-More: %b\r\n" % (b"y" * chance.choice((1, 16_000))))
+        await exchange.send(b"X-More: %b\r\n" % (b"y" * chance.choice((1, 32_000))))
 
 
 async def fields_without_end(exchange: Exchange, chance: random.Random) -> None:
     await exchange.send(b"HTTP/1.1 200 OK\r\n")
-    size = chance.choice((1, 4000, 16_000))
+    size = chance.choice((1, 4000, 32_000))
     while True:
         await exchange.send(b"X-Flood: %b\r\n" % (b"y" * size))
 
