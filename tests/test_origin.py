@@ -750,7 +750,8 @@ def test_a_server_that_sent_two_answers_gets_each_connection_once(
                 answers = await asyncio.gather(*(client.fetch(path) for path in ("/", *paths)), return_exceptions=True)
                 for path, got in zip(paths, answers[1:], strict=True):
                     wrong += isinstance(got, Answer) and got.body != html(path).encode()
-            assert wrong <= len(paths)
+            # It is noticed once nothing is asked for, which a busy machine puts off by a round; else it is each round.
+            assert wrong <= 2 * len(paths)
             said = [record for record in caplog.records if "each connection is used once" in record.message]
             assert len(said) == 1
 
